@@ -1,0 +1,1 @@
+//! The room `acceptance`, not furnished yet.

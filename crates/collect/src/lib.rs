@@ -1,0 +1,1 @@
+//! The room `collect`, not furnished yet.

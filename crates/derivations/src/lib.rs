@@ -1,0 +1,1 @@
+//! The room `derivations`, not furnished yet.

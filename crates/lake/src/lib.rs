@@ -1,0 +1,1 @@
+//! The room `lake`, not furnished yet.

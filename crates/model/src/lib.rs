@@ -1,0 +1,25 @@
+//! The words of the house: instruments, trades, quotes, books, bars, gaps, times and ids.
+//!
+//! Pure values: nothing here reads a clock, opens a socket or knows a wire format; every border converts for itself.
+
+pub mod decimal;
+pub mod event;
+pub mod gap;
+pub mod id;
+pub mod market;
+pub mod series;
+pub mod status;
+pub mod time;
+pub mod wish;
+
+pub use decimal::{Decimal, DecimalError};
+pub use event::{Event, Listing, Notice};
+pub use gap::{Gap, GapCause, GapState};
+pub use id::{Channel, InstrumentId, InstrumentIdError, LogPosition, VENUES, VenueId};
+pub use market::{
+    BookLevel, BookUpdate, Condition, Funding, Instrument, InstrumentKind, InstrumentStatus, MarkPrice,
+    OpenInterest, Quote, Side, Source, Trade,
+};
+pub use series::{Bar, BarSource, BarState, Timeframe, TimeframeError};
+pub use time::{Date, Nanos, Time};
+pub use wish::Wish;

@@ -1,0 +1,1 @@
+//! The room `rawlog`, not furnished yet.

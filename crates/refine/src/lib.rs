@@ -1,0 +1,1 @@
+//! The room `refine`, not furnished yet.

@@ -1,0 +1,251 @@
+//! Tasks with a name, an owner, a restart rule and an order of closing.
+#![expect(clippy::disallowed_methods, reason = "this is the room that starts tasks and threads")]
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::backoff::Backoff;
+
+/// What happens when a task ends with an error or a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// The whole process is asked to stop: the house cannot stand without it.
+    StopsTheHouse,
+    /// It is started again after a growing wait, at most so many times in a row, then the house stops.
+    WithBackoff {
+        /// Most starts in a row.
+        tries_max: u32,
+    },
+    /// It stays ended.
+    Never,
+}
+
+/// Tells a task that it should end.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+/// Asks tasks to end.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<watch::Sender<bool>>);
+
+impl Default for Stopper {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
+
+impl Stopper {
+    /// Asks everyone who watches to end.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// A watcher.
+    pub fn watch(&self) -> Stop {
+        Stop(self.0.subscribe())
+    }
+}
+
+impl Stop {
+    /// Whether the end was asked for.
+    pub fn is_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Resolves when the end is asked for, or when nobody is left to ask.
+    pub async fn requested(&self) {
+        let mut watch = self.0.clone();
+        let _gone_means_stop = watch.wait_for(|stop| *stop).await;
+    }
+
+    /// Waits so long, or until the end is asked for. True if the time passed undisturbed.
+    pub async fn sleep(&self, duration: Duration) -> bool {
+        tokio::select! {
+            () = self.requested() => false,
+            () = crate::clock::sleep(duration) => true,
+        }
+    }
+}
+
+/// What a task returns: nothing, or why it failed.
+pub type Outcome = Result<(), String>;
+
+struct Running {
+    name: String,
+    stopper: Stopper,
+    handle: JoinHandle<()>,
+}
+
+/// The tasks of one process, closed in the reverse order of their start.
+#[derive(Clone, Default)]
+pub struct Tasks {
+    running: Arc<Mutex<Vec<Running>>>,
+    house: Stopper,
+}
+
+impl Tasks {
+    /// No tasks yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Resolves when a task that the house cannot stand without has failed, or `stop_house` was called.
+    pub fn house_stop(&self) -> Stop {
+        self.house.watch()
+    }
+
+    /// Asks the owner of the house to close it.
+    pub fn stop_house(&self) {
+        self.house.stop();
+    }
+
+    /// Starts a task; `body` is called anew for each restart.
+    pub fn start<F, T>(&self, name: impl Into<String>, restart: Restart, mut body: F)
+    where
+        F: FnMut(Stop) -> T + Send + 'static,
+        T: Future<Output = Outcome> + Send + 'static,
+    {
+        let name = name.into();
+        let stopper = Stopper::default();
+        let (stop, house, task_name) = (stopper.watch(), self.house.clone(), name.clone());
+        let handle = tokio::spawn(async move {
+            let seed =
+                task_name.bytes().fold(17_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+            let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30), seed);
+            loop {
+                // A panic is our own broken rule: it must end the task, not the process.
+                let error = match tokio::spawn(body(stop.clone())).await {
+                    Ok(Ok(())) => return,
+                    Ok(Err(error)) => error,
+                    Err(panic) => format!("panicked: {panic}"),
+                };
+                if stop.is_requested() {
+                    return;
+                }
+                metrics::counter!("tickhouse_task_failures_total", "task" => task_name.clone()).increment(1);
+                let tries_max = match restart {
+                    Restart::StopsTheHouse => 0,
+                    Restart::WithBackoff { tries_max } => tries_max,
+                    Restart::Never => {
+                        tracing::error!(task = task_name, error, "task ended");
+                        return;
+                    }
+                };
+                if backoff.tries() >= tries_max {
+                    tracing::error!(task = task_name, error, "task failed for good, closing the house");
+                    house.stop();
+                    return;
+                }
+                let wait = backoff.next_wait();
+                tracing::error!(task = task_name, error, ?wait, "task failed, starting it again");
+                if !stop.sleep(wait).await {
+                    return;
+                }
+            }
+        });
+        self.keep(Running { name, stopper, handle });
+    }
+
+    /// Starts a named thread for work that blocks or computes; it ends by itself when `stop` asks.
+    pub fn thread<F>(&self, name: impl Into<String>, body: F) -> Result<(), String>
+    where
+        F: FnOnce(Stop) -> Outcome + Send + 'static,
+    {
+        let name = name.into();
+        let stopper = Stopper::default();
+        let (stop, house, thread_name) = (stopper.watch(), self.house.clone(), name.clone());
+        let (ended, wait_ended) = tokio::sync::oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name(name.chars().take(15).collect())
+            .spawn(move || {
+                let _ended_when_dropped = ended;
+                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(stop)));
+                match result {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::error!(thread = thread_name, error, "thread failed, closing the house");
+                        house.stop();
+                    }
+                    Err(_) => {
+                        tracing::error!(thread = thread_name, "thread panicked, closing the house");
+                        house.stop();
+                    }
+                }
+            })
+            .map_err(|error| format!("start thread {name}: {error}"))?;
+        let handle = tokio::spawn(async move {
+            let _closed_means_ended = wait_ended.await;
+        });
+        self.keep(Running { name, stopper, handle });
+        Ok(())
+    }
+
+    /// Asks the tasks to end, last started first, and waits for each at most `each_max`. Returns the names of those
+    /// that had to be cut off.
+    pub async fn close(&self, each_max: Duration) -> Vec<String> {
+        let mut late = Vec::new();
+        loop {
+            let next = self.running.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(mut task) = next else { return late };
+            task.stopper.stop();
+            if tokio::time::timeout(each_max, &mut task.handle).await.is_err() {
+                task.handle.abort();
+                tracing::warn!(task = task.name, "task did not end in time and was cut off");
+                late.push(task.name);
+            }
+        }
+    }
+
+    fn keep(&self, task: Running) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|task| !task.handle.is_finished());
+        running.push(task);
+    }
+}
+
+/// Runs blocking work on the runtime's blocking threads and waits for it; a panic becomes an error.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| format!("blocking work failed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for restarts and closing.
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_task_is_started_again_and_then_stops_the_house() {
+        let tasks = Tasks::new();
+        let starts = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&starts);
+        tasks.start("test", Restart::WithBackoff { tries_max: 3 }, move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            async { Err("no".to_owned()) }
+        });
+        tasks.house_stop().requested().await;
+        assert_eq!(starts.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_close_last_started_first() {
+        let tasks = Tasks::new();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for name in ["first", "second"] {
+            let order = Arc::clone(&order);
+            tasks.start(name, Restart::Never, move |stop| {
+                let order = Arc::clone(&order);
+                async move {
+                    stop.requested().await;
+                    order.lock().unwrap().push(name);
+                    Ok(())
+                }
+            });
+        }
+        assert!(tasks.close(Duration::from_secs(1)).await.is_empty());
+        assert_eq!(*order.lock().unwrap(), ["second", "first"]);
+    }
+}

@@ -1,0 +1,1 @@
+//! The room `serve`, not furnished yet.

@@ -1,0 +1,1 @@
+//! The room `simulate`, not furnished yet.

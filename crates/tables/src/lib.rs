@@ -1,0 +1,1 @@
+//! The room `tables`, not furnished yet.
