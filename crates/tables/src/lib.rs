@@ -1,1 +1,50 @@
-//! The room `tables`, not furnished yet.
+//! Which tables exist: columns, keys, order, docs; and the doors through which rows are kept, read and passed on.
+//!
+//! A table is declared once, in one file and one line of [`TABLES`]; storage, SQL, REST and reference pages follow.
+//! Nothing here touches a disk or a socket.
+
+pub mod candles;
+pub mod column;
+pub mod coverage;
+pub mod feed;
+pub mod query;
+pub mod rows;
+pub mod store;
+
+mod bars;
+mod book_changes;
+mod columns;
+mod funding;
+mod gaps;
+mod instruments;
+mod mark_prices;
+mod open_interest;
+mod quotes;
+mod trades;
+
+pub use book_changes::BookChange;
+pub use candles::{Candle, CandleAnswer, CandleAsk, Candles};
+pub use column::{Column, ColumnKind, Encoding, Partition, Table};
+pub use coverage::{Coverage, CoverageAnswer, DataQuality, TimeRange};
+pub use feed::{Feed, FeedItem, FeedReader, FeedSlip, News};
+pub use query::{BatchStream, QueryEngine, QueryError, QueryLimits};
+pub use rows::{InstrumentRow, RowBatch, Rows, TableName};
+pub use store::{StoreError, TableScan, TableStore};
+
+/// Every table, sorted by name.
+pub const TABLES: &[&Table] = &[
+    &bars::TABLE,
+    &book_changes::TABLE,
+    &funding::TABLE,
+    &gaps::TABLE,
+    &instruments::TABLE,
+    &mark_prices::TABLE,
+    &open_interest::TABLE,
+    &quotes::TABLE,
+    &trades::TABLE,
+];
+
+/// The table of that name.
+pub fn table(name: TableName) -> &'static Table {
+    TABLES.iter().find(|table| table.name == name).expect("every table name is declared in TABLES")
+}

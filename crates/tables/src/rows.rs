@@ -1,0 +1,154 @@
+//! Rows on their way to a table, and their Arrow form.
+
+use std::fmt;
+
+use arrow_array::RecordBatch;
+use model::{Bar, Funding, Gap, Instrument, LogPosition, MarkPrice, OpenInterest, Quote, Trade};
+
+use crate::book_changes::BookChange;
+use crate::{bars, book_changes, funding, gaps, instruments, mark_prices, open_interest, quotes, trades};
+
+/// Name of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TableName {
+    /// Bars, ours and the venues'.
+    Bars,
+    /// Book snapshots and differences, one row per level.
+    BookChanges,
+    /// Settled funding rates.
+    Funding,
+    /// Holes.
+    Gaps,
+    /// Instruments with their validity.
+    Instruments,
+    /// Mark and index prices.
+    MarkPrices,
+    /// Open interest.
+    OpenInterest,
+    /// Best bid and ask.
+    Quotes,
+    /// Prints.
+    Trades,
+}
+
+impl TableName {
+    /// The name in SQL and on disk.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bars => "bars",
+            Self::BookChanges => "book_changes",
+            Self::Funding => "funding",
+            Self::Gaps => "gaps",
+            Self::Instruments => "instruments",
+            Self::MarkPrices => "mark_prices",
+            Self::OpenInterest => "open_interest",
+            Self::Quotes => "quotes",
+            Self::Trades => "trades",
+        }
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An instrument with the span in which the row holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstrumentRow {
+    /// The entry.
+    pub instrument: Instrument,
+    /// When this form of the entry was first seen.
+    pub valid_from: model::Time,
+    /// When it was replaced; `None` while it holds.
+    pub valid_to: Option<model::Time>,
+}
+
+/// Rows of one table, typed.
+#[derive(Clone, Debug)]
+pub enum Rows {
+    /// Bars.
+    Bars(Vec<Bar>),
+    /// Book changes.
+    BookChanges(Vec<BookChange>),
+    /// Funding rates.
+    Funding(Vec<Funding>),
+    /// Gaps.
+    Gaps(Vec<Gap>),
+    /// Instruments.
+    Instruments(Vec<InstrumentRow>),
+    /// Mark prices.
+    MarkPrices(Vec<MarkPrice>),
+    /// Open interest.
+    OpenInterest(Vec<OpenInterest>),
+    /// Quotes.
+    Quotes(Vec<Quote>),
+    /// Trades.
+    Trades(Vec<Trade>),
+}
+
+impl Rows {
+    /// Which table they belong to.
+    pub fn table(&self) -> TableName {
+        match self {
+            Self::Bars(_) => TableName::Bars,
+            Self::BookChanges(_) => TableName::BookChanges,
+            Self::Funding(_) => TableName::Funding,
+            Self::Gaps(_) => TableName::Gaps,
+            Self::Instruments(_) => TableName::Instruments,
+            Self::MarkPrices(_) => TableName::MarkPrices,
+            Self::OpenInterest(_) => TableName::OpenInterest,
+            Self::Quotes(_) => TableName::Quotes,
+            Self::Trades(_) => TableName::Trades,
+        }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bars(rows) => rows.len(),
+            Self::BookChanges(rows) => rows.len(),
+            Self::Funding(rows) => rows.len(),
+            Self::Gaps(rows) => rows.len(),
+            Self::Instruments(rows) => rows.len(),
+            Self::MarkPrices(rows) => rows.len(),
+            Self::OpenInterest(rows) => rows.len(),
+            Self::Quotes(rows) => rows.len(),
+            Self::Trades(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows as Arrow columns in the table's `row_schema`, in the order given.
+    pub fn to_batch(&self) -> RecordBatch {
+        match self {
+            Self::Bars(rows) => bars::to_batch(rows),
+            Self::BookChanges(rows) => book_changes::to_batch(rows),
+            Self::Funding(rows) => funding::to_batch(rows),
+            Self::Gaps(rows) => gaps::to_batch(rows),
+            Self::Instruments(rows) => instruments::to_batch(rows),
+            Self::MarkPrices(rows) => mark_prices::to_batch(rows),
+            Self::OpenInterest(rows) => open_interest::to_batch(rows),
+            Self::Quotes(rows) => quotes::to_batch(rows),
+            Self::Trades(rows) => trades::to_batch(rows),
+        }
+    }
+}
+
+/// Rows of one table with the log position of the record each came from.
+///
+/// Positions never fall within a batch. Rows of one record stay together in one batch.
+#[derive(Clone, Debug)]
+pub struct RowBatch {
+    /// The table.
+    pub table: TableName,
+    /// The rows, in the table's `row_schema`.
+    pub batch: RecordBatch,
+    /// One position per row.
+    pub positions: Vec<LogPosition>,
+}
