@@ -7,8 +7,10 @@ pub mod candles;
 pub mod column;
 pub mod coverage;
 pub mod feed;
+pub mod market;
 pub mod query;
 pub mod rows;
+pub mod status;
 pub mod store;
 
 mod bars;
@@ -27,8 +29,10 @@ pub use candles::{Candle, CandleAnswer, CandleAsk, Candles};
 pub use column::{Column, ColumnKind, Encoding, Partition, Table};
 pub use coverage::{Coverage, CoverageAnswer, DataQuality, TimeRange};
 pub use feed::{Feed, FeedItem, FeedReader, FeedSlip, News};
+pub use market::{BookView, MarketView};
 pub use query::{BatchStream, QueryEngine, QueryError, QueryLimits};
 pub use rows::{InstrumentRow, RowBatch, Rows, TableName};
+pub use status::{HouseStatus, InstrumentStatusLine, LogStatus, StatusSource};
 pub use store::{StoreError, TableScan, TableStore};
 
 /// Every table, sorted by name.

@@ -1,1 +1,20 @@
-//! The room `venues`, not furnished yet.
+//! What each exchange says and how to read it. Opens no socket, reads no clock, starts no task.
+
+pub mod contract;
+
+mod binance_futures;
+mod binance_spot;
+mod bybit;
+
+pub use contract::{
+    Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame, HistoryAsk,
+    HistoryRefusal, Origin, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
+};
+
+/// Every venue, sorted by id.
+pub const VENUES: &[&dyn Venue] = &[&binance_spot::VENUE, &binance_futures::VENUE, &bybit::SPOT, &bybit::LINEAR];
+
+/// The venue of that id, if the house can collect from it.
+pub fn venue(id: model::VenueId) -> Option<&'static dyn Venue> {
+    VENUES.iter().find(|venue| venue.facts().id == id).copied()
+}

@@ -1,0 +1,82 @@
+//! The state of the house, for `serve` and the commands. Put together by the binary.
+
+use std::path::PathBuf;
+
+use model::{LogPosition, Time, status::VenueStatus};
+
+/// How the raw log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogStatus {
+    /// Newest record written.
+    pub written: LogPosition,
+    /// Newest record that survives a power cut.
+    pub durable: LogPosition,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// `ok`, or what is wrong: `disk_full …`.
+    pub state: String,
+}
+
+/// Where an instrument is in its life: the word of the ticks system for it, and ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstrumentStatusLine {
+    /// Instrument.
+    pub instrument: model::InstrumentId,
+    /// The venue's symbol.
+    pub symbol: Box<str>,
+    /// `waiting`, `streaming`, `gap_recovery`, `mute` or `down`.
+    pub phase: &'static str,
+    /// Trades recorded since the start.
+    pub trades_total: u64,
+    /// Newest trade.
+    pub last_trade_time: Option<Time>,
+    /// Newest trade id.
+    pub last_trade_id: Option<i64>,
+    /// Holes that are open.
+    pub gaps_open: usize,
+    /// Holes that stay.
+    pub gaps_missing: usize,
+}
+
+/// Everything.
+#[derive(Clone, Debug)]
+pub struct HouseStatus {
+    /// Version of the binary.
+    pub version: &'static str,
+    /// When the process started.
+    pub started: Time,
+    /// Now.
+    pub now: Time,
+    /// Whether the markets are simulated.
+    pub is_simulated: bool,
+    /// Data folder.
+    pub directory: PathBuf,
+    /// Per venue.
+    pub venues: Vec<VenueStatus>,
+    /// Per instrument with a trade stream.
+    pub instruments: Vec<InstrumentStatusLine>,
+    /// Raw log.
+    pub log: LogStatus,
+    /// Log position that rows readers see have reached.
+    pub refined: LogPosition,
+    /// Log position that the lake has committed.
+    pub committed: LogPosition,
+    /// Rows not yet committed, and how many may wait.
+    pub rows_buffered: (usize, usize),
+    /// Trades recorded since the start.
+    pub trades_total: u64,
+    /// Frames that could not be decoded since the start.
+    pub undecodable_total: u64,
+    /// Resident memory, bytes.
+    pub memory_bytes: u64,
+    /// Processor seconds used since the start.
+    pub cpu_seconds: f64,
+    /// Free disk space, per cent.
+    pub disk_free_percent: f64,
+}
+
+/// Tells the state of the house.
+pub trait StatusSource: Send + Sync {
+    /// Now.
+    fn status(&self) -> HouseStatus;
+}
