@@ -301,6 +301,8 @@ pub enum HistoryAsk<'a> {
     TradesFromId {
         /// Instrument.
         instrument: &'a Instrument,
+        /// `Trades` or `RawTrades`: which of the venue's two numberings.
+        channel: Channel,
         /// First id wanted.
         first_id: i64,
         /// How many at most; the venue's page is the limit.
@@ -310,6 +312,8 @@ pub enum HistoryAsk<'a> {
     RecentTrades {
         /// Instrument.
         instrument: &'a Instrument,
+        /// `Trades` or `RawTrades`.
+        channel: Channel,
     },
     /// A book snapshot.
     Book {
