@@ -37,6 +37,18 @@ pub trait Venue: Send + Sync {
     /// The question that fetches what is asked for, or why the venue cannot be asked.
     fn history(&self, ask: &HistoryAsk<'_>) -> Result<RestRequest, HistoryRefusal>;
 
+    /// The key of the stream a data frame belongs to, also where it came without the wrapper that names it, so that
+    /// [`Venue::peek`] has nothing to borrow (Binance `/ws` connections). Dearer than `peek`.
+    fn key_of(&self, payload: &[u8]) -> Option<String> {
+        match self.peek(payload) {
+            Peek::Data(key) => Some(key.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// What the venue's clock showed in the body of an answer to [`Purpose::ServerTime`].
+    fn server_time(&self, body: &[u8]) -> Option<Time>;
+
     /// A decoder for frames received from that moment on. Dated decoders stay when a venue changes its protocol.
     fn decoder(&self, received: Nanos) -> Box<dyn Decoder>;
 }

@@ -2,17 +2,20 @@
 
 pub mod contract;
 
+mod binance;
 mod binance_futures;
 mod binance_spot;
 mod bybit;
 
 pub use contract::{
-    Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame, HistoryAsk,
-    HistoryRefusal, Origin, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
+    Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame,
+    HistoryAsk, HistoryRefusal, Origin, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds,
+    Venue,
 };
 
 /// Every venue, sorted by id.
-pub const VENUES: &[&dyn Venue] = &[&binance_spot::VENUE, &binance_futures::VENUE, &bybit::SPOT, &bybit::LINEAR];
+pub const VENUES: &[&dyn Venue] =
+    &[&binance_spot::VENUE, &binance_futures::VENUE, &bybit::SPOT, &bybit::LINEAR];
 
 /// The venue of that id, if the house can collect from it.
 pub fn venue(id: model::VenueId) -> Option<&'static dyn Venue> {

@@ -1,0 +1,4 @@
+//! What Binance spot and USD-M futures share: names of streams, control messages, and the forms of their frames.
+//! Hosts, weights and what only one of them has are left to `binance_spot` and `binance_futures`.
+
+pub(crate) mod requests;
