@@ -1,1 +1,15 @@
-//! The room `control`, not furnished yet.
+//! What the house must remember about itself besides market data: budgets now, jobs and keys later. Kept in one SQLite file.
+//!
+//! Deciding what to do with it is left to the callers; market data never comes here.
+
+mod error;
+mod store;
+
+pub mod budgets;
+
+pub use budgets::Budget;
+pub use error::Error;
+pub use store::Control;
+
+#[cfg(test)]
+mod tests;

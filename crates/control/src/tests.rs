@@ -1,0 +1,89 @@
+//! Cases for the control state.
+
+use model::Time;
+
+use crate::{Budget, Control, Error};
+
+fn budget(host: &str, weight_used: u32, banned_until: Option<i64>) -> Budget {
+    Budget {
+        host: host.into(),
+        window_start: Time(1_723_161_240_000_000),
+        weight_used,
+        banned_until: banned_until.map(Time),
+    }
+}
+
+#[test]
+fn budgets_outlive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sqlite");
+    {
+        let control = Control::open(&path).unwrap();
+        assert_eq!(control.load_budgets().unwrap(), []);
+        control.save_budget(&budget("https://b", 5, None)).unwrap();
+        control.save_budget(&budget("https://a", 7, Some(9))).unwrap();
+        control.save_budget(&budget("https://b", 6, Some(-1))).unwrap();
+    }
+    let control = Control::open(&path).unwrap();
+    let expect = [budget("https://a", 7, Some(9)), budget("https://b", 6, Some(-1))];
+    assert_eq!(control.load_budgets().unwrap(), expect);
+    assert_eq!(control.schema_version().unwrap(), 1);
+}
+
+#[test]
+fn two_handles_share_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sqlite");
+    let (one, two) = (Control::open(&path).unwrap(), Control::open(&path).unwrap());
+    one.save_budget(&budget("https://a", 1, None)).unwrap();
+    two.save_budget(&budget("https://a", 2, None)).unwrap();
+    assert_eq!(one.load_budgets().unwrap(), [budget("https://a", 2, None)]);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_named_with_the_remedy_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sqlite");
+    let bytes = b"this was never a database, only some bytes that somebody put here".repeat(100);
+    std::fs::write(&path, &bytes).unwrap();
+    let error = Control::open(&path).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::Corrupt { .. }), "{text}");
+    assert!(text.contains("control.sqlite") && text.contains("move it away"), "{text}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_damaged_page_is_found_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sqlite");
+    let control = Control::open(&path).unwrap();
+    for host in 0..500 {
+        control.save_budget(&budget(&format!("https://host-{host}.example"), host, None)).unwrap();
+    }
+    drop(control);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last_page = bytes.len() - 4_096;
+    bytes[last_page..].fill(0xa5);
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(Control::open(&path).unwrap_err(), Error::Corrupt { .. }));
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sqlite");
+    let control = Control::open(&path).unwrap();
+    control
+        .with("write", |connection| connection.execute("UPDATE schema_version SET version = 99", []))
+        .unwrap();
+    drop(control);
+    let error = Control::open(&path).unwrap_err();
+    assert!(matches!(error, Error::TooNew { version: 99, .. }), "{error}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let error = Control::open("/nowhere/at/all/control.sqlite").unwrap_err().to_string();
+    assert!(error.contains("/nowhere/at/all/control.sqlite"), "{error}");
+}
