@@ -1,5 +1,21 @@
 //! The durable log: every frame as it came, with its receipt time, before anything else happens to it.
+//!
+//! What the frames mean is left to `venues`, what becomes of them to `refine`; one process per folder is the binary's
+//! business.
 
+pub mod error;
+pub mod inspect;
+pub mod log;
+pub mod reader;
 pub mod record;
+pub mod recovery;
+pub mod segment;
+pub mod settings;
 
+pub use error::{Error, LogClosed};
+pub use log::{Log, LogState};
+pub use reader::LogReader;
 pub use record::{Answer, NewRecord, Outcome, Record, RecordKind};
+pub use recovery::{RecoveryReport, TornTail};
+pub use segment::{Damage, SegmentForm, SegmentInfo};
+pub use settings::{DiskSpace, LogSettings, SystemDisk};
