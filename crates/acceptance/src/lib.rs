@@ -1,1 +1,1 @@
-//! The room `acceptance`, not furnished yet.
+//! Journeys of the built binary through simulated worlds. Everything is in `tests/`; nothing here is shipped.

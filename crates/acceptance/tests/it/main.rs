@@ -1,0 +1,11 @@
+//! Journeys of the built binary: demo, recordings, kills, faults, bad input.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests wait for other processes in real time, within bounds"
+)]
+
+mod bad_input;
+mod demo;
+mod kills;
+mod recordings;
+mod world;

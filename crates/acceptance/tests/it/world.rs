@@ -1,0 +1,219 @@
+//! A world for one test: a temporary folder, simulated exchanges and a platform, each a process of its own.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The built binary: `TICKHOUSE_BIN`, else the one beside this test.
+pub(crate) fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("TICKHOUSE_BIN") {
+        return named.into();
+    }
+    let test = std::env::current_exe().expect("a running test has a path");
+    let beside = test.ancestors().nth(2).expect("tests run from deps/").join("tickhouse");
+    assert!(
+        beside.exists(),
+        "{} is not built: run `make build` first or set TICKHOUSE_BIN",
+        beside.display()
+    );
+    beside
+}
+
+/// A process that is killed when the test ends.
+pub(crate) struct Process {
+    child: Child,
+    name: &'static str,
+}
+
+impl Process {
+    /// Starts the binary; its log goes to `log`.
+    pub(crate) fn start(name: &'static str, arguments: &[&str], directory: &Path) -> Self {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join(format!("{name}.log")))
+            .expect("the test folder is writable");
+        let child = clean(Command::new(binary()))
+            .args(arguments)
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        Self { child, name }
+    }
+
+    /// The next line of standard output that `wanted` accepts.
+    pub(crate) fn line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let out = self.child.stdout.as_mut().expect("standard output is piped");
+        let mut reader = BufReader::with_capacity(1, out);
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let count = reader.read_line(&mut line).expect("standard output is text");
+            assert!(count > 0, "{} ended before it said what was expected", self.name);
+            if wanted(&line) {
+                return line.trim_end().to_owned();
+            }
+        }
+    }
+
+    /// Kills it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process ends");
+    }
+
+    /// Asks it to end and returns the rest of its standard output.
+    pub(crate) fn end(&mut self) -> String {
+        let status =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(status.success(), "{} had already ended", self.name);
+        let mut rest = String::new();
+        if let Some(out) = self.child.stdout.as_mut() {
+            out.read_to_string(&mut rest).expect("standard output is text");
+        }
+        let code = self.child.wait().expect("the process ends");
+        assert!(code.success(), "{} ended with {code}: {rest}", self.name);
+        rest
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the process can be asked").is_none()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn clean(mut command: Command) -> Command {
+    for (name, _) in std::env::vars() {
+        if name.starts_with("TICKHOUSE__") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A folder, exchanges and settings.
+pub(crate) struct World {
+    pub(crate) place: tempfile::TempDir,
+    /// Held so that the exchanges live as long as the world.
+    pub(crate) _sim: Process,
+    pub(crate) admin: String,
+    pub(crate) venues: BTreeMap<String, (String, String)>,
+}
+
+impl World {
+    /// Starts exchanges with these arguments.
+    pub(crate) fn start(sim_arguments: &[&str]) -> Self {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let mut arguments = vec!["sim"];
+        arguments.extend(sim_arguments);
+        let mut sim = Process::start("sim", &arguments, place.path());
+        let ready: Value =
+            serde_json::from_str(&sim.line(|line| line.contains("\"ready\""))).expect("a line of JSON");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let venues = ready["venues"].as_object().expect("venues by name").iter();
+        let venues =
+            venues.map(|(name, at)| (name.clone(), (text(&at["rest"]), text(&at["stream"])))).collect();
+        Self { admin: text(&ready["admin"]), place, _sim: sim, venues }
+    }
+
+    /// Writes a configuration for the exchanges; `extra` is added per venue section.
+    pub(crate) fn configure(&self, extra: &str, sections: &str) -> PathBuf {
+        let mut text = String::from("[data]\ndirectory = \"data\"\n[serve]\naddress = \"127.0.0.1:0\"\n");
+        text.push_str(sections);
+        for (venue, (rest, stream)) in &self.venues {
+            text.push_str(&format!(
+                "[venues.{venue}]\nenabled = true\nrest = \"{rest}\"\nstream = \"{stream}\"\n{extra}\n"
+            ));
+        }
+        let file = self.place.path().join("tickhouse.toml");
+        std::fs::write(&file, text).expect("the test folder is writable");
+        file
+    }
+
+    /// Starts the platform and waits until it serves; returns its address.
+    pub(crate) fn run(&self) -> (Process, String) {
+        let mut process = Process::start("run", &["run", "-c", "tickhouse.toml"], self.place.path());
+        let line = process.line(|line| line.contains("serving http://"));
+        let address =
+            line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+        (process, address.to_owned())
+    }
+
+    /// Asks in SQL; rows as text fields.
+    pub(crate) fn sql(&self, query: &str) -> Vec<Vec<String>> {
+        sql(self.place.path(), "data", query)
+    }
+}
+
+/// Runs the binary to its end.
+pub(crate) fn tickhouse(directory: &Path, arguments: &[&str]) -> Output {
+    clean(Command::new(binary()))
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output()
+        .expect("runs")
+}
+
+/// Asks in SQL; rows as text fields, without the heading.
+pub(crate) fn sql(directory: &Path, data: &str, query: &str) -> Vec<Vec<String>> {
+    let output = tickhouse(directory, &["sql", "--data", data, "--format", "csv", query]);
+    assert!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("CSV is text");
+    text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+/// Asks again and again until it holds; fails after `longest`.
+pub(crate) fn eventually<T>(longest: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(started.elapsed() < longest, "waited {longest:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// GET, answered as status and JSON.
+pub(crate) fn get(url: &str) -> (u16, Value) {
+    block_on(async {
+        let answer = client().get(url).send().await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or_else(|error| panic!("{url}: {error}")))
+    })
+}
+
+/// POST of a text.
+pub(crate) fn post(url: &str, body: &str) -> (u16, String) {
+    block_on(async {
+        let answer =
+            client().post(url).body(body.to_owned()).send().await.unwrap_or_else(|e| panic!("{url}: {e}"));
+        (answer.status().as_u16(), answer.text().await.unwrap_or_default())
+    })
+}
+
+fn client() -> reqwest::Client {
+    let _installed_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client")
+}
+
+/// Runs a future to its end.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}

@@ -1,0 +1,42 @@
+//! `tickhouse config`: shows or checks the effective configuration.
+
+use clap::{Args, Subcommand};
+
+use super::Place;
+use crate::Done;
+use crate::output::line;
+
+/// Show or check the configuration.
+#[derive(Args)]
+pub(crate) struct ConfigCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Print every setting, its value and where it comes from
+    Show(Place),
+    /// Say whether the configuration is good
+    Check(Place),
+}
+
+impl ConfigCommand {
+    pub(super) fn run(self) -> anyhow::Result<Done> {
+        match self.what {
+            What::Show(place) => line(place.load()?.show().trim_end()),
+            What::Check(place) => {
+                let config = place.load()?;
+                let venues = crate::config::settings::enabled_venues(&config);
+                let names: Vec<&str> = venues.iter().map(|venue| venue.as_str()).collect();
+                line(if names.is_empty() {
+                    "the configuration is good, but no venue is enabled: set enabled = true under [venues.…]"
+                        .into()
+                } else {
+                    format!("the configuration is good; venues: {}", names.join(", "))
+                });
+            }
+        }
+        Ok(Done::Clean)
+    }
+}

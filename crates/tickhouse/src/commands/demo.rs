@@ -1,0 +1,158 @@
+//! `tickhouse demo`: simulated exchanges and the platform in one process.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use model::VenueId;
+use runtime::{SystemClock, Tasks};
+use simulate::{Ports, Sim, SimSettings, World};
+
+use super::{WrongUse, asked_to_end, parse_duration};
+use crate::Done;
+use crate::config::{Config, Value, settings};
+use crate::folder::{DEMO_DIRECTORY, Markets};
+use crate::output::line;
+use crate::wiring::{House, close, wait};
+
+/// Venues of the demo.
+const VENUES: &[&str] = &["binance", "binance-futures", "bybit", "bybit-linear"];
+
+/// Minutes of venue bars fetched at start: enough for twenty candles of 173 minutes, and a few of 2,850.
+const HISTORY_MINUTES: u64 = 14_400;
+
+/// Simulated exchanges and everything else, in one process, on loopback.
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// Port to serve on; 0 for a free one
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Data folder
+    #[arg(long, value_name = "DIR", default_value = DEMO_DIRECTORY)]
+    data: PathBuf,
+    /// Seed of the simulated markets
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Faults of the simulated exchanges, such as drop=0.001,cut=30s, or all
+    #[arg(long, default_value = "", value_name = "LIST")]
+    faults: String,
+    /// Close after this time
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// Instruments per exchange
+    #[arg(long, default_value_t = 4)]
+    instruments: usize,
+    /// Trades, quotes and book updates per second over all exchanges
+    #[arg(long, default_value_t = 400.0)]
+    rate: f64,
+    /// Log filter
+    #[arg(long, default_value = "warn")]
+    log: String,
+}
+
+impl Demo {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        let mut config = Config::load(None)?;
+        config.set("telemetry.filter", Value::Text(self.log.clone()), "demo");
+        let _guard =
+            runtime::telemetry::start_logs(&settings::telemetry(&config)).map_err(anyhow::Error::msg)?;
+        let exchanges = Tasks::new();
+        let sim = simulate::start(self.world()?, SystemClock::shared(), &exchanges)
+            .await
+            .context("start the simulated exchanges")?;
+        self.point_at(&mut config, &sim);
+        let house = House::start(&config, &self.data, Markets::Simulated, SystemClock::shared()).await?;
+        self.greet(&house);
+        let over = async {
+            let ended = async {
+                match self.duration {
+                    Some(duration) => runtime::sleep(duration).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = ended => {}
+                () = asked_to_end() => {}
+                () = report(&house) => {}
+            }
+        };
+        let has_failed = wait(&house, over).await;
+        let result = close(house, has_failed).await;
+        exchanges.close(Duration::from_millis(500)).await;
+        result?;
+        Ok(Done::Clean)
+    }
+
+    fn world(&self) -> anyhow::Result<SimSettings> {
+        Ok(SimSettings {
+            seed: self.seed,
+            world: World::Generated {
+                instruments_per_venue: self.instruments,
+                events_per_second: self.rate,
+                venues: VENUES.iter().filter_map(|name| VenueId::known(name)).collect(),
+                with_books: true,
+            },
+            ports: Ports::Any,
+            faults: simulate::parse_faults(&self.faults).map_err(WrongUse)?,
+            ..SimSettings::default()
+        })
+    }
+
+    /// Points the configuration at the simulated exchanges, all instruments, all channels.
+    fn point_at(&self, config: &mut Config, sim: &Sim) {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        config.set("serve.address", Value::Text(address.to_string()), "demo");
+        config.set("collect.klines_history_minutes", Value::Number(HISTORY_MINUTES), "demo");
+        config.set("refine.flush_s", Value::Number(5), "demo");
+        for (venue, rest, stream) in sim.endpoints() {
+            let mut set =
+                |name: &str, value: Value| config.set(&format!("venues.{venue}.{name}"), value, "demo");
+            set("enabled", Value::Truth(true));
+            set("rest", Value::Text(rest));
+            set("stream", Value::Text(stream));
+            set("books", Value::Words(vec!["all".into()]));
+        }
+    }
+
+    fn greet(&self, house: &House) {
+        let address = house.address();
+        line("Tickhouse demo: simulated exchanges, recorded and served live. Nothing leaves this machine.");
+        line(format!(
+            "  exchanges   {} ({} instruments each, seed {})",
+            VENUES.join(", "),
+            self.instruments,
+            self.seed
+        ));
+        line(format!("  data        {}", house.directory().display()));
+        line(format!("  page        http://{address}/"));
+        line(format!("  candles     curl 'http://{address}/api/v1/data/klines/BTCUSDT?timeframe=1'"));
+        line(format!("  live        ws://{address}/ws/stream"));
+        line(format!("  interface   http://{address}/docs"));
+        line("  sql         tickhouse sql \"select count(*) from trades\"");
+        line(
+            "  also        tickhouse status, tickhouse tail BTCUSDT, tickhouse log inspect   (Ctrl-C to close)",
+        );
+    }
+}
+
+/// A line now and then, so that a watcher sees it live.
+async fn report(house: &House) {
+    let mut before = 0;
+    loop {
+        runtime::sleep(Duration::from_secs(10)).await;
+        let status = house.status();
+        let group = super::status::group;
+        line(format!(
+            "  {} trades (+{}), {} log records, lake at {}, {} rows buffered, {} MiB",
+            group(status.trades_total),
+            group(status.trades_total.saturating_sub(before)),
+            group(status.log.written.0),
+            group(status.committed.0),
+            group(status.rows_buffered.0 as u64),
+            status.memory_bytes >> 20,
+        ));
+        before = status.trades_total;
+    }
+}

@@ -1,0 +1,113 @@
+//! `tickhouse sim`: fake exchanges, or a recording played back by them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use model::VenueId;
+use runtime::{SystemClock, Tasks};
+use serde_json::json;
+use simulate::{Ports, SimSettings, World};
+
+use super::{WrongUse, asked_to_end, parse_duration};
+use crate::Done;
+use crate::output::line;
+
+/// Fake exchanges on loopback, seeded, with faults; or a recording played back.
+#[derive(Args)]
+pub(crate) struct Sim {
+    /// First port; each venue takes the next one. Free ports if absent
+    #[arg(long, value_name = "PORT")]
+    port_base: Option<u16>,
+    /// Seed of the markets and faults
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Venues, by comma
+    #[arg(long, value_delimiter = ',', default_value = "binance,binance-futures,bybit,bybit-linear")]
+    venues: Vec<String>,
+    /// Instruments per venue
+    #[arg(long, default_value_t = 12)]
+    instruments: usize,
+    /// Trades, quotes and book updates per second over all venues
+    #[arg(long, default_value_t = 400.0)]
+    rate: f64,
+    /// Play back these recordings (*.jsonl or *.jsonl.zst)
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    replay: Vec<PathBuf>,
+    /// Speed of playing back; 0 for as fast as readers take it
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Faults, such as drop=0.001,cut=30s,mute=BTCUSDT@20s+15s, or all
+    #[arg(long, default_value = "")]
+    faults: String,
+    /// Write every trade that happened to this file
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    /// End after this time
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// Log filter
+    #[arg(long, default_value = "warn")]
+    log: String,
+}
+
+impl Sim {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        let _guard = runtime::telemetry::start_logs(&runtime::telemetry::LogSettings {
+            filter: self.log.clone(),
+            ..Default::default()
+        })
+        .map_err(anyhow::Error::msg)?;
+        let tasks = Tasks::new();
+        let sim = simulate::start(self.settings()?, SystemClock::shared(), &tasks)
+            .await
+            .context("start the exchanges")?;
+        let mut venues = serde_json::Map::new();
+        for (venue, rest, stream) in sim.endpoints() {
+            venues.insert(venue.to_string(), json!({ "rest": rest, "stream": stream }));
+        }
+        line(json!({ "ready": true, "venues": venues, "admin": sim.admin_address().to_string() }));
+        let house = tasks.house_stop();
+        let over = async {
+            match self.duration {
+                Some(duration) => runtime::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => {}
+            () = asked_to_end() => {}
+            () = house.requested() => {}
+        }
+        tasks.close(Duration::from_secs(2)).await;
+        Ok(Done::Clean)
+    }
+
+    fn settings(&self) -> anyhow::Result<SimSettings> {
+        let venues = self.venues.iter().map(|name| {
+            VenueId::known(name)
+                .ok_or_else(|| WrongUse(format!("unknown venue {name:?}: use {}", model::VENUES.join(", "))))
+        });
+        let venues = venues.collect::<Result<Vec<_>, _>>()?;
+        let world = if self.replay.is_empty() {
+            World::Generated {
+                instruments_per_venue: self.instruments,
+                events_per_second: self.rate,
+                venues,
+                with_books: true,
+            }
+        } else {
+            World::Recording { files: self.replay.clone() }
+        };
+        Ok(SimSettings {
+            seed: self.seed,
+            world,
+            ports: self.port_base.map_or(Ports::Any, Ports::Base),
+            speed: self.speed,
+            faults: simulate::parse_faults(&self.faults).map_err(WrongUse)?,
+            truth: self.truth.clone(),
+            ..SimSettings::default()
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! What a setting is: its kind, its default, how its value is read and checked.
+
+use std::fmt;
+
+/// One declared setting.
+pub(crate) struct Setting {
+    /// Name within its section.
+    pub(crate) name: &'static str,
+    /// What it holds and which values are good.
+    pub(crate) kind: Kind,
+    /// Default as text.
+    pub(crate) default: &'static str,
+    /// One sentence for the file and the reference.
+    pub(crate) doc: &'static str,
+}
+
+/// Kinds of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number in a range, both ends included.
+    Number(u64, u64),
+    /// True or false.
+    Truth,
+    /// A list of words, or one word.
+    Words,
+    /// A list of these words.
+    Choices(&'static [&'static str]),
+    /// An address and port.
+    Address,
+    /// A URL origin beginning with one of these schemes, or empty for the venue's own.
+    Origin(&'static [&'static str]),
+}
+
+/// A checked value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Text(String),
+    Number(u64),
+    Truth(bool),
+    Words(Vec<String>),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Number(number) => number.fmt(f),
+            Self::Truth(truth) => truth.fmt(f),
+            Self::Words(words) => write!(f, "{words:?}"),
+        }
+    }
+}
+
+impl Kind {
+    /// What the kind is called in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Choice(_) => "known word",
+            Self::Number(..) => "number in range",
+            Self::Truth => "true or false",
+            Self::Words | Self::Choices(_) => "list of known words",
+            Self::Address => "address with port",
+            Self::Origin(_) => "URL origin",
+        }
+    }
+
+    /// Reads a TOML value; the error is the remedy.
+    pub(crate) fn parse_toml(self, value: &toml::Value) -> Result<Value, String> {
+        match (self, value) {
+            (Self::Number(..), toml::Value::Integer(number)) => self.parse_text(&number.to_string()),
+            (Self::Truth, toml::Value::Boolean(truth)) => Ok(Value::Truth(*truth)),
+            (Self::Words | Self::Choices(_), toml::Value::Array(array)) => {
+                let words: Option<Vec<String>> =
+                    array.iter().map(|word| word.as_str().map(str::to_owned)).collect();
+                self.check_words(words.ok_or("write the words in quotes, as in [\"BTCUSDT\"]")?)
+            }
+            (Self::Number(..) | Self::Truth, _) => Err(self.remedy()),
+            (_, toml::Value::String(text)) => self.parse_text(text),
+            _ => Err(self.remedy()),
+        }
+    }
+
+    /// Reads text, as from the environment; lists are separated by commas. The error is the remedy.
+    pub(crate) fn parse_text(self, text: &str) -> Result<Value, String> {
+        let text = text.trim();
+        match self {
+            Self::Text => Ok(Value::Text(text.into())),
+            Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.into())),
+            Self::Number(low, high) => match text.replace('_', "").parse::<u64>() {
+                Ok(number) if (low..=high).contains(&number) => Ok(Value::Number(number)),
+                _ => Err(self.remedy()),
+            },
+            Self::Truth => match text {
+                "true" | "1" | "yes" | "on" => Ok(Value::Truth(true)),
+                "false" | "0" | "no" | "off" => Ok(Value::Truth(false)),
+                _ => Err(self.remedy()),
+            },
+            Self::Words | Self::Choices(_) => {
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned);
+                self.check_words(words.collect())
+            }
+            Self::Address if text.parse::<std::net::SocketAddr>().is_ok() => Ok(Value::Text(text.into())),
+            Self::Origin(schemes) if text.is_empty() || is_origin(text, schemes) => {
+                Ok(Value::Text(text.trim_end_matches('/').into()))
+            }
+            _ => Err(self.remedy()),
+        }
+    }
+
+    fn check_words(self, words: Vec<String>) -> Result<Value, String> {
+        if let Self::Choices(known) = self
+            && let Some(wrong) = words.iter().find(|word| !known.contains(&word.as_str()))
+        {
+            return Err(format!("{wrong:?} is none of {}", known.join(", ")));
+        }
+        Ok(Value::Words(words))
+    }
+
+    fn remedy(self) -> String {
+        match self {
+            Self::Text => "write it in quotes".into(),
+            Self::Choice(words) => format!("use one of {}", words.join(", ")),
+            Self::Number(low, high) => format!("use a whole number from {low} to {high}"),
+            Self::Truth => "use true or false".into(),
+            Self::Words => "use a list such as [\"BTCUSDT\", \"ETHUSDT\"]".into(),
+            Self::Choices(words) => format!("use a list of {}", words.join(", ")),
+            Self::Address => "use an address such as 127.0.0.1:8080".into(),
+            Self::Origin(schemes) => format!("use {}://host[:port] without a path", schemes.join(":// or ")),
+        }
+    }
+}
+
+fn is_origin(text: &str, schemes: &[&str]) -> bool {
+    schemes.iter().any(|scheme| {
+        text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://")).is_some_and(|host| {
+            let host = host.trim_end_matches('/');
+            !host.is_empty() && !host.contains(['/', '?', '#', ' '])
+        })
+    })
+}

@@ -1,0 +1,149 @@
+//! Turns checked values into each room's own settings.
+
+use std::path::Path;
+use std::time::Duration;
+
+use collect::{CollectSettings, VenueSettings, Wanted};
+use lake::LakeSettings;
+use model::{Channel, VenueId};
+use rawlog::LogSettings;
+use refine::RefineSettings;
+use runtime::telemetry::{LogForm, LogSettings as TelemetrySettings};
+use serve::ServeSettings;
+use tables::QueryLimits;
+use venues::Endpoints;
+
+use super::Config;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Venues that are switched on, sorted.
+pub(crate) fn enabled_venues(config: &Config) -> Vec<VenueId> {
+    let all = venues::VENUES.iter().map(|venue| venue.facts().id);
+    all.filter(|venue| config.truth(&format!("venues.{venue}.enabled"))).collect()
+}
+
+/// Where log lines go.
+pub(crate) fn telemetry(config: &Config) -> TelemetrySettings {
+    let directory = config.text("telemetry.directory");
+    TelemetrySettings {
+        filter: config.text("telemetry.filter").into(),
+        form: if config.text("telemetry.form") == "json" { LogForm::Json } else { LogForm::Text },
+        directory: (!directory.is_empty()).then(|| directory.into()),
+        files_max: config.number("telemetry.files_max") as usize,
+    }
+}
+
+/// The raw log's settings.
+pub(crate) fn rawlog(config: &Config, directory: &Path) -> LogSettings {
+    let or_never = |number: u64| (number > 0).then_some(number);
+    LogSettings {
+        segment_bytes: config.number("rawlog.segment_mib") * MIB,
+        commit_every: Duration::from_millis(config.number("rawlog.commit_ms")),
+        disk_reserve_bytes: config.number("rawlog.disk_reserve_mib") * MIB,
+        archive: config.truth("rawlog.archive"),
+        keep_age: or_never(config.number("rawlog.keep_days")).map(|days| Duration::from_secs(days * 86_400)),
+        keep_bytes: or_never(config.number("rawlog.keep_gib")).map(|size| size * GIB),
+        ..LogSettings::new(directory)
+    }
+}
+
+/// The lake's settings; `directory` is used unless the configuration names a location.
+pub(crate) fn lake(config: &Config, directory: &Path) -> LakeSettings {
+    let location = match config.text("lake.location") {
+        "" => directory.display().to_string(),
+        location => location.to_owned(),
+    };
+    LakeSettings {
+        buffer_rows_max: config.number("lake.buffer_rows_max") as usize,
+        compact_every: Duration::from_secs(config.number("lake.compact_s")),
+        vacuum_retention: Duration::from_secs(config.number("lake.vacuum_hours") * 3_600),
+        log_keep: Duration::from_secs(config.number("lake.log_keep_days") * 86_400),
+        ..LakeSettings::new(location)
+    }
+}
+
+/// The refinery's settings.
+pub(crate) fn refine(config: &Config, state_directory: &Path) -> RefineSettings {
+    let trades = |venue: VenueId| (venue, trade_channel(config, venue));
+    RefineSettings {
+        flush_every: Duration::from_secs(config.number("refine.flush_s")),
+        flush_rows: config.number("refine.flush_rows") as usize,
+        bar_grace: Duration::from_millis(config.number("refine.bar_grace_ms")),
+        hole_wait: Duration::from_millis(config.number("refine.hole_wait_ms")),
+        venues: enabled_venues(config).into_iter().map(trades).collect(),
+        cache_days: config.number("refine.cache_days") as u32,
+        store_quotes: config.truth("refine.store_quotes"),
+        store_books: config.truth("refine.store_books"),
+        ..RefineSettings::new(state_directory)
+    }
+}
+
+/// The collector's settings.
+pub(crate) fn collect(config: &Config) -> CollectSettings {
+    CollectSettings {
+        venues: enabled_venues(config).into_iter().map(|venue| venue_settings(config, venue)).collect(),
+        klines_history: Duration::from_secs(config.number("collect.klines_history_minutes") * 60),
+        redundancy: config.number("collect.redundancy") as usize,
+        ..CollectSettings::default()
+    }
+}
+
+fn trade_channel(config: &Config, venue: VenueId) -> Channel {
+    if config.text(&format!("venues.{venue}.trades")) == "raw" { Channel::RawTrades } else { Channel::Trades }
+}
+
+fn venue_settings(config: &Config, venue: VenueId) -> VenueSettings {
+    let key = |name: &str| format!("venues.{venue}.{name}");
+    let defaults = venues::venue(venue).map(|venue| venue.facts().endpoints);
+    let origin = |name: &str, default: &str| match config.text(&key(name)) {
+        "" => default.to_owned(),
+        origin => origin.to_owned(),
+    };
+    let books = wanted(config.words(&key("books")));
+    let mut channels: Vec<Channel> = config
+        .words(&key("channels"))
+        .iter()
+        .filter_map(|name| Channel::named(name))
+        .map(|channel| if channel == Channel::Trades { trade_channel(config, venue) } else { channel })
+        .collect();
+    let has_books = !matches!(&books, Wanted::Symbols(symbols) if symbols.is_empty());
+    if has_books && !channels.contains(&Channel::Book) {
+        channels.push(Channel::Book);
+    }
+    VenueSettings {
+        venue,
+        endpoints: Endpoints {
+            rest: origin("rest", defaults.map_or("", |endpoints| endpoints.rest)),
+            stream: origin("stream", defaults.map_or("", |endpoints| endpoints.stream)),
+        },
+        instruments: wanted(config.words(&key("instruments"))),
+        channels,
+        books,
+        raw_trades: trade_channel(config, venue) == Channel::RawTrades,
+    }
+}
+
+fn wanted(words: &[String]) -> Wanted {
+    if words.iter().any(|word| word == "all") { Wanted::All } else { Wanted::Symbols(words.to_vec()) }
+}
+
+/// What readers are offered.
+pub(crate) fn serve(config: &Config) -> ServeSettings {
+    let address = config.text("serve.address").parse().expect("the address was checked when it was read");
+    let venue =
+        VenueId::known(config.text("serve.default_venue")).expect("the venue was checked when it was read");
+    ServeSettings {
+        sql_limits: QueryLimits {
+            time_max: Duration::from_secs(config.number("serve.sql_time_s")),
+            memory_bytes_max: (config.number("serve.sql_memory_mib") * MIB) as usize,
+            rows_max: config.number("serve.sql_rows_max") as usize,
+        },
+        readers_max: config.number("serve.readers_max") as usize,
+        reader_queue: config.number("serve.reader_queue") as usize,
+        enable_rest: config.truth("serve.rest"),
+        enable_websocket: config.truth("serve.websocket"),
+        ..ServeSettings::new(address, venue)
+    }
+}

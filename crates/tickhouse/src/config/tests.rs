@@ -1,0 +1,78 @@
+//! Cases for configuration files and environment variables.
+
+use super::*;
+
+fn mistakes(text: &str) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    Config::defaults().take_file(Path::new("t.toml"), text, &mut mistakes);
+    mistakes.iter().map(|m| format!("{}: {}; {}", m.place, m.what, m.remedy)).collect()
+}
+
+#[test]
+fn five_mistakes_are_reported_at_once_with_line_and_remedy() {
+    let text = "[serve]\naddress = \"nowhere\"\nreaders = 5\n[rawlog]\nsegment_mib = 0\n\
+                [venues.binance]\nchannels = [\"trades\", \"tape\"]\nrest = \"ftp://x\"\n";
+    let found = mistakes(text);
+    assert_eq!(found.len(), 5, "{found:#?}");
+    for (line, words) in [
+        (2, "127.0.0.1:8080"),
+        (3, "unknown setting \"serve.readers\"; did you mean serve.readers_max?"),
+        (5, "from 1 to 16384"),
+        (7, "\"tape\" is none of"),
+        (8, "https://"),
+    ] {
+        let hit = found.iter().find(|m| m.starts_with(&format!("t.toml:{line}:")));
+        assert!(hit.is_some_and(|m| m.contains(words)), "line {line}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_names_the_line() {
+    let found = mistakes("[serve]\naddress = \n");
+    assert!(found[0].starts_with("t.toml:2: not TOML"), "{found:?}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let mut config = Config::defaults();
+    let mut mistakes = Vec::new();
+    config.take_file(Path::new("t.toml"), "[serve]\naddress = \"127.0.0.1:1\"\n", &mut mistakes);
+    let variables = [
+        ("TICKHOUSE__SERVE__ADDRESS".to_owned(), "127.0.0.1:2".to_owned()),
+        ("TICKHOUSE__VENUES__BINANCE_FUTURES__INSTRUMENTS".to_owned(), "BTCUSDT, ETHUSDT".to_owned()),
+        ("TICKHOUSE__SERVE__NONSENSE".to_owned(), "1".to_owned()),
+        ("HOME".to_owned(), "x".to_owned()),
+    ];
+    config.take_environment(&variables, &mut mistakes);
+    assert_eq!(config.text("serve.address"), "127.0.0.1:2");
+    assert_eq!(config.words("venues.binance-futures.instruments"), ["BTCUSDT", "ETHUSDT"]);
+    assert_eq!(mistakes.len(), 1);
+}
+
+#[test]
+fn the_commented_file_changes_nothing_when_uncommented() {
+    let text: String = commented()
+        .lines()
+        .skip(2)
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.split_once(" = ").is_some_and(|(name, _)| !name.contains(' ')) => {
+                format!("{rest}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let mut config = Config::defaults();
+    let mut mistakes = Vec::new();
+    config.take_file(Path::new("t.toml"), &text, &mut mistakes);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    for (key, _) in list::all() {
+        assert_eq!(config.value(&key), Config::defaults().value(&key), "{key}");
+    }
+}
+
+#[test]
+fn shown_settings_read_back() {
+    let mut mistakes = Vec::new();
+    Config::defaults().take_file(Path::new("t.toml"), &Config::defaults().show(), &mut mistakes);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+}
