@@ -136,9 +136,8 @@ impl World {
         let mut text = String::from("[data]\ndirectory = \"data\"\n[serve]\naddress = \"127.0.0.1:0\"\n");
         text.push_str(sections);
         for (venue, (rest, stream)) in &self.venues {
-            text.push_str(&format!(
-                "[venues.{venue}]\nenabled = true\nrest = \"{rest}\"\nstream = \"{stream}\"\n{extra}\n"
-            ));
+            let section = format!("[venues.{venue}]\nenabled = true\nrest = \"{rest}\"\nstream = \"{stream}\"\n{extra}\n");
+            text.push_str(&section);
         }
         let file = self.place.path().join("tickhouse.toml");
         std::fs::write(&file, text).expect("the test folder is writable");
