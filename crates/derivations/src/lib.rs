@@ -1,1 +1,9 @@
-//! The room `derivations`, not furnished yet.
+//! The formulas of the house: how bars are made from trades, and longer bars from shorter ones.
+//!
+//! Pure: nothing here reads a clock, a log or a table. Feeding the folds in order is left to `refine`.
+
+pub mod bars;
+pub mod fold;
+
+pub use bars::{BarSum, MinuteBars, MinuteInput, MinuteNews, Rollup, Taken};
+pub use fold::{Error, Fold};
