@@ -67,27 +67,21 @@ impl House {
         lake.start_upkeep(&rooms.lake);
 
         let (wishes, wished) = runtime::queue("wishes", WISHES_MAX);
-        let refine = refine::start(
-            settings::refine(config, &folder.path("state")),
-            log.clone(),
-            lake.store(),
-            wishes,
-            Arc::clone(&clock),
-            &rooms.refine,
-        )
-        .context("start refining")?;
+        let doors =
+            refine::Doors { log: log.clone(), store: lake.store(), wishes, clock: Arc::clone(&clock) };
+        let refine = refine::start(settings::refine(config, &folder.path("state")), doors, &rooms.refine)
+            .context("start refining")?;
 
         let control =
             control::Control::open(&folder.path("control.sqlite")).context("open the control state")?;
-        let collector = collect::start(
-            settings::collect(config),
-            log.clone(),
-            Arc::clone(&clock),
-            &rooms.collect,
-            Arc::new(state::Budgets(control)),
-            wished,
-        )
-        .context("start collecting")?;
+        let doors = collect::Doors {
+            log: log.clone(),
+            clock: Arc::clone(&clock),
+            budget_store: Arc::new(state::Budgets(control)),
+            wishes: wished,
+        };
+        let collector =
+            collect::start(settings::collect(config), doors, &rooms.collect).context("start collecting")?;
 
         let state = Arc::new(state::State {
             started: clock.time(),
@@ -112,7 +106,7 @@ impl House {
         let server = serve::start(settings::serve(config), doors, clock, &rooms.serve)
             .await
             .context("start serving")?;
-        let address = server.address();
+        let address = server.address;
         folder.announce(address)?;
         Ok(Self { folder, log, refine, state, address, rooms })
     }
@@ -151,7 +145,7 @@ impl House {
         Closing {
             records: through.0,
             log_bytes: status.log.bytes,
-            trades: self.refine.trades_total(),
+            trades: self.refine.counts().trades_total,
             committed: self.refine.committed().0,
             late,
         }

@@ -136,7 +136,9 @@ impl World {
         let mut text = String::from("[data]\ndirectory = \"data\"\n[serve]\naddress = \"127.0.0.1:0\"\n");
         text.push_str(sections);
         for (venue, (rest, stream)) in &self.venues {
-            let section = format!("[venues.{venue}]\nenabled = true\nrest = \"{rest}\"\nstream = \"{stream}\"\n{extra}\n");
+            let section = format!(
+                "[venues.{venue}]\nenabled = true\nrest = \"{rest}\"\nstream = \"{stream}\"\n{extra}\n"
+            );
             text.push_str(&section);
         }
         let file = self.place.path().join("tickhouse.toml");

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use model::{LogPosition, VenueId};
-use rawlog::{Record, RecordKind, inspect};
+use rawlog::{Record, RecordKind, SegmentForm, inspect};
 
 use super::{Place, WrongUse};
 use crate::Done;
@@ -90,4 +90,39 @@ fn as_json(record: &Record) -> serde_json::Value {
         "kind": record.kind.as_str(),
         "payload": payload,
     })
+}
+
+fn inspect_log(place: &Place) -> anyhow::Result<Done> {
+    let directory = place.directory()?.join("log");
+    for segment in inspect::segments(&directory)? {
+        let form = match segment.form {
+            SegmentForm::Raw => "raw",
+            SegmentForm::Archive => "mcap",
+        };
+        line(format!(
+            "{:>12} – {:<12} {form:<5} {:>12} bytes  {}  {}",
+            segment.first.0,
+            segment.last.0,
+            segment.bytes,
+            segment.created.to_time(),
+            segment.path.display()
+        ));
+    }
+    Ok(Done::Clean)
+}
+
+fn verify_log(place: &Place) -> anyhow::Result<Done> {
+    let mut damaged = 0;
+    for report in inspect::verify(&place.directory()?.join("log"))? {
+        let path = report.segment.path.display();
+        line(format!("{path}: {} records good, {} damaged places", report.good_count, report.damage.len()));
+        for damage in &report.damage {
+            damaged += 1;
+            line(format!(
+                "  at byte {} ({} bytes): {}; records {} – {} are lost, the tables keep what they hold of them",
+                damage.offset, damage.bytes, damage.reason, damage.first.0, damage.last.0
+            ));
+        }
+    }
+    Ok(if damaged == 0 { Done::Clean } else { Done::Findings })
 }

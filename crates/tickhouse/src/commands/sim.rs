@@ -35,6 +35,9 @@ pub(crate) struct Sim {
     /// Play back these recordings (*.jsonl or *.jsonl.zst)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     replay: Vec<PathBuf>,
+    /// Send so many prebuilt trade frames per second instead of a living market; for measurements
+    #[arg(long, value_name = "RATE", conflicts_with = "replay")]
+    load: Option<u64>,
     /// Speed of playing back; 0 for as fast as readers take it
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
@@ -67,7 +70,7 @@ impl Sim {
         for (venue, rest, stream) in sim.endpoints() {
             venues.insert(venue.to_string(), json!({ "rest": rest, "stream": stream }));
         }
-        line(json!({ "ready": true, "venues": venues, "admin": sim.admin_address().to_string() }));
+        line(json!({ "ready": true, "venues": venues, "admin": sim.admin_address() }));
         let house = tasks.house_stop();
         let over = async {
             match self.duration {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use collect::{CollectSettings, VenueSettings, Wanted};
+use collect::{CollectSettings, SessionSettings, VenueSettings, Wanted};
 use lake::LakeSettings;
 use model::{Channel, VenueId};
 use rawlog::LogSettings;
@@ -86,6 +86,7 @@ pub(crate) fn collect(config: &Config) -> CollectSettings {
         venues: enabled_venues(config).into_iter().map(|venue| venue_settings(config, venue)).collect(),
         klines_history: Duration::from_secs(config.number("collect.klines_history_minutes") * 60),
         redundancy: config.number("collect.redundancy") as usize,
+        session: SessionSettings { version: env!("CARGO_PKG_VERSION").into(), ..SessionSettings::default() },
         ..CollectSettings::default()
     }
 }
@@ -108,8 +109,7 @@ fn venue_settings(config: &Config, venue: VenueId) -> VenueSettings {
         .filter_map(|name| Channel::named(name))
         .map(|channel| if channel == Channel::Trades { trade_channel(config, venue) } else { channel })
         .collect();
-    let has_books = !matches!(&books, Wanted::Symbols(symbols) if symbols.is_empty());
-    if has_books && !channels.contains(&Channel::Book) {
+    if books != Wanted::None && !channels.contains(&Channel::Book) {
         channels.push(Channel::Book);
     }
     VenueSettings {
@@ -126,7 +126,13 @@ fn venue_settings(config: &Config, venue: VenueId) -> VenueSettings {
 }
 
 fn wanted(words: &[String]) -> Wanted {
-    if words.iter().any(|word| word == "all") { Wanted::All } else { Wanted::Symbols(words.to_vec()) }
+    if words.iter().any(|word| word == "all") {
+        Wanted::All
+    } else if words.is_empty() {
+        Wanted::None
+    } else {
+        Wanted::Symbols(words.to_vec())
+    }
 }
 
 /// What readers are offered.
@@ -144,6 +150,8 @@ pub(crate) fn serve(config: &Config) -> ServeSettings {
         reader_queue: config.number("serve.reader_queue") as usize,
         enable_rest: config.truth("serve.rest"),
         enable_websocket: config.truth("serve.websocket"),
-        ..ServeSettings::new(address, venue)
+        address,
+        default_venue: venue,
+        ..ServeSettings::default()
     }
 }

@@ -1,12 +1,16 @@
 //! The state of the house, gathered from its rooms.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use model::Time;
+use collect::{BudgetState, BudgetStore};
+use control::Budget;
+use model::status::{StreamHealth, VenueStatus};
+use model::{Channel, InstrumentId, Time};
 use rawlog::{Log, LogState, RecoveryReport};
 use runtime::Clock;
-use tables::{HouseStatus, LogStatus, StatusSource, TableStore};
+use tables::{HouseStatus, InstrumentStatusLine, LogStatus, StatusSource, TableStore};
 
 use crate::folder::Markets;
 
@@ -24,14 +28,16 @@ pub(crate) struct State {
 
 impl StatusSource for State {
     fn status(&self) -> HouseStatus {
+        let venues = self.collector.status();
+        let counts = self.refine.counts();
         HouseStatus {
             version: env!("CARGO_PKG_VERSION"),
             started: self.started,
             now: self.clock.time(),
             is_simulated: self.markets == Markets::Simulated,
             directory: self.directory.clone(),
-            venues: self.collector.status(),
-            instruments: self.refine.instrument_lines(),
+            instruments: lines(&self.refine, &venues),
+            venues,
             log: LogStatus {
                 written: self.log.written(),
                 durable: self.log.durable(),
@@ -48,13 +54,40 @@ impl StatusSource for State {
             refined: self.refine.refined(),
             committed: self.refine.committed(),
             rows_buffered: self.store.buffered(),
-            trades_total: self.refine.trades_total(),
-            undecodable_total: self.refine.undecodable_total(),
+            trades_total: counts.trades_total,
+            undecodable_total: counts.undecodable_total,
             memory_bytes: memory_bytes(),
             cpu_seconds: cpu_seconds(),
             disk_free_percent: disk_free_percent(&self.directory),
         }
     }
+}
+
+/// Where each instrument is in its life, from what refining knows and what collecting sees.
+fn lines(refine: &refine::Refine, venues: &[VenueStatus]) -> Vec<InstrumentStatusLine> {
+    let healths: HashMap<&InstrumentId, StreamHealth> = venues
+        .iter()
+        .flat_map(|venue| &venue.streams)
+        .filter(|stream| matches!(stream.channel, Channel::Trades | Channel::RawTrades))
+        .filter_map(|stream| Some((stream.instrument.as_ref()?, stream.health)))
+        .collect();
+    let line = |line: refine::InstrumentLine| InstrumentStatusLine {
+        phase: match healths.get(&line.instrument) {
+            Some(StreamHealth::Mute) => "mute",
+            None | Some(StreamHealth::Down) => "down",
+            Some(_) if line.gaps_open > 0 => "gap_recovery",
+            Some(StreamHealth::Waiting) => "waiting",
+            Some(StreamHealth::Live) => "streaming",
+        },
+        instrument: line.instrument,
+        symbol: line.symbol,
+        trades_total: line.trades_total,
+        last_trade_time: line.last_trade_time,
+        last_trade_id: line.last_trade_id,
+        gaps_open: line.gaps_open,
+        gaps_missing: line.gaps_missing,
+    };
+    refine.lines().into_iter().map(line).collect()
 }
 
 /// Resident memory of this process; 0 where the system does not tell.
@@ -84,8 +117,50 @@ fn disk_free_percent(directory: &std::path::Path) -> f64 {
 
 /// Logs what the raw log repaired at its start.
 pub(crate) fn tell_recovery(report: &RecoveryReport) {
-    tracing::info!(?report, "raw log opened");
+    tracing::info!(
+        first = report.first.0,
+        last = report.last.0,
+        segments = report.segment_count,
+        "raw log opened"
+    );
+    if let Some(torn) = &report.torn {
+        tracing::warn!(
+            segment = %torn.segment.display(),
+            offset = torn.offset,
+            bytes = torn.bytes,
+            kept = %torn.kept.display(),
+            "the newest segment was not written whole: its torn end was cut and kept beside it"
+        );
+    }
 }
 
 /// Lends the control state to the collector's budgets.
 pub(crate) struct Budgets(pub(crate) control::Control);
+
+impl BudgetStore for Budgets {
+    fn load(&self) -> Vec<BudgetState> {
+        let budgets = self.0.load_budgets().unwrap_or_else(|error| {
+            tracing::error!(%error, "REST budgets of the last run are not known");
+            Vec::new()
+        });
+        let state = |budget: Budget| BudgetState {
+            host: budget.host,
+            window_start: budget.window_start,
+            weight_used: budget.weight_used,
+            banned_until: budget.banned_until,
+        };
+        budgets.into_iter().map(state).collect()
+    }
+
+    fn save(&self, state: &BudgetState) {
+        let budget = Budget {
+            host: state.host.clone(),
+            window_start: state.window_start,
+            weight_used: state.weight_used,
+            banned_until: state.banned_until,
+        };
+        if let Err(error) = self.0.save_budget(&budget) {
+            tracing::error!(%error, host = budget.host, "REST budget could not be kept");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Measures the built binary as its users meet it: throughput, memory, latency, candles, start.
+//!
+//! `cargo bench -p acceptance` against a release binary named by `TICKHOUSE_BIN`. Scenarios can be named:
+//! `cargo bench -p acceptance -- ingest latency`. Numbers go to standard output and from there into the docs.
+#![expect(clippy::disallowed_methods, reason = "benches measure other processes in real time")]
+#![expect(clippy::disallowed_macros, reason = "a bench prints")]
+#![expect(dead_code, reason = "the tests' world is shared and not all of it is used here")]
+
+#[path = "../tests/it/world.rs"]
+mod world;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use world::{World, block_on, eventually, get};
+
+fn main() {
+    let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let scenarios: [(&str, fn()); 4] =
+        [("ingest", ingest), ("many", many), ("latency", latency), ("candles", candles)];
+    for (name, scenario) in scenarios {
+        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+            scenario();
+        }
+    }
+}
+
+/// Seconds a scenario runs.
+fn seconds() -> u64 {
+    std::env::var("TICKHOUSE_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+}
+
+struct Reading {
+    at: Instant,
+    trades: u64,
+    cpu: f64,
+    memory: u64,
+    refined: u64,
+    written: u64,
+}
+
+fn read(address: &str) -> Reading {
+    let (_, body) = get(&format!("http://{address}/api/v1/status"));
+    let data = if body["data"].is_object() { &body["data"] } else { &body };
+    Reading {
+        at: Instant::now(),
+        trades: data["trades_total"].as_u64().unwrap_or_default(),
+        cpu: data["cpu_seconds"].as_f64().unwrap_or_default(),
+        memory: data["memory_bytes"].as_u64().unwrap_or_default(),
+        refined: data["refined"].as_u64().unwrap_or_default(),
+        written: data["log"]["written"].as_u64().unwrap_or_default(),
+    }
+}
+
+/// Prebuilt frames from a second process: events per second, lag, memory and processor time.
+fn load(name: &str, rate: &str, instruments: &str) {
+    let world = World::start(&["--load", rate, "--instruments", instruments, "--venues", "binance-futures"]);
+    world.configure("channels = [\"trades\"]", "[collect]\nklines_history_minutes = 0\n");
+    let (mut process, address) = world.run();
+    eventually(Duration::from_secs(30), "trades arrive", || (read(&address).trades > 0).then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    let first = read(&address);
+    let sent_first = sent(&world);
+    let mut memory = 0;
+    for _ in 0..seconds() {
+        std::thread::sleep(Duration::from_secs(1));
+        memory = memory.max(read(&address).memory);
+    }
+    let last = read(&address);
+    let sent_last = sent(&world);
+    let took = (last.at - first.at).as_secs_f64();
+    println!(
+        "{name}: {:.0} trades/s recorded of {:.0}/s sent over {took:.0} s; {:.0} % of one core; {} MiB peak; {} records behind",
+        (last.trades - first.trades) as f64 / took,
+        (sent_last - sent_first) as f64 / took,
+        (last.cpu - first.cpu) * 100.0 / took,
+        memory >> 20,
+        last.written.saturating_sub(last.refined),
+    );
+    process.end();
+}
+
+fn sent(world: &World) -> u64 {
+    get(&format!("http://{}/load/status", world.admin)).1["sent"].as_u64().unwrap_or_default()
+}
+
+fn ingest() {
+    load("ingest, 150,000 events/s asked", "150000", "50");
+}
+
+fn many() {
+    load("700 instruments, 5,000 events/s asked", "5000", "700");
+}
+
+/// Receipt at our socket to arrival at a WebSocket client, at 20,000 events per second.
+fn latency() {
+    let world = World::start(&["--load", "20000", "--instruments", "20", "--venues", "binance-futures"]);
+    world.configure("channels = [\"trades\"]", "[collect]\nklines_history_minutes = 0\n");
+    let (mut process, address) = world.run();
+    eventually(Duration::from_secs(30), "trades arrive", || (read(&address).trades > 0).then_some(()));
+    let mut waits = block_on(async {
+        let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/ws/stream"))
+            .await
+            .expect("the stream opens");
+        let ask =
+            json!({"action": "subscribe", "subscriptions": [{"symbol": "BTCUSDT", "channels": ["trades"]}]});
+        socket.send(Message::text(ask.to_string())).await.expect("the stream takes a message");
+        let mut waits = Vec::new();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(seconds().min(20)) {
+            let Some(Ok(message)) = socket.next().await else { break };
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros();
+            let Ok(value) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
+                continue;
+            };
+            let received =
+                value["data"]["received_time_us"].as_u64().or(value["data"]["received_time"].as_u64());
+            if let (Some("trade"), Some(received)) = (value["type"].as_str(), received) {
+                waits.push(now.saturating_sub(u128::from(received)));
+            }
+        }
+        waits
+    });
+    waits.sort_unstable();
+    let at = |share: f64| waits.get((waits.len() as f64 * share) as usize).copied().unwrap_or_default();
+    println!(
+        "latency, socket in to client out, {} trades: p50 {} µs, p99 {} µs",
+        waits.len(),
+        at(0.5),
+        at(0.99)
+    );
+    process.end();
+}
+
+/// One month of candles over REST, warm; and how soon a restarted platform serves the first candle.
+fn candles() {
+    let world = World::start(&["--instruments", "2", "--rate", "200", "--venues", "binance-futures"]);
+    world.configure("", "[collect]\nklines_history_minutes = 46080\n");
+    let (mut process, address) = world.run();
+    for timeframe in ["15", "173"] {
+        let url = format!("http://{address}/api/v1/data/klines/BTCUSDT?timeframe={timeframe}&limit=2880");
+        let wanted = 43_200 / timeframe.parse::<usize>().expect("a number") - 2;
+        eventually(Duration::from_mins(2), "a month of candles", || {
+            (get(&url).1["data"].as_array().map_or(0, Vec::len) >= wanted).then_some(())
+        });
+        let mut times: Vec<Duration> = (0..50)
+            .map(|_| {
+                let started = Instant::now();
+                let _answer = get(&url);
+                started.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        println!("one month of {timeframe}m candles over REST: p50 {:?}, p90 {:?}", times[25], times[45]);
+    }
+    process.end();
+    let started = Instant::now();
+    let (mut process, address) = world.run();
+    let url = format!("http://{address}/api/v1/data/klines/BTCUSDT?timeframe=1&limit=1");
+    eventually(Duration::from_mins(1), "the first candle", || {
+        get(&url).1["data"].as_array().is_some_and(|data| !data.is_empty()).then_some(())
+    });
+    println!("restart until the first candle is served: {:?}", started.elapsed());
+    process.end();
+}
