@@ -162,8 +162,11 @@ impl Decimal {
 
     /// The nearest double, correctly rounded.
     pub fn to_f64(self) -> f64 {
-        let value = self.normalized();
         // Both parts are exact doubles here, and one division rounds once.
+        if self.mantissa.unsigned_abs() < 1 << 53 && self.scale <= 22 {
+            return self.mantissa as f64 / EXACT_POWERS[usize::from(self.scale)];
+        }
+        let value = self.normalized();
         if value.mantissa.unsigned_abs() < 1 << 53 && value.scale <= 22 {
             return value.mantissa as f64 / EXACT_POWERS[usize::from(value.scale)];
         }
@@ -172,6 +175,10 @@ impl Decimal {
 
     /// Whether the nearest double prints back exactly these digits (trailing zeros apart).
     pub fn survives_f64(self) -> bool {
+        // Nearly every number of a venue; its trailing zeros need not be looked at.
+        if self.mantissa.unsigned_abs() < 1_000_000_000_000_000 && self.scale <= 22 {
+            return true;
+        }
         let value = self.normalized();
         if value.mantissa.unsigned_abs() < 1_000_000_000_000_000 && value.scale <= 22 {
             return true;
