@@ -162,6 +162,14 @@ impl MinuteBars {
         Some(minute.bar(&self.instrument, BarState::Forming, available_time))
     }
 
+    /// Every open minute as it stands, oldest first.
+    pub fn open(&self, available_time: Time) -> impl Iterator<Item = Bar> {
+        let open = self.minutes.partition_point(|minute| minute.end() <= self.closed_through);
+        self.minutes[open..]
+            .iter()
+            .map(move |minute| minute.bar(&self.instrument, BarState::Forming, available_time))
+    }
+
     /// The bar of a minute that is held.
     pub fn bar(&self, open_time: Time) -> Option<Bar> {
         let at = self.minutes.binary_search_by_key(&open_time, |minute| minute.open_time).ok()?;
@@ -219,6 +227,7 @@ pub enum MinuteInput {
 }
 
 /// What comes out of [`MinuteBars`] as a fold.
+#[expect(clippy::large_enum_variant, reason = "handed over at once, never kept in numbers")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MinuteNews {
     /// A closed or revised bar.
