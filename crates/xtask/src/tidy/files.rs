@@ -104,7 +104,7 @@ fn check_machine(rules: &Rules, source: &Source, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a line holds `/root` or `/root/…` as the beginning of a path.
+/// Whether a line holds the folder, or something in it, as the beginning of a path.
 fn names_folder(line: &str, root: &str) -> bool {
     let path = format!("/{root}");
     line.match_indices(&path).any(|(at, _)| {
