@@ -3,13 +3,15 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use model::{Channel, Instrument, Nanos, Time, VenueId};
+use model::{Channel, Instrument, InstrumentKind, Nanos, Time, VenueId};
 
-use crate::binance::requests;
+use crate::binance::decoder::BinanceDecoder;
+use crate::binance::{answers, peek, requests};
 use crate::contract::{
-    Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame,
-    HistoryAsk, HistoryRefusal, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
+    Allowance, BookRule, ConnectionPlan, Decoder, DefaultEndpoints, Endpoints, Facts, HistoryAsk,
+    HistoryRefusal, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
 };
+use crate::path::encoded;
 
 /// Binance USD-M futures.
 pub(crate) struct BinanceFutures;
@@ -36,10 +38,10 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
     // Ten messages a second are allowed.
     message_gap_ms_min: 150,
     ping_every: None,
-    lifetime: Some(Duration::from_secs(24 * 3_600)),
-    connects: Allowance { count: 300, per: Duration::from_secs(300) },
+    lifetime: Some(Duration::from_hours(24)),
+    connects: Allowance { count: 300, per: Duration::from_mins(5) },
     rest: RestLimits {
-        weight: Allowance { count: 2_400, per: Duration::from_secs(60) },
+        weight: Allowance { count: 2_400, per: Duration::from_mins(1) },
         is_clock_window: true,
         used_header: Some("x-mbx-used-weight-1m"),
         bans: requests::BANS,
@@ -50,18 +52,26 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
 
 const FIRST_DATA: &[(Channel, Duration)] = &[(Channel::MarkPrices, Duration::from_secs(10))];
 
-struct Pending;
+const LISTING_EVERY: Duration = Duration::from_mins(5);
+const CLOCK_EVERY: Duration = Duration::from_mins(1);
+const FUNDING_EVERY: Duration = Duration::from_mins(15);
+const INTERVALS_EVERY: Duration = Duration::from_hours(1);
+/// From so many instruments on, one stream over all of them brings the mark prices.
+const MARK_PRICES_SINGLE_MAX: usize = 20;
+/// Up to so many instruments, funding is asked for one by one, which reaches further back.
+const FUNDING_SINGLE_MAX: usize = 40;
+/// Open interest may cost a quarter of the weight of a minute.
+const OPEN_INTEREST_PER_MINUTE: usize = 600;
 
-impl Decoder for Pending {
-    fn decode(&mut self, _: &Frame<'_>, _: &mut dyn FnMut(model::Event)) -> Result<(), DecodeError> {
-        Err(DecodeError::UnknownKind("not read yet".into()))
-    }
-    fn learn(&mut self, _: &[Instrument]) {}
-    fn save(&self) -> Vec<u8> {
-        Vec::new()
-    }
-    fn restore(&mut self, _: &[u8]) -> Result<(), DecodeError> {
-        Ok(())
+/// Best bid and ask, depth, raw trades.
+const PUBLIC: &str = "public";
+/// Everything else. A stream asked for on the wrong route is acknowledged and stays mute.
+const MARKET: &str = "market";
+
+fn route(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Quotes | Channel::Book | Channel::RawTrades => PUBLIC,
+        _ => MARKET,
     }
 }
 
@@ -69,37 +79,144 @@ impl Venue for BinanceFutures {
     fn facts(&self) -> &'static Facts {
         &FACTS
     }
+
     fn streams(&self, instruments: &[Instrument], channels: &[Channel]) -> Vec<Stream> {
-        let _ = (instruments, channels);
-        Vec::new()
+        let listed: Vec<&Instrument> =
+            instruments.iter().filter(|instrument| requests::is_listed(instrument)).collect();
+        let is_marked_at_once = listed.len() > MARK_PRICES_SINGLE_MAX;
+        let mut streams = Vec::new();
+        if is_marked_at_once && channels.contains(&Channel::MarkPrices) {
+            streams.push(Stream {
+                key: "!markPrice@arr@1s".into(),
+                channel: Channel::MarkPrices,
+                instrument: None,
+                route: MARKET,
+            });
+        }
+        for instrument in listed {
+            for &channel in channels.iter().filter(|channel| FACTS.channels.contains(channel)) {
+                if channel != Channel::MarkPrices || !is_marked_at_once {
+                    streams.extend(requests::stream(instrument, channel, route(channel)));
+                }
+            }
+        }
+        streams
     }
+
     fn connections(&self, endpoints: &Endpoints, streams: Vec<Stream>) -> Vec<ConnectionPlan> {
+        let (public, market): (Vec<Stream>, Vec<Stream>) =
+            streams.into_iter().partition(|stream| stream.route == PUBLIC);
         let mut plans = Vec::new();
-        requests::shard(&format!("{}/stream", endpoints.stream), streams, &mut plans);
+        for (route, streams) in [(PUBLIC, public), (MARKET, market)] {
+            requests::shard(&format!("{}/{route}/stream", endpoints.stream), &streams, &mut plans);
+        }
         plans
     }
+
     fn subscribe(&self, streams: &[Stream], wanted: bool, first_request: u64) -> Vec<String> {
         requests::subscribe(streams, wanted, first_request)
     }
+
     fn ping(&self, _request: u64) -> Option<String> {
         None
     }
-    fn peek<'a>(&self, _payload: &'a [u8]) -> Peek<'a> {
-        Peek::Unknown
+
+    fn peek<'a>(&self, payload: &'a [u8]) -> Peek<'a> {
+        peek::peek(payload)
     }
-    fn polls(&self, _instruments: &[Instrument], _channels: &[Channel]) -> Vec<Poll> {
-        Vec::new()
+
+    fn key_of(&self, payload: &[u8]) -> Option<String> {
+        peek::key_of(payload)
     }
+
+    fn polls(&self, instruments: &[Instrument], channels: &[Channel]) -> Vec<Poll> {
+        let poll =
+            |path: String, purpose, every| Poll { request: RestRequest { path, weight: 1, purpose }, every };
+        let mut polls = vec![
+            Poll { request: self.listing(None), every: LISTING_EVERY },
+            poll("/fapi/v1/time".into(), Purpose::ServerTime, CLOCK_EVERY),
+        ];
+        let listed: Vec<&Instrument> =
+            instruments.iter().filter(|instrument| requests::is_listed(instrument)).collect();
+        if channels.contains(&Channel::OpenInterest) {
+            let minutes = listed.len().div_ceil(OPEN_INTEREST_PER_MINUTE).max(1);
+            let every = Duration::from_mins(minutes as u64);
+            polls.extend(listed.iter().map(|instrument| {
+                let symbol = instrument.symbol.clone();
+                let path = format!("/fapi/v1/openInterest?symbol={}", encoded(&symbol));
+                poll(path, Purpose::OpenInterest { symbol }, every)
+            }));
+        }
+        if channels.contains(&Channel::Funding) {
+            polls.push(poll("/fapi/v1/fundingInfo".into(), Purpose::FundingIntervals, INTERVALS_EVERY));
+            if listed.len() > FUNDING_SINGLE_MAX {
+                let all = Purpose::Funding { symbol: "".into() };
+                polls.push(poll("/fapi/v1/fundingRate?limit=1000".into(), all, FUNDING_EVERY));
+            } else {
+                polls.extend(listed.iter().filter(|one| one.kind == InstrumentKind::Perpetual).map(
+                    |instrument| {
+                        let symbol = instrument.symbol.clone();
+                        let path = format!("/fapi/v1/fundingRate?symbol={}&limit=100", encoded(&symbol));
+                        poll(path, Purpose::Funding { symbol }, FUNDING_EVERY)
+                    },
+                ));
+            }
+        }
+        polls
+    }
+
     fn listing(&self, _page: Option<&str>) -> RestRequest {
         RestRequest { path: "/fapi/v1/exchangeInfo".into(), weight: 1, purpose: Purpose::Listing }
     }
-    fn history(&self, _ask: &HistoryAsk<'_>) -> Result<RestRequest, HistoryRefusal> {
-        Err(HistoryRefusal::NotOffered)
+
+    fn history(&self, ask: &HistoryAsk<'_>) -> Result<RestRequest, HistoryRefusal> {
+        Ok(match ask {
+            // Raw trades by id need a key and cost 200.
+            HistoryAsk::TradesFromId { channel: Channel::RawTrades, .. } => {
+                return Err(HistoryRefusal::NotOffered);
+            }
+            HistoryAsk::TradesFromId { instrument, first_id, count, .. } => {
+                let limit = (*count).clamp(1, 1_000);
+                let path = format!(
+                    "/fapi/v1/aggTrades?symbol={}&fromId={first_id}&limit={limit}",
+                    encoded(&instrument.symbol)
+                );
+                trades(path, 20, instrument)
+            }
+            HistoryAsk::RecentTrades { instrument, channel } => {
+                let (name, weight) = match channel {
+                    Channel::RawTrades => ("trades", 5),
+                    _ => ("aggTrades", 20),
+                };
+                let path = format!("/fapi/v1/{name}?symbol={}&limit=1000", encoded(&instrument.symbol));
+                trades(path, weight, instrument)
+            }
+            HistoryAsk::Book { instrument } => RestRequest {
+                path: format!("/fapi/v1/depth?symbol={}&limit=1000", encoded(&instrument.symbol)),
+                weight: 20,
+                purpose: Purpose::Book { symbol: instrument.symbol.clone() },
+            },
+            HistoryAsk::Klines { instrument, start, end } => RestRequest {
+                path: format!(
+                    "/fapi/v1/klines?symbol={}&interval=1m&{}&limit=1500",
+                    encoded(&instrument.symbol),
+                    requests::span(*start, *end)
+                ),
+                weight: 10,
+                purpose: Purpose::Klines { symbol: instrument.symbol.clone() },
+            },
+        })
     }
-    fn server_time(&self, _body: &[u8]) -> Option<Time> {
-        None
+
+    fn server_time(&self, body: &[u8]) -> Option<Time> {
+        answers::server_time(body).ok()
     }
+
     fn decoder(&self, _received: Nanos) -> Box<dyn Decoder> {
-        Box::new(Pending)
+        Box::new(BinanceDecoder::new(FACTS.id))
     }
+}
+
+fn trades(path: String, weight: u32, instrument: &Instrument) -> RestRequest {
+    RestRequest { path, weight, purpose: Purpose::Trades { symbol: instrument.symbol.clone() } }
 }

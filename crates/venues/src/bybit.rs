@@ -1,14 +1,24 @@
-//! Bybit v5, spot and linear contracts: hosts, limits, REST questions. Forms of frames are left to `bybit::…`.
+//! Bybit v5, spot and linear contracts: hosts, limits, REST questions. Forms of frames are left to the files below it.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use model::{Channel, Instrument, Nanos, Time, VenueId};
+use model::{Channel, Instrument, InstrumentKind, InstrumentStatus, Nanos, Time, VenueId};
 
 use crate::contract::{
-    Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame,
-    HistoryAsk, HistoryRefusal, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
+    Allowance, BookRule, ConnectionPlan, Decoder, DefaultEndpoints, Endpoints, Facts, HistoryAsk,
+    HistoryRefusal, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
 };
+use crate::path::encoded;
+
+mod answers;
+mod decoder;
+mod listing;
+mod peek;
+mod stream;
+mod tickers;
+
+use decoder::BybitDecoder;
 
 /// One category of Bybit.
 pub(crate) struct Bybit {
@@ -55,7 +65,7 @@ const LINEAR_FIRST_DATA: [(Channel, Duration); 4] = [
     (Channel::OpenInterest, FIRST_DATA),
 ];
 // 403 says "access too frequent" here: all of REST must rest for ten minutes.
-const BANS: &[(u16, Duration)] = &[(403, Duration::from_secs(600)), (429, Duration::from_secs(60))];
+const BANS: &[(u16, Duration)] = &[(403, Duration::from_mins(10)), (429, Duration::from_mins(1))];
 
 fn both() -> Facts {
     Facts {
@@ -69,7 +79,7 @@ fn both() -> Facts {
         message_gap_ms_min: 100,
         ping_every: Some(Duration::from_secs(20)),
         lifetime: None,
-        connects: Allowance { count: 500, per: Duration::from_secs(300) },
+        connects: Allowance { count: 500, per: Duration::from_mins(5) },
         rest: RestLimits {
             weight: Allowance { count: 600, per: Duration::from_secs(5) },
             is_clock_window: false,
@@ -80,18 +90,46 @@ fn both() -> Facts {
     }
 }
 
-struct Pending;
+const LISTING_EVERY: Duration = Duration::from_mins(5);
+const CLOCK_EVERY: Duration = Duration::from_mins(1);
+const FUNDING_EVERY: Duration = Duration::from_mins(30);
 
-impl Decoder for Pending {
-    fn decode(&mut self, _: &Frame<'_>, _: &mut dyn FnMut(model::Event)) -> Result<(), DecodeError> {
-        Err(DecodeError::UnknownKind("not read yet".into()))
+/// Characters of topics on one connection: below the venue's 21,000, so that new listings find room.
+const TOPIC_CHARACTERS_PLANNED: usize = 20_000;
+/// Topics in one request on spot, where more are refused.
+const SPOT_TOPICS_MAX: usize = 10;
+/// Topics in one request on linear contracts, which the venue does not count; one bad topic fails its whole request.
+const LINEAR_TOPICS_MAX: usize = 50;
+
+/// What a topic costs of the characters: its name, quotes and comma.
+fn characters(stream: &Stream) -> usize {
+    stream.key.len() + 3
+}
+
+/// The topic's name in front of the symbol. Mark prices and open interest share one.
+fn prefix(channel: Channel) -> Option<&'static str> {
+    Some(match channel {
+        Channel::Trades => "publicTrade",
+        Channel::Quotes => "orderbook.1",
+        Channel::Book => "orderbook.50",
+        Channel::Klines => "kline.1",
+        Channel::MarkPrices | Channel::OpenInterest => "tickers",
+        Channel::RawTrades | Channel::Funding | Channel::Instruments => return None,
+    })
+}
+
+fn is_listed(instrument: &Instrument) -> bool {
+    matches!(instrument.status, InstrumentStatus::Trading | InstrumentStatus::Halted)
+}
+
+impl Bybit {
+    fn is_linear(&self) -> bool {
+        self.category == "linear"
     }
-    fn learn(&mut self, _: &[Instrument]) {}
-    fn save(&self) -> Vec<u8> {
-        Vec::new()
-    }
-    fn restore(&mut self, _: &[u8]) -> Result<(), DecodeError> {
-        Ok(())
+
+    fn question(&self, name: &str, query: &str, purpose: Purpose) -> RestRequest {
+        let path = format!("/v5/market/{name}?category={}{query}", self.category);
+        RestRequest { path, weight: 1, purpose }
     }
 }
 
@@ -99,45 +137,128 @@ impl Venue for Bybit {
     fn facts(&self) -> &'static Facts {
         self.facts
     }
+
     fn streams(&self, instruments: &[Instrument], channels: &[Channel]) -> Vec<Stream> {
-        let _ = (instruments, channels);
-        Vec::new()
+        let is_marked = channels.contains(&Channel::MarkPrices);
+        let mut streams = Vec::new();
+        for instrument in instruments.iter().filter(|instrument| is_listed(instrument)) {
+            for &channel in channels.iter().filter(|channel| self.facts.channels.contains(channel)) {
+                // One topic brings both; it is subscribed to once.
+                if channel == Channel::OpenInterest && is_marked {
+                    continue;
+                }
+                streams.extend(prefix(channel).map(|prefix| Stream {
+                    key: format!("{prefix}.{}", instrument.symbol).into(),
+                    channel,
+                    instrument: Some(instrument.id.clone()),
+                    route: "",
+                }));
+            }
+        }
+        streams
     }
+
     fn connections(&self, endpoints: &Endpoints, streams: Vec<Stream>) -> Vec<ConnectionPlan> {
-        let mut plans = Vec::new();
-        plans.push(ConnectionPlan {
-            url: format!("{}/v5/public/{}", endpoints.stream, self.category),
-            streams,
-        });
+        let url = format!("{}/v5/public/{}", endpoints.stream, self.category);
+        let mut plans: Vec<ConnectionPlan> = Vec::new();
+        let mut taken = 0;
+        for stream in streams {
+            let cost = characters(&stream);
+            match plans.last_mut() {
+                Some(plan)
+                    if taken + cost <= TOPIC_CHARACTERS_PLANNED
+                        && plan.streams.len() < self.facts.streams_max =>
+                {
+                    taken += cost;
+                    plan.streams.push(stream);
+                }
+                _ => {
+                    taken = cost;
+                    plans.push(ConnectionPlan { url: url.clone(), streams: vec![stream] });
+                }
+            }
+        }
         plans
     }
+
     fn subscribe(&self, streams: &[Stream], wanted: bool, first_request: u64) -> Vec<String> {
-        let _ = (streams, wanted, first_request);
-        Vec::new()
+        let operation = if wanted { "subscribe" } else { "unsubscribe" };
+        let topics_max = if self.is_linear() { LINEAR_TOPICS_MAX } else { SPOT_TOPICS_MAX };
+        (first_request..)
+            .zip(streams.chunks(topics_max))
+            .map(|(request, chunk)| {
+                let topics: Vec<&str> = chunk.iter().map(|stream| &*stream.key).collect();
+                let topics = serde_json::Value::from(topics);
+                format!(r#"{{"req_id":"{request}","op":"{operation}","args":{topics}}}"#)
+            })
+            .collect()
     }
-    fn ping(&self, _request: u64) -> Option<String> {
-        None
+
+    fn ping(&self, request: u64) -> Option<String> {
+        Some(format!(r#"{{"req_id":"{request}","op":"ping"}}"#))
     }
-    fn peek<'a>(&self, _payload: &'a [u8]) -> Peek<'a> {
-        Peek::Unknown
+
+    fn peek<'a>(&self, payload: &'a [u8]) -> Peek<'a> {
+        peek::peek(payload)
     }
-    fn polls(&self, _instruments: &[Instrument], _channels: &[Channel]) -> Vec<Poll> {
-        Vec::new()
+
+    fn polls(&self, instruments: &[Instrument], channels: &[Channel]) -> Vec<Poll> {
+        let clock = RestRequest { path: "/v5/market/time".into(), weight: 1, purpose: Purpose::ServerTime };
+        let mut polls = vec![
+            Poll { request: self.listing(None), every: LISTING_EVERY },
+            Poll { request: clock, every: CLOCK_EVERY },
+        ];
+        if self.is_linear() && channels.contains(&Channel::Funding) {
+            let perpetuals = instruments
+                .iter()
+                .filter(|instrument| is_listed(instrument) && instrument.kind == InstrumentKind::Perpetual);
+            polls.extend(perpetuals.map(|instrument| {
+                let symbol = instrument.symbol.clone();
+                let query = format!("&symbol={}&limit=200", encoded(&symbol));
+                let request = self.question("funding/history", &query, Purpose::Funding { symbol });
+                Poll { request, every: FUNDING_EVERY }
+            }));
+        }
+        polls
     }
-    fn listing(&self, _page: Option<&str>) -> RestRequest {
-        RestRequest {
-            path: format!("/v5/market/instruments-info?category={}", self.category),
-            weight: 1,
-            purpose: Purpose::Listing,
+
+    fn listing(&self, page: Option<&str>) -> RestRequest {
+        let query = match page {
+            // The venue's cursors are percent-encoded already and go back as they came.
+            Some(cursor) => format!("&limit=1000&cursor={}", encoded(cursor).replace("%25", "%")),
+            None => "&limit=1000".to_owned(),
+        };
+        self.question("instruments-info", if self.is_linear() { &query } else { "" }, Purpose::Listing)
+    }
+
+    fn history(&self, ask: &HistoryAsk<'_>) -> Result<RestRequest, HistoryRefusal> {
+        match ask {
+            HistoryAsk::RecentTrades { instrument, .. } => {
+                let limit = if self.is_linear() { 1_000 } else { 60 };
+                let query = format!("&symbol={}&limit={limit}", encoded(&instrument.symbol));
+                let purpose = Purpose::Trades { symbol: instrument.symbol.clone() };
+                Ok(self.question("recent-trade", &query, purpose))
+            }
+            HistoryAsk::Klines { instrument, start, end } => {
+                let query = format!(
+                    "&symbol={}&interval=1&start={}&end={}&limit=1000",
+                    encoded(&instrument.symbol),
+                    start.millis(),
+                    end.millis() - 1
+                );
+                let purpose = Purpose::Klines { symbol: instrument.symbol.clone() };
+                Ok(self.question("kline", &query, purpose))
+            }
+            // Trades cannot be asked for by id, and books come in the stream only.
+            HistoryAsk::TradesFromId { .. } | HistoryAsk::Book { .. } => Err(HistoryRefusal::NotOffered),
         }
     }
-    fn history(&self, _ask: &HistoryAsk<'_>) -> Result<RestRequest, HistoryRefusal> {
-        Err(HistoryRefusal::NotOffered)
+
+    fn server_time(&self, body: &[u8]) -> Option<Time> {
+        answers::server_time(body).ok()
     }
-    fn server_time(&self, _body: &[u8]) -> Option<Time> {
-        None
-    }
+
     fn decoder(&self, _received: Nanos) -> Box<dyn Decoder> {
-        Box::new(Pending)
+        Box::new(BybitDecoder::new(self.facts.id, self.is_linear()))
     }
 }

@@ -6,6 +6,11 @@ mod binance;
 mod binance_futures;
 mod binance_spot;
 mod bybit;
+mod moment;
+mod path;
+mod scan;
+mod symbols;
+mod wire;
 
 pub use contract::{
     Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame,

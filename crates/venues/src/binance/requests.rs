@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Channel, Instrument, InstrumentStatus};
+use model::{Channel, Instrument, InstrumentStatus, Time};
 
 use crate::contract::{ConnectionPlan, Stream};
 
@@ -13,7 +13,7 @@ pub(crate) const STREAMS_PLANNED: usize = 960;
 
 /// Statuses that mean stop, and for how long when no `Retry-After` says it: too many requests, banned, firewall.
 pub(crate) const BANS: &[(u16, Duration)] =
-    &[(429, Duration::from_secs(60)), (418, Duration::from_secs(300)), (403, Duration::from_secs(300))];
+    &[(429, Duration::from_mins(1)), (418, Duration::from_mins(5)), (403, Duration::from_mins(5))];
 
 /// The part of a stream's name behind the symbol.
 pub(crate) fn suffix(channel: Channel) -> Option<&'static str> {
@@ -34,13 +34,18 @@ pub(crate) fn stream(instrument: &Instrument, channel: Channel, route: &'static 
     Some(Stream { key, channel, instrument: Some(instrument.id.clone()), route })
 }
 
-/// Whether streams of the instrument can bring anything.
+/// Whether streams of the instrument can bring anything, now or when a halt is over.
 pub(crate) fn is_listed(instrument: &Instrument) -> bool {
-    instrument.status != InstrumentStatus::Delisted
+    matches!(instrument.status, InstrumentStatus::Trading | InstrumentStatus::Halted)
+}
+
+/// The query for bars that open from `start` on and before `end`; the venue takes both ends as wanted.
+pub(crate) fn span(start: Time, end: Time) -> String {
+    format!("startTime={}&endTime={}", start.millis(), end.millis() - 1)
 }
 
 /// Shards streams of one route over connections to `url`.
-pub(crate) fn shard(url: &str, streams: Vec<Stream>, plans: &mut Vec<ConnectionPlan>) {
+pub(crate) fn shard(url: &str, streams: &[Stream], plans: &mut Vec<ConnectionPlan>) {
     if streams.is_empty() {
         return;
     }

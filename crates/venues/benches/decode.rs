@@ -1,0 +1,2 @@
+//! Speed of decoding.
+fn main() {}
