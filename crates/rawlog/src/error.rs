@@ -65,7 +65,9 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::PermissionDenied => "; give this user the right to read and write the log folder",
         io::ErrorKind::ReadOnlyFilesystem => "; the log needs a folder on a writable file system",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free space on the disk of the log folder",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free space on the disk of the log folder"
+        }
         io::ErrorKind::NotFound => "; check the path of the log folder",
         io::ErrorKind::NotADirectory => "; the log folder must be a directory",
         _ => "",

@@ -3,15 +3,26 @@
 //! What the frames mean is left to `venues`, what becomes of them to `refine`; one process per folder is the binary's
 //! business.
 
+mod archive;
+pub mod counts;
+mod cursor;
 pub mod error;
+mod frame;
+mod index;
 pub mod inspect;
+mod keeper;
 pub mod log;
+mod progress;
 pub mod reader;
 pub mod record;
 pub mod recovery;
 pub mod segment;
 pub mod settings;
+mod sync;
+mod waiting;
+mod writer;
 
+pub use counts::LogCounts;
 pub use error::{Error, LogClosed};
 pub use log::{Log, LogState};
 pub use reader::LogReader;

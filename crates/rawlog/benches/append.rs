@@ -1,0 +1,4 @@
+//! How fast records are appended and read back.
+fn main() {
+    divan::main();
+}
