@@ -1,0 +1,4 @@
+//! How fast the lake writes, merges and answers.
+fn main() {
+    divan::main();
+}
