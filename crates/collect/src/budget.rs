@@ -1,6 +1,10 @@
 //! REST weight and bans of one venue host, as a value that is told the time. Waiting is left to `rest`.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use model::Time;
+use venues::RestLimits;
 
 /// What outlives a restart of one host's budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,4 +38,257 @@ impl BudgetStore for NoBudgetStore {
     }
 
     fn save(&self, _state: &BudgetState) {}
+}
+
+/// The budget of one host.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    host: String,
+    limits: RestLimits,
+    share: f64,
+    /// Venue clock minus ours: clock windows are the venue's.
+    skew_micros: i64,
+    window_start: Time,
+    weight_used: u32,
+    /// Weights of a sliding window, oldest first.
+    recent: VecDeque<(Time, u32)>,
+    banned_until: Option<Time>,
+}
+
+impl Budget {
+    /// A budget of which nothing is used; `share` of what the venue allows may be.
+    pub(crate) fn new(host: String, limits: RestLimits, share: f64) -> Self {
+        Self {
+            host,
+            limits,
+            share,
+            skew_micros: 0,
+            window_start: Time(0),
+            weight_used: 0,
+            recent: VecDeque::new(),
+            banned_until: None,
+        }
+    }
+
+    /// Takes up what an earlier process left.
+    pub(crate) fn restore(&mut self, state: &BudgetState) {
+        self.window_start = state.window_start;
+        self.weight_used = state.weight_used;
+        self.banned_until = state.banned_until;
+        if !self.limits.is_clock_window && state.weight_used > 0 {
+            self.recent.push_back((state.window_start, state.weight_used));
+        }
+    }
+
+    /// What should outlive a restart.
+    pub(crate) fn state(&self) -> BudgetState {
+        // A sliding window is kept as one lump at its newest moment, the careful reading.
+        let newest = self.recent.back().map_or(self.window_start, |(time, _)| *time);
+        BudgetState {
+            host: self.host.clone(),
+            window_start: if self.limits.is_clock_window { self.window_start } else { newest },
+            weight_used: self.weight_used,
+            banned_until: self.banned_until,
+        }
+    }
+
+    /// Takes weight out of the part of the budget that `ceiling` (0 to 1) leaves to the asker, or says when to ask again.
+    pub(crate) fn try_take(&mut self, weight: u32, ceiling: f64, now: Time) -> Result<(), Time> {
+        if let Some(until) = self.banned(now) {
+            return Err(until);
+        }
+        self.roll(now);
+        let most = (f64::from(self.limits.weight.count) * self.share * ceiling).max(1.0) as u32;
+        // A single question dearer than the ceiling is let through when nothing else was asked.
+        if self.weight_used.saturating_add(weight) <= most || self.weight_used == 0 {
+            self.weight_used = self.weight_used.saturating_add(weight);
+            if !self.limits.is_clock_window {
+                self.recent.push_back((now, weight));
+            }
+            return Ok(());
+        }
+        Err(self.next_room(weight, most, now))
+    }
+
+    /// Learns from an answer: the venue's own count, and whether it told us to stop. True if it did.
+    pub(crate) fn saw(&mut self, answer: &Told, now: Time) -> bool {
+        self.roll(now);
+        if let Some(used) = answer.weight_used
+            && self.limits.is_clock_window
+        {
+            self.weight_used = self.weight_used.max(used);
+        }
+        let Some((_, rest)) = self.limits.bans.iter().find(|(status, _)| *status == answer.status) else {
+            return false;
+        };
+        let wait = answer.retry_after.unwrap_or(*rest).clamp(Duration::from_secs(1), BAN_MAX);
+        let until = now.plus_micros(wait.as_micros() as i64);
+        self.banned_until = Some(self.banned_until.map_or(until, |other| other.max(until)));
+        true
+    }
+
+    /// Until when nothing may be asked.
+    pub(crate) fn banned(&mut self, now: Time) -> Option<Time> {
+        self.banned_until = self.banned_until.filter(|until| *until > now);
+        self.banned_until
+    }
+
+    /// Tells the venue's clock against ours.
+    pub(crate) fn set_skew(&mut self, micros: i64) {
+        self.skew_micros = micros;
+    }
+
+    /// Weight used in the running window, and the most of it.
+    pub(crate) fn used(&mut self, now: Time) -> (u32, u32) {
+        self.roll(now);
+        (self.weight_used, self.limits.weight.count)
+    }
+
+    fn roll(&mut self, now: Time) {
+        let length = self.limits.weight.per.as_micros() as i64;
+        if self.limits.is_clock_window {
+            let here = now.plus_micros(self.skew_micros).0;
+            let start = Time(here - here.rem_euclid(length.max(1)));
+            if start != self.window_start {
+                self.window_start = start;
+                self.weight_used = 0;
+            }
+            return;
+        }
+        while let Some((time, weight)) = self.recent.front()
+            && time.plus_micros(length) <= now
+        {
+            self.weight_used = self.weight_used.saturating_sub(*weight);
+            self.recent.pop_front();
+        }
+    }
+
+    fn next_room(&self, weight: u32, most: u32, now: Time) -> Time {
+        let length = self.limits.weight.per.as_micros() as i64;
+        if self.limits.is_clock_window {
+            // A little late rather than a little early: the venue's window must have turned as well.
+            return self.window_start.plus_micros(length - self.skew_micros + WINDOW_MARGIN_MICROS).max(now);
+        }
+        let mut used = self.weight_used;
+        for (time, taken) in &self.recent {
+            used = used.saturating_sub(*taken);
+            if used.saturating_add(weight) <= most || used == 0 {
+                return time.plus_micros(length);
+            }
+        }
+        now.plus_micros(length)
+    }
+}
+
+/// No venue bans for longer; more is taken for a mistake of units.
+const BAN_MAX: Duration = Duration::from_hours(7 * 24);
+/// How far into a fresh clock window the first question waits.
+const WINDOW_MARGIN_MICROS: i64 = 100_000;
+
+/// What an answer says about the budget.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// Weight used in the window, by the venue's count.
+    pub(crate) weight_used: Option<u32>,
+    /// `Retry-After`.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for budgets, at given times.
+    use super::*;
+    use venues::Allowance;
+
+    const BANS: &[(u16, Duration)] = &[(418, Duration::from_mins(2)), (429, Duration::from_mins(1))];
+
+    fn limits(count: u32, seconds: u64, is_clock_window: bool) -> RestLimits {
+        RestLimits {
+            weight: Allowance { count, per: Duration::from_secs(seconds) },
+            is_clock_window,
+            used_header: None,
+            bans: BANS,
+        }
+    }
+
+    fn at(seconds: i64) -> Time {
+        Time(1_723_161_240_000_000 + seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_clock_window_turns_with_the_venues_minute() {
+        let mut budget = Budget::new("h".into(), limits(100, 60, true), 1.0);
+        assert_eq!(budget.try_take(100, 1.0, at(59)), Ok(()));
+        let ready = budget.try_take(1, 1.0, at(59)).unwrap_err();
+        assert_eq!(ready, at(60).plus_micros(WINDOW_MARGIN_MICROS));
+        assert_eq!(budget.try_take(100, 1.0, at(60)), Ok(()));
+        // The venue's clock is 10 s ahead: its minute turns at our second 50.
+        budget.set_skew(10_000_000);
+        assert_eq!(budget.try_take(100, 1.0, at(110)), Ok(()));
+        assert!(budget.try_take(100, 1.0, at(120)).is_err());
+    }
+
+    #[test]
+    fn a_sliding_window_frees_what_is_old() {
+        let mut budget = Budget::new("h".into(), limits(10, 5, false), 1.0);
+        for second in 0..5 {
+            assert_eq!(budget.try_take(2, 1.0, at(second)), Ok(()));
+        }
+        assert_eq!(budget.try_take(3, 1.0, at(4)), Err(at(6)));
+        assert_eq!(budget.try_take(3, 1.0, at(6)), Ok(()));
+    }
+
+    #[test]
+    fn lesser_askers_leave_room_for_repairs() {
+        let mut budget = Budget::new("h".into(), limits(100, 60, true), 0.8);
+        assert_eq!(budget.try_take(40, 0.5, at(0)), Ok(()));
+        assert!(budget.try_take(1, 0.5, at(0)).is_err());
+        assert_eq!(budget.try_take(40, 1.0, at(0)), Ok(()));
+        assert!(budget.try_take(1, 1.0, at(0)).is_err());
+    }
+
+    #[test]
+    fn the_venues_own_count_wins_when_it_is_higher() {
+        let mut budget = Budget::new("h".into(), limits(100, 60, true), 1.0);
+        assert_eq!(budget.try_take(1, 1.0, at(0)), Ok(()));
+        assert!(!budget.saw(&Told { status: 200, weight_used: Some(99), retry_after: None }, at(1)));
+        assert!(budget.try_take(2, 1.0, at(1)).is_err());
+        assert!(!budget.saw(&Told { status: 200, weight_used: Some(3), retry_after: None }, at(2)));
+        assert_eq!(budget.used(at(2)), (99, 100));
+    }
+
+    #[test]
+    fn a_ban_stands_until_its_end_and_outlives_a_restart() {
+        let mut budget = Budget::new("h".into(), limits(100, 60, true), 1.0);
+        let told = Told { status: 429, weight_used: None, retry_after: Some(Duration::from_secs(30)) };
+        assert!(budget.saw(&told, at(0)));
+        assert!(budget.saw(&Told { status: 418, ..Told::default() }, at(1)));
+        let state = budget.state();
+        let mut budget = Budget::new("h".into(), limits(100, 60, true), 1.0);
+        budget.restore(&state);
+        assert_eq!(budget.try_take(1, 1.0, at(120)), Err(at(121)));
+        assert_eq!(budget.try_take(1, 1.0, at(121)), Ok(()));
+    }
+
+    #[test]
+    fn used_weight_outlives_a_restart_within_its_window() {
+        for is_clock_window in [true, false] {
+            let mut budget = Budget::new("h".into(), limits(100, 60, is_clock_window), 1.0);
+            assert_eq!(budget.try_take(90, 1.0, at(0)), Ok(()));
+            let state = budget.state();
+            let mut budget = Budget::new("h".into(), limits(100, 60, is_clock_window), 1.0);
+            budget.restore(&state);
+            assert!(budget.try_take(20, 1.0, at(1)).is_err());
+            assert_eq!(budget.try_take(20, 1.0, at(61)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_question_dearer_than_its_ceiling_is_asked_alone() {
+        let mut budget = Budget::new("h".into(), limits(100, 60, true), 1.0);
+        assert_eq!(budget.try_take(80, 0.5, at(0)), Ok(()));
+        assert!(budget.try_take(80, 0.5, at(0)).is_err());
+    }
 }

@@ -1,19 +1,42 @@
-//! The handle on everything that collects.
+//! Starts everything that collects, and the handle on it.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 
-use model::Wish;
 use model::status::VenueStatus;
-use rawlog::Log;
-use runtime::{Clock, Receiver, Tasks};
+use model::{Channel, InstrumentId, VenueId, Wish};
+use rawlog::{Log, RecordKind};
+use runtime::{Clock, Receiver, Restart, Sender, Stop, Tasks, queue};
+use tokio::sync::{Notify, watch};
+use venues::Venue;
 
-use crate::budget::BudgetStore;
+use crate::board::Board;
+use crate::books::Books;
+use crate::budget::{BudgetState, BudgetStore};
+use crate::connection::Surroundings;
+use crate::connects::ConnectGate;
+use crate::driver::{Driver, DriverParts};
 use crate::error::Error;
-use crate::settings::CollectSettings;
+use crate::fills::Fills;
+use crate::journal::Journal;
+use crate::klines::Klines;
+use crate::listing::Selection;
+use crate::polls::Polls;
+use crate::rest::Desk;
+use crate::settings::{CollectSettings, SessionSettings, VenueSettings};
+
+/// Fillers per venue: a long hole must not keep short ones waiting.
+const FILLERS: usize = 3;
+/// Wishes to ask anew that may wait; more are dropped, `refine` utters them again.
+const RENEWALS_MAX: usize = 1_024;
+/// A task that fails that often in a row is beyond repair.
+const TRIES_MAX: u32 = 50;
 
 /// A handle on the running collection.
 #[derive(Clone)]
-pub struct Collector {}
+pub struct Collector {
+    venues: Arc<Vec<Post>>,
+}
 
 /// What collecting leans on.
 pub struct Doors {
@@ -27,20 +50,313 @@ pub struct Doors {
     pub wishes: Receiver<Wish>,
 }
 
+/// One venue's parts that others talk to.
+struct Post {
+    venue: VenueId,
+    board: Arc<Board>,
+    desk: Arc<Desk>,
+    fills: Arc<Fills>,
+    books: Arc<Books>,
+    renewals: Sender<(InstrumentId, Channel)>,
+    selection: watch::Receiver<Option<Arc<Selection>>>,
+}
+
 /// Starts collecting. The first record written is the session's.
 pub fn start(settings: CollectSettings, doors: Doors, tasks: &Tasks) -> Result<Collector, Error> {
-    let _ = (settings, doors.log, doors.clock, doors.budget_store, doors.wishes, tasks);
-    Ok(Collector {})
+    let journal = Journal::new(doors.log, doors.clock);
+    start_with(settings, (journal, doors.budget_store, doors.wishes), tasks, venues::venue)
+}
+
+/// As [`start`], with venues looked up elsewhere.
+pub(crate) fn start_with(
+    settings: CollectSettings,
+    (journal, store, wishes): (Journal, Arc<dyn BudgetStore>, Receiver<Wish>),
+    tasks: &Tasks,
+    find: impl Fn(VenueId) -> Option<&'static dyn Venue>,
+) -> Result<Collector, Error> {
+    check(&settings, &find)?;
+    let kept = store.load();
+    let opened = start_session(&settings.session, &journal, tasks);
+    let mut hosts = Hosts { journal, store, kept, desks: Vec::new(), gates: Vec::new() };
+    let numbers = Arc::new(AtomicU32::new(1));
+    let mut posts = Vec::new();
+    for venue_settings in &settings.venues {
+        let Some(venue) = find(venue_settings.venue) else { continue };
+        let desk = hosts.desk(venue_settings, venue, &settings, tasks)?;
+        let around = Arc::new(Surroundings {
+            venue,
+            journal: hosts.journal.clone(),
+            board: Arc::new(Board::new(venue_settings.venue)),
+            gate: hosts.gate(venue_settings, venue, &settings),
+            bounds: settings.bounds.clone(),
+        });
+        let starter =
+            Starter { settings: &settings, tasks, opened: opened.clone(), numbers: Arc::clone(&numbers) };
+        posts.push(starter.start(venue_settings, &around, &desk));
+    }
+    let collector = Collector { venues: Arc::new(posts) };
+    start_wishes(&collector, wishes, tasks);
+    Ok(collector)
 }
 
 impl Collector {
     /// How each venue is doing, in the order of the settings.
     pub fn status(&self) -> Vec<VenueStatus> {
-        Vec::new()
+        self.venues
+            .iter()
+            .map(|post| {
+                let (rest_weight_used, rest_weight_max, banned_until) = post.desk.budget();
+                VenueStatus { rest_weight_used, rest_weight_max, banned_until, ..post.board.status() }
+            })
+            .collect()
     }
 
-    /// Wanted symbols that their venue does not list, as `venue: symbol`.
+    /// Wanted symbols that their venue does not list, as `venue: symbol`. Known once the listing is.
     pub fn unknown_symbols(&self) -> Vec<String> {
-        Vec::new()
+        let lines = self.venues.iter().flat_map(|post| {
+            post.board.unknown_symbols().into_iter().map(|symbol| format!("{}: {symbol}", post.venue))
+        });
+        lines.collect()
+    }
+
+    /// How many instruments of each venue were chosen; `None` until its listing is known.
+    pub fn chosen_counts(&self) -> Vec<(VenueId, Option<usize>)> {
+        let count = |post: &Post| post.selection.borrow().as_ref().map(|selection| selection.chosen.len());
+        self.venues.iter().map(|post| (post.venue, count(post))).collect()
+    }
+
+    fn grant(&self, wish: Wish) {
+        let venue = match &wish {
+            Wish::Fill(gap) => gap.instrument.venue(),
+            Wish::BookSnapshot(instrument) | Wish::Resubscribe(instrument, _) => instrument.venue(),
+        };
+        let Some(post) = self.venues.iter().find(|post| post.venue == venue) else {
+            tracing::debug!(venue = venue.as_str(), "a wish for a venue that is not collected");
+            return;
+        };
+        match wish {
+            Wish::Fill(gap) => post.fills.add(gap),
+            Wish::BookSnapshot(instrument) => post.books.add(instrument),
+            Wish::Resubscribe(instrument, channel) => {
+                let _refine_asks_again = post.renewals.offer((instrument, channel));
+            }
+        }
+    }
+}
+
+fn check(
+    settings: &CollectSettings,
+    find: &impl Fn(VenueId) -> Option<&'static dyn Venue>,
+) -> Result<(), Error> {
+    let mut mistakes = Vec::new();
+    if !(1..=2).contains(&settings.redundancy) {
+        mistakes.push(format!("redundancy {} is neither 1 nor 2", settings.redundancy));
+    }
+    for (index, venue) in settings.venues.iter().enumerate() {
+        let name = venue.venue;
+        if find(name).is_none() {
+            mistakes.push(format!("venue {name} cannot be collected from yet"));
+        }
+        if settings.venues[..index].iter().any(|other| other.venue == name) {
+            mistakes.push(format!("venue {name} is named twice"));
+        }
+        for (what, origin, schemes) in [
+            ("rest", &venue.endpoints.rest, ["http", "https"]),
+            ("stream", &venue.endpoints.stream, ["ws", "wss"]),
+        ] {
+            let is_fine = url::Url::parse(origin)
+                .is_ok_and(|url| url.has_host() && schemes.contains(&url.scheme()) && !origin.ends_with('/'));
+            if !is_fine {
+                mistakes.push(format!(
+                    "{what} endpoint {origin:?} of {name} is no origin; write {}://host[:port]",
+                    schemes[1]
+                ));
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(Error::Settings(mistakes.join("; "))) }
+}
+
+/// What venues on one host share.
+struct Hosts {
+    journal: Journal,
+    store: Arc<dyn BudgetStore>,
+    kept: Vec<BudgetState>,
+    desks: Vec<Arc<Desk>>,
+    gates: Vec<(String, Arc<ConnectGate>)>,
+}
+
+impl Hosts {
+    fn desk(
+        &mut self,
+        venue_settings: &VenueSettings,
+        venue: &'static dyn Venue,
+        settings: &CollectSettings,
+        tasks: &Tasks,
+    ) -> Result<Arc<Desk>, Error> {
+        let origin = &venue_settings.endpoints.rest;
+        if let Some(desk) = self.desks.iter().find(|desk| desk.origin() == origin) {
+            return Ok(Arc::clone(desk));
+        }
+        let doors = (self.journal.clone(), Arc::clone(&self.store));
+        let desk = Desk::new(origin, venue.facts().rest, doors, &self.kept, &settings.bounds)?;
+        desk.start(tasks);
+        self.desks.push(Arc::clone(&desk));
+        Ok(desk)
+    }
+
+    fn gate(
+        &mut self,
+        venue_settings: &VenueSettings,
+        venue: &'static dyn Venue,
+        settings: &CollectSettings,
+    ) -> Arc<ConnectGate> {
+        let origin = &venue_settings.endpoints.stream;
+        if let Some((_, gate)) = self.gates.iter().find(|(other, _)| other == origin) {
+            return Arc::clone(gate);
+        }
+        let gate = Arc::new(ConnectGate::new(venue.facts().connects, settings.bounds.connects_share));
+        self.gates.push((origin.clone(), Arc::clone(&gate)));
+        gate
+    }
+}
+
+/// Writes the session's record, then ticks. What is returned turns true once the session's record is written.
+fn start_session(session: &SessionSettings, journal: &Journal, tasks: &Tasks) -> watch::Receiver<bool> {
+    let (sender, opened) = watch::channel(false);
+    let (sender, journal, session) = (Arc::new(sender), journal.clone(), session.clone());
+    tasks.start("collect.ticks", Restart::WithBackoff { tries_max: TRIES_MAX }, move |stop| {
+        let (sender, journal, session) = (Arc::clone(&sender), journal.clone(), session.clone());
+        async move {
+            if !*sender.borrow() {
+                let record = journal.record(None, 0, RecordKind::Session, session.version);
+                journal.write(record).await.map_err(|closed| closed.to_string())?;
+                sender.send_replace(true);
+            }
+            while stop.sleep(session.tick_every).await {
+                let record = journal.record(None, 0, RecordKind::Tick, "");
+                tokio::select! {
+                    () = stop.requested() => return Ok(()),
+                    written = journal.write(record) => written.map_err(|closed| closed.to_string())?,
+                }
+            }
+            Ok(())
+        }
+    });
+    opened
+}
+
+fn start_wishes(collector: &Collector, wishes: Receiver<Wish>, tasks: &Tasks) {
+    let (collector, wishes) = (collector.clone(), Arc::new(tokio::sync::Mutex::new(wishes)));
+    tasks.start("collect.wishes", Restart::WithBackoff { tries_max: TRIES_MAX }, move |stop| {
+        let (collector, wishes) = (collector.clone(), Arc::clone(&wishes));
+        async move {
+            let mut wishes = wishes.lock().await;
+            loop {
+                tokio::select! {
+                    () = stop.requested() => return Ok(()),
+                    wish = wishes.receive() => match wish {
+                        Some(wish) => collector.grant(wish),
+                        None => return Ok(()),
+                    },
+                }
+            }
+        }
+    });
+}
+
+/// Starts the tasks of one venue.
+struct Starter<'a> {
+    settings: &'a CollectSettings,
+    tasks: &'a Tasks,
+    opened: watch::Receiver<bool>,
+    numbers: Arc<AtomicU32>,
+}
+
+impl Starter<'_> {
+    fn start(&self, venue_settings: &VenueSettings, around: &Arc<Surroundings>, desk: &Arc<Desk>) -> Post {
+        let venue = venue_settings.venue;
+        let seed = venue
+            .as_str()
+            .bytes()
+            .fold(self.settings.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        let (sender, selection) = watch::channel(None);
+        let (renewals, renewals_in) = queue("collect.renewals", RENEWALS_MAX);
+        let fills = Arc::new(Fills::new(Arc::clone(around), Arc::clone(desk), selection.clone(), seed));
+        let books = Arc::new(Books {
+            around: Arc::clone(around),
+            desk: Arc::clone(desk),
+            selection: selection.clone(),
+            wanted: Mutex::default(),
+            news: Notify::new(),
+        });
+        let klines = Arc::new(Klines {
+            around: Arc::clone(around),
+            desk: Arc::clone(desk),
+            selection: selection.clone(),
+            history: self.settings.klines_history,
+        });
+        let polls = Arc::new(Polls {
+            around: Arc::clone(around),
+            desk: Arc::clone(desk),
+            settings: venue_settings.clone(),
+            selection: sender,
+            seed,
+        });
+        let driver = Driver::new(
+            Arc::clone(around),
+            DriverParts {
+                endpoints: venue_settings.endpoints.clone(),
+                redundancy: self.settings.redundancy,
+                seed,
+                tasks: self.tasks.clone(),
+                numbers: Arc::clone(&self.numbers),
+                selection: selection.clone(),
+                renewals: renewals_in,
+            },
+        );
+        let driver = Arc::new(tokio::sync::Mutex::new(driver));
+        self.task(format!("collect.{venue}.driver"), driver, |driver, stop| async move {
+            driver.lock().await.run(stop).await
+        });
+        self.task(
+            format!("collect.{venue}.polls"),
+            polls,
+            |polls, stop| async move { polls.run(stop).await },
+        );
+        self.task(format!("collect.{venue}.books"), Arc::clone(&books), |books, stop| async move {
+            books.run(stop).await
+        });
+        self.task(
+            format!("collect.{venue}.klines"),
+            klines,
+            |klines, stop| async move { klines.run(stop).await },
+        );
+        for number in 0..FILLERS {
+            let name = format!("collect.{venue}.fills.{number}");
+            self.task(name, Arc::clone(&fills), |fills, stop| async move { fills.run(stop).await });
+        }
+        let (board, desk) = (Arc::clone(&around.board), Arc::clone(desk));
+        Post { venue, board, desk, fills, books, renewals, selection }
+    }
+
+    /// Runs a part once the session's record is written, again after a failure.
+    fn task<P, F, T>(&self, name: String, part: Arc<P>, run: F)
+    where
+        P: Send + Sync + 'static,
+        F: Fn(Arc<P>, Stop) -> T + Clone + Send + Sync + 'static,
+        T: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let opened = self.opened.clone();
+        self.tasks.start(name, Restart::WithBackoff { tries_max: TRIES_MAX }, move |stop| {
+            let (part, run, mut opened) = (Arc::clone(&part), run.clone(), opened.clone());
+            async move {
+                tokio::select! {
+                    () = stop.requested() => return Ok(()),
+                    opened = opened.wait_for(|opened| *opened) => if opened.is_err() { return Ok(()) },
+                }
+                run(part, stop).await
+            }
+        });
     }
 }

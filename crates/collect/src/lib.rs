@@ -1,14 +1,35 @@
 //! Talks to exchanges: keeps connections and streams alive, asks over REST, and writes whatever comes into the raw log.
 //!
-//! One driver serves every venue; what differs is said by `venues`. Frames are not decoded here: that is left to `refine`.
+//! One driver serves every venue; what differs is said by `venues`. Frames are not decoded here, listings and the ids of
+//! filled pages apart: what they mean is left to `refine`.
 
 pub mod budget;
 pub mod error;
 pub mod settings;
 
+mod board;
+mod books;
 mod collector;
+mod connection;
+mod connects;
+mod driver;
+mod fill_queue;
+mod fills;
+mod journal;
+mod klines;
+mod link;
+mod listing;
+mod polls;
+mod requests;
+mod rest;
+mod silence;
+mod slot;
+mod socket;
 
 pub use budget::{BudgetState, BudgetStore, NoBudgetStore};
 pub use collector::{Collector, Doors, start};
 pub use error::Error;
 pub use settings::{Bounds, CollectSettings, SessionSettings, VenueSettings, Wanted};
+
+#[cfg(test)]
+mod testing;

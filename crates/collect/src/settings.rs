@@ -46,7 +46,10 @@ pub struct SessionSettings {
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { version: format!("collect {}", env!("CARGO_PKG_VERSION")), tick_every: Duration::from_millis(250) }
+        Self {
+            version: format!("collect {}", env!("CARGO_PKG_VERSION")),
+            tick_every: Duration::from_millis(250),
+        }
     }
 }
 
@@ -81,7 +84,7 @@ pub enum Wanted {
 }
 
 /// Bounds. Each has a rule for being hit, written where it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bounds {
     /// Most bytes of one WebSocket message; a longer one ends the connection.
     pub message_bytes_max: usize,

@@ -1,0 +1,95 @@
+//! What a connection does about silence: names mute streams, cures them, or gives itself up.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::Nanos;
+use rawlog::{NewRecord, RecordKind};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::meters::mute_gauge;
+use super::{Connection, since};
+use crate::silence::{Cause, Mute, Verdict};
+
+/// After so much silence we ask the other side for a sign of life; after as much again it counts as gone.
+const IDLE_MAX: Duration = Duration::from_secs(15);
+
+impl Connection {
+    pub(super) async fn watch(&mut self, now: Nanos) {
+        if since(self.last_sign, now) > 2 * IDLE_MAX {
+            self.end = Some(format!("no sign of life for {} s", 2 * IDLE_MAX.as_secs()));
+            return;
+        }
+        if since(self.last_sign, now) > IDLE_MAX && !std::mem::replace(&mut self.is_probed, true) {
+            self.say(Message::Ping(Bytes::new())).await;
+        }
+        match self.silence.look(now) {
+            None => {}
+            Some(Verdict::Mutes(mutes)) => {
+                for mute in mutes {
+                    self.on_mute(mute, now);
+                    self.cure(mute, now);
+                }
+            }
+            Some(Verdict::Hush(mutes)) => {
+                let silent = mutes.iter().map(|mute| mute.silent).min().unwrap_or_default();
+                for mute in &mutes {
+                    self.on_mute(*mute, now);
+                }
+                let what = format!("connection {} fell silent, {} streams", self.link.number, mutes.len());
+                self.around.board.trouble(what);
+                let reason = format!("all busy streams were silent for {:.1} s", silent.as_secs_f64());
+                self.link.show(|state| state.wants_successor = Some(reason));
+            }
+        }
+        self.keep_histories();
+    }
+
+    fn on_mute(&mut self, mute: Mute, now: Nanos) {
+        self.requests.hold(mute.index).set_mute(true);
+        let key = self.requests.stream(mute.index).key.clone();
+        if mute.cures > 0 {
+            return;
+        }
+        let why = match mute.cause {
+            Cause::NoFirstData => "no first data",
+            Cause::Fell => "fell silent",
+        };
+        tracing::warn!(
+            venue = self.name(),
+            connection = self.link.number,
+            stream = &*key,
+            silent_seconds = mute.silent.as_secs_f64(),
+            "mute stream: {why}"
+        );
+        metrics::counter!("tickhouse_stream_mutes_total", "venue" => self.name()).increment(1);
+        mute_gauge(self.around.id(), &key).set(1.0);
+        let record = NewRecord {
+            received: now,
+            venue: Some(self.around.id()),
+            connection: self.link.number,
+            kind: RecordKind::Mute,
+            payload: Bytes::from(String::from(key)),
+        };
+        self.batch.push(record);
+    }
+
+    /// First the stream is asked for anew, then the whole connection is replaced.
+    fn cure(&mut self, mute: Mute, now: Nanos) {
+        let key = self.requests.stream(mute.index).key.clone();
+        if mute.cures == 0 {
+            self.renew(&key, now);
+        } else {
+            let reason = format!("{key} stays mute");
+            self.link.show(|state| {
+                state.wants_successor.get_or_insert(reason);
+            });
+        }
+    }
+
+    pub(super) fn keep_histories(&mut self) {
+        for index in 0..self.requests.stream_count() {
+            self.requests.hold(index).cell().keep_history(self.silence.history(index));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Holes waiting to be asked for: kept once each, merged where one page serves several, smallest first. Asking is left to
+//! `fills`.
+
+use model::{Channel, Gap, InstrumentId};
+
+/// Holes so close that one page covers both are asked for together.
+const PAGE: i64 = 1_000;
+
+/// Holes of one instrument's stream that are asked for together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) instrument: InstrumentId,
+    pub(crate) channel: Channel,
+    /// Ids to ask for, inclusive; `None` where the venue does not number.
+    pub(crate) ids: Option<(i64, i64)>,
+    /// The holes, each of which gets its own outcome.
+    pub(crate) gaps: Vec<Gap>,
+}
+
+impl Job {
+    fn size(&self) -> i64 {
+        self.ids.map_or(0, |(first, last)| last.saturating_sub(first))
+    }
+}
+
+/// Holes waiting and on their way.
+#[derive(Debug, Default)]
+pub(crate) struct FillQueue {
+    waiting: Vec<Job>,
+    active: Vec<Gap>,
+}
+
+impl FillQueue {
+    /// Takes a hole; false if there is no room. One that waits or is on its way already is not taken twice.
+    pub(crate) fn add(&mut self, gap: Gap, most: usize) -> bool {
+        let is_known = |other: &Gap| is_same(other, &gap);
+        if self.active.iter().any(is_known) || self.waiting.iter().any(|job| job.gaps.iter().any(is_known)) {
+            return true;
+        }
+        if self.waiting.iter().map(|job| job.gaps.len()).sum::<usize>() >= most {
+            return false;
+        }
+        let ids = gap.first_id.zip(gap.last_id);
+        let near = self.waiting.iter_mut().find(|job| {
+            job.instrument == gap.instrument
+                && job.channel == gap.channel
+                && match (job.ids, ids) {
+                    (Some((first, last)), Some((gap_first, gap_last))) => {
+                        gap_first <= last.saturating_add(PAGE) && first <= gap_last.saturating_add(PAGE)
+                    }
+                    (None, None) => true,
+                    _ => false,
+                }
+        });
+        if let Some(job) = near {
+            job.ids = job.ids.zip(ids).map(|(one, two)| (one.0.min(two.0), one.1.max(two.1)));
+            job.gaps.push(gap);
+        } else {
+            let (instrument, channel) = (gap.instrument.clone(), gap.channel);
+            self.waiting.push(Job { instrument, channel, ids, gaps: vec![gap] });
+        }
+        true
+    }
+
+    /// The smallest job, now on its way.
+    pub(crate) fn take(&mut self) -> Option<Job> {
+        let index = (0..self.waiting.len()).min_by_key(|index| self.waiting[*index].size())?;
+        let job = self.waiting.remove(index);
+        self.active.extend(job.gaps.iter().cloned());
+        Some(job)
+    }
+
+    /// A hole is not on its way any more.
+    pub(crate) fn settle(&mut self, gap: &Gap) {
+        self.active.retain(|other| !is_same(other, gap));
+    }
+
+    /// A long job makes way for others and waits again.
+    pub(crate) fn put_back(&mut self, job: Job) {
+        for gap in &job.gaps {
+            self.settle(gap);
+        }
+        self.waiting.push(job);
+    }
+
+    /// Whether anything waits.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+fn is_same(one: &Gap, two: &Gap) -> bool {
+    one.instrument == two.instrument
+        && one.channel == two.channel
+        && (one.first_id, one.last_id) == (two.first_id, two.last_id)
+        && (one.first_id.is_some() || one.first_time == two.first_time)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for waiting holes.
+    use super::*;
+    use model::{GapCause, GapState, Time};
+
+    fn gap(symbol: &str, ids: Option<(i64, i64)>) -> Gap {
+        Gap {
+            instrument: format!("binance:{symbol}-USDT").parse().unwrap(),
+            channel: Channel::Trades,
+            first_id: ids.map(|ids| ids.0),
+            last_id: ids.map(|ids| ids.1),
+            first_time: Time(1),
+            last_time: Time(2),
+            state: GapState::Open,
+            cause: GapCause::Dropped,
+            source: None,
+            found_time: Time(3),
+            closed_time: None,
+        }
+    }
+
+    #[test]
+    fn the_same_hole_is_kept_once_waiting_or_on_its_way() {
+        let mut queue = FillQueue::default();
+        let hole = gap("BTC", Some((10, 20)));
+        assert!(queue.add(hole.clone(), 10) && queue.add(hole.clone(), 10));
+        let job = queue.take().unwrap();
+        assert_eq!((job.ids, job.gaps.len()), (Some((10, 20)), 1));
+        assert!(queue.add(hole.clone(), 10));
+        assert_eq!(queue.take(), None);
+        queue.settle(&hole);
+        assert!(queue.add(hole, 10));
+        assert!(queue.take().is_some());
+    }
+
+    #[test]
+    fn near_holes_of_one_stream_are_asked_for_together_and_small_jobs_first() {
+        let mut queue = FillQueue::default();
+        for hole in [
+            gap("BTC", Some((10, 20))),
+            gap("BTC", Some((900, 950))),
+            gap("BTC", Some((5_000, 5_000))),
+            gap("ETH", Some((15, 15))),
+        ] {
+            assert!(queue.add(hole, 10));
+        }
+        let sizes: Vec<_> =
+            std::iter::from_fn(|| queue.take()).map(|job| (job.ids.unwrap(), job.gaps.len())).collect();
+        assert_eq!(sizes, [((5_000, 5_000), 1), ((15, 15), 1), ((10, 950), 2)]);
+    }
+
+    #[test]
+    fn a_full_queue_takes_no_more() {
+        let mut queue = FillQueue::default();
+        assert!(queue.add(gap("BTC", Some((1, 1))), 1));
+        assert!(!queue.add(gap("BTC", Some((5, 5))), 1));
+    }
+
+    #[test]
+    fn holes_without_ids_are_told_apart_by_their_time() {
+        let mut queue = FillQueue::default();
+        let later = Gap { first_time: Time(9), ..gap("BTC", None) };
+        assert!(queue.add(gap("BTC", None), 10) && queue.add(gap("BTC", None), 10) && queue.add(later, 10));
+        assert_eq!(queue.take().unwrap().gaps.len(), 2);
+    }
+}

@@ -1,0 +1,249 @@
+//! Asks the venue for trades that are missing, page by page, and writes what became of each hole. Which ids are still
+//! absent afterwards is left to `refine`, who reads the answers from the log.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::{Event, Gap, GapCause, Instrument, Nanos};
+use rawlog::{Outcome, RecordKind};
+use runtime::{Backoff, Stop};
+use tokio::sync::{Notify, watch};
+use venues::{Frame, HistoryAsk, HistoryRefusal, Origin, RestRequest};
+
+use crate::connection::Surroundings;
+use crate::fill_queue::{FillQueue, Job};
+use crate::listing::Selection;
+use crate::rest::{Desk, Priority, Reply};
+
+/// Ids asked for with one question, where the venue's page is not smaller.
+const PAGE: i64 = 1_000;
+/// A job makes way for others after so many pages.
+const PAGES_IN_A_ROW: usize = 20;
+/// A question that the venue refuses is asked so many times.
+const REFUSALS_MAX: u32 = 3;
+
+/// The holes of one venue.
+pub(crate) struct Fills {
+    around: Arc<Surroundings>,
+    desk: Arc<Desk>,
+    selection: watch::Receiver<Option<Arc<Selection>>>,
+    queue: Mutex<FillQueue>,
+    news: Notify,
+    seed: u64,
+}
+
+/// How far a job came.
+enum Progress {
+    /// Everything was asked for and answered.
+    Done,
+    /// The ids before this were asked for and answered.
+    Through(i64),
+}
+
+impl Fills {
+    /// No holes yet.
+    pub(crate) fn new(
+        around: Arc<Surroundings>,
+        desk: Arc<Desk>,
+        selection: watch::Receiver<Option<Arc<Selection>>>,
+        seed: u64,
+    ) -> Self {
+        Self { around, desk, selection, queue: Mutex::default(), news: Notify::new(), seed }
+    }
+
+    /// Takes a hole; one that finds no room is dropped and counted, for `refine` asks again.
+    pub(crate) fn add(&self, gap: Gap) {
+        if self.lock().add(gap, self.around.bounds.wishes_max) {
+            self.news.notify_one();
+        } else {
+            metrics::counter!("tickhouse_wishes_dropped_total", "venue" => self.around.id().as_str())
+                .increment(1);
+        }
+    }
+
+    /// Fills holes until told to stop.
+    pub(crate) async fn run(&self, stop: Stop) -> Result<(), String> {
+        let mut selection = self.selection.clone();
+        tokio::select! {
+            () = stop.requested() => return Ok(()),
+            known = selection.wait_for(Option::is_some) => if known.is_err() { return Ok(()) },
+        }
+        loop {
+            let job = self.lock().take();
+            let work = async {
+                match job {
+                    Some(job) => self.fill(job).await,
+                    None => {
+                        self.news.notified().await;
+                        Ok(())
+                    }
+                }
+            };
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                done = work => done?,
+            }
+        }
+    }
+
+    async fn fill(&self, mut job: Job) -> Result<(), String> {
+        // Another worker may take the next one.
+        if self.lock().is_waiting() {
+            self.news.notify_one();
+        }
+        let selection = self.selection.borrow().clone().unwrap_or_default();
+        let Some(instrument) = selection.listed.get(&job.instrument) else {
+            return self.settle(job.gaps, GapCause::Refused.as_str()).await;
+        };
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30), self.seed);
+        let mut stuck_since = self.around.journal.now();
+        let (mut page_count, mut refusals) = (0, 0);
+        loop {
+            let request = match question(&self.around, &job, instrument) {
+                Ok(request) => request,
+                Err(refusal) => return self.settle(job.gaps, cause(refusal).as_str()).await,
+            };
+            let answer = self
+                .desk
+                .ask(self.around.id(), request.clone(), Priority::Repair, self.around.bounds.fill_max)
+                .await;
+            match answer.map(|reply| self.read(&job, instrument, &request, &reply)) {
+                Ok(Ok(Progress::Done)) => return self.settle(job.gaps, DONE).await,
+                Ok(Ok(Progress::Through(next))) => {
+                    job = self.advance(job, next).await?;
+                    stuck_since = self.around.journal.now();
+                    refusals = 0;
+                    backoff.reset();
+                    page_count += 1;
+                    if page_count >= PAGES_IN_A_ROW && self.lock().is_waiting() {
+                        self.lock().put_back(job);
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Ok(Err(Refused(what))) => {
+                    refusals += 1;
+                    tracing::warn!(
+                        instrument = job.instrument.as_str(),
+                        path = request.path,
+                        "hole not filled: {what}"
+                    );
+                    if refusals >= REFUSALS_MAX {
+                        return self.settle(job.gaps, GapCause::Refused.as_str()).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::info!(instrument = job.instrument.as_str(), "hole not filled yet: {error}");
+                }
+            }
+            if since(stuck_since, self.around.journal.now()) > self.around.bounds.fill_max {
+                // Nobody refused, nobody answered: the hole stays open, and `refine` asks again.
+                for gap in &job.gaps {
+                    self.lock().settle(gap);
+                }
+                return Ok(());
+            }
+            runtime::sleep(backoff.next_wait()).await;
+        }
+    }
+
+    /// Tells how far an answer brings the job.
+    fn read(
+        &self,
+        job: &Job,
+        instrument: &Instrument,
+        request: &RestRequest,
+        reply: &Reply,
+    ) -> Result<Progress, Refused> {
+        if !reply.is_ok() {
+            let words: String = String::from_utf8_lossy(&reply.body).chars().take(120).collect();
+            return Err(Refused(format!("status {}: {words}", reply.status)));
+        }
+        let mut decoder = self.around.venue.decoder(reply.received);
+        decoder.learn(std::slice::from_ref(instrument));
+        let origin = Origin::Rest(&request.purpose);
+        let frame = Frame { payload: &reply.body, received: reply.received, origin };
+        let mut newest: Option<i64> = None;
+        let read = decoder.decode(&frame, &mut |event| {
+            if let Event::Trade(trade) = event {
+                newest = newest.max(trade.trade_id);
+            }
+        });
+        read.map_err(|error| Refused(error.to_string()))?;
+        Ok(match (job.ids, newest) {
+            // An empty page, or one that brings nothing new: the venue has no more.
+            (Some((first, last)), Some(newest)) if newest >= first && newest < last => {
+                Progress::Through(newest + 1)
+            }
+            _ => Progress::Done,
+        })
+    }
+
+    /// Goes on behind what was answered; holes that lie before it are settled.
+    async fn advance(&self, mut job: Job, next: i64) -> Result<Job, String> {
+        let (settled, open): (Vec<Gap>, Vec<Gap>) =
+            job.gaps.drain(..).partition(|gap| gap.last_id.is_some_and(|last| last < next));
+        self.settle(settled, DONE).await?;
+        job.gaps = open;
+        job.ids = job.ids.map(|(_, last)| (next, last));
+        Ok(job)
+    }
+
+    async fn settle(&self, gaps: Vec<Gap>, result: &str) -> Result<(), String> {
+        for gap in gaps {
+            let outcome = Outcome {
+                instrument: gap.instrument.to_string(),
+                channel: gap.channel.as_str().into(),
+                first_id: gap.first_id,
+                last_id: gap.last_id,
+                first_time: gap.first_time.0,
+                result: result.into(),
+            };
+            let journal = &self.around.journal;
+            let record = journal.record(Some(self.around.id()), 0, RecordKind::Outcome, outcome.to_payload());
+            journal.write(record).await.map_err(|closed| closed.to_string())?;
+            metrics::counter!("tickhouse_fills_total", "venue" => self.around.id().as_str(),
+                "result" => result.to_owned())
+            .increment(1);
+            self.lock().settle(&gap);
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FillQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The result of a hole that was asked for in full.
+const DONE: &str = "done";
+
+/// The venue answered something else than what was asked.
+struct Refused(String);
+
+fn question(
+    around: &Surroundings,
+    job: &Job,
+    instrument: &Instrument,
+) -> Result<RestRequest, HistoryRefusal> {
+    around.venue.history(&match job.ids {
+        Some((first, last)) => HistoryAsk::TradesFromId {
+            instrument,
+            channel: job.channel,
+            first_id: first,
+            count: last.saturating_sub(first).saturating_add(1).clamp(1, PAGE) as u32,
+        },
+        None => HistoryAsk::RecentTrades { instrument, channel: job.channel },
+    })
+}
+
+fn cause(refusal: HistoryRefusal) -> GapCause {
+    match refusal {
+        HistoryRefusal::NotOffered => GapCause::Refused,
+        HistoryRefusal::TooOld => GapCause::BeyondHistory,
+    }
+}
+
+fn since(earlier: Nanos, later: Nanos) -> Duration {
+    Duration::from_nanos(u64::try_from(later.0.saturating_sub(earlier.0)).unwrap_or(0))
+}

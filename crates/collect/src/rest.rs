@@ -1,0 +1,402 @@
+//! Asks one venue host over REST: a bounded queue by priority, the host's budget, a deadline for each question, and every
+//! answer into the raw log. What is asked, and whether to ask again, is left to the callers.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use model::{Nanos, Time, VenueId};
+use rawlog::{Answer, RecordKind};
+use runtime::clock::within;
+use runtime::{Restart, Stop, Tasks};
+use tokio::sync::{Notify, oneshot};
+use venues::{RestLimits, RestRequest};
+
+use crate::budget::{Budget, BudgetState, BudgetStore, Told};
+use crate::error::Error;
+use crate::journal::Journal;
+use crate::settings::Bounds;
+
+/// Who asks, most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// Trades missing now.
+    Repair,
+    /// A book that is stale now.
+    Book,
+    /// The listing, the clock, what is asked again and again.
+    Poll,
+    /// What happened before we started.
+    History,
+}
+
+impl Priority {
+    const COUNT: usize = 4;
+
+    /// Share of the budget this asker may bring to use, so that something is left for the more urgent ones.
+    const fn ceiling(self) -> f64 {
+        match self {
+            Self::Repair => 1.0,
+            Self::Poll => 0.9,
+            Self::Book => 0.75,
+            Self::History => 0.5,
+        }
+    }
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// Body.
+    pub(crate) body: Bytes,
+    /// When the question went out.
+    pub(crate) sent: Nanos,
+    /// When the answer was complete.
+    pub(crate) received: Nanos,
+}
+
+impl Reply {
+    /// Whether the venue answered what was asked.
+    pub(crate) fn is_ok(&self) -> bool {
+        self.status == 200
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AskError {
+    /// Too many questions wait already.
+    Crowded,
+    /// It was not its turn in the time given.
+    Expired,
+    /// The host was not reached or broke off.
+    Failed(String),
+}
+
+impl std::fmt::Display for AskError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Crowded => f.write_str("too many questions wait already"),
+            Self::Expired => f.write_str("its turn did not come in time"),
+            Self::Failed(what) => f.write_str(what),
+        }
+    }
+}
+
+struct Job {
+    venue: VenueId,
+    request: RestRequest,
+    answer: oneshot::Sender<Result<Reply, AskError>>,
+}
+
+struct State {
+    lanes: [VecDeque<Job>; Priority::COUNT],
+    budget: Budget,
+    saved: Option<BudgetState>,
+    saved_time: Time,
+}
+
+/// The place where one host is asked.
+pub(crate) struct Desk {
+    origin: String,
+    used_header: Option<&'static str>,
+    client: reqwest::Client,
+    journal: Journal,
+    store: Arc<dyn BudgetStore>,
+    bounds: Bounds,
+    state: Mutex<State>,
+    news: Notify,
+}
+
+enum Next {
+    Run(Box<Job>),
+    WaitFor(Duration),
+    Idle,
+}
+
+const LANES: [Priority; Priority::COUNT] =
+    [Priority::Repair, Priority::Book, Priority::Poll, Priority::History];
+
+/// Budgets are written at most so often, bans at once.
+const SAVE_EVERY_MICROS: i64 = 1_000_000;
+
+impl Desk {
+    /// A desk for an origin such as `https://api.binance.com`.
+    pub(crate) fn new(
+        origin: &str,
+        limits: RestLimits,
+        (journal, store): (Journal, Arc<dyn BudgetStore>),
+        kept: &[BudgetState],
+        bounds: &Bounds,
+    ) -> Result<Arc<Self>, Error> {
+        let mut budget = Budget::new(origin.to_owned(), limits, bounds.rest_share);
+        if let Some(state) = kept.iter().find(|state| state.host == origin) {
+            budget.restore(state);
+        }
+        Ok(Arc::new(Self {
+            origin: origin.to_owned(),
+            used_header: limits.used_header,
+            client: client(origin, bounds)?,
+            journal,
+            store,
+            bounds: bounds.clone(),
+            state: Mutex::new(State {
+                lanes: Default::default(),
+                saved: Some(budget.state()),
+                budget,
+                saved_time: Time(0),
+            }),
+            news: Notify::new(),
+        }))
+    }
+
+    /// The origin asked.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Starts the workers.
+    pub(crate) fn start(self: &Arc<Self>, tasks: &Tasks) {
+        for number in 0..self.bounds.questions_max.max(1) {
+            let desk = Arc::clone(self);
+            let name = format!("collect.rest.{number}.{}", self.origin);
+            tasks.start(name, Restart::WithBackoff { tries_max: 100 }, move |stop| {
+                let desk = Arc::clone(&desk);
+                async move { desk.work(stop).await }
+            });
+        }
+    }
+
+    /// Asks, waiting at most so long for turn and answer together.
+    pub(crate) async fn ask(
+        &self,
+        venue: VenueId,
+        request: RestRequest,
+        priority: Priority,
+        wait_max: Duration,
+    ) -> Result<Reply, AskError> {
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            let lane = &mut state.lanes[priority as usize];
+            // Those who asked may have gone away meanwhile.
+            if lane.len() >= self.bounds.questions_waiting_max {
+                lane.retain(|job| !job.answer.is_closed());
+            }
+            if lane.len() >= self.bounds.questions_waiting_max {
+                return Err(AskError::Crowded);
+            }
+            lane.push_back(Job { venue, request, answer: sender });
+        }
+        self.news.notify_one();
+        match within(wait_max, answer).await {
+            None => Err(AskError::Expired),
+            Some(Err(_gone)) => Err(AskError::Failed("the worker ended".into())),
+            Some(Ok(answer)) => answer,
+        }
+    }
+
+    /// Tells the venue's clock against ours, for windows that follow the venue's minute.
+    pub(crate) fn set_skew(&self, micros: i64) {
+        self.lock().budget.set_skew(micros);
+    }
+
+    /// Weight used, weight allowed, end of the ban.
+    pub(crate) fn budget(&self) -> (u32, u32, Option<Time>) {
+        let now = self.journal.clock().time();
+        let mut state = self.lock();
+        let (used, most) = state.budget.used(now);
+        (used, most, state.budget.banned(now))
+    }
+
+    async fn work(&self, stop: Stop) -> Result<(), String> {
+        loop {
+            let next = self.next(self.journal.clock().time());
+            let job = match next {
+                Next::Run(job) => job,
+                Next::WaitFor(wait) => {
+                    tokio::select! {
+                        () = stop.requested() => return Ok(()),
+                        () = self.news.notified() => {}
+                        () = runtime::sleep(wait) => {}
+                    }
+                    continue;
+                }
+                Next::Idle => {
+                    tokio::select! {
+                        () = stop.requested() => return Ok(()),
+                        () = self.news.notified() => {}
+                    }
+                    continue;
+                }
+            };
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                () = self.run(*job) => {}
+            }
+        }
+    }
+
+    fn next(&self, now: Time) -> Next {
+        let mut state = self.lock();
+        let State { lanes, budget, .. } = &mut *state;
+        let mut ready: Option<Time> = None;
+        for priority in LANES {
+            let lane = &mut lanes[priority as usize];
+            while let Some(job) = lane.pop_front() {
+                if job.answer.is_closed() {
+                    continue;
+                }
+                match budget.try_take(job.request.weight, priority.ceiling(), now) {
+                    Ok(()) => return Next::Run(Box::new(job)),
+                    Err(time) => {
+                        ready = Some(ready.map_or(time, |other| other.min(time)));
+                        lane.push_front(job);
+                        break;
+                    }
+                }
+            }
+        }
+        ready.map_or(Next::Idle, |time| {
+            let micros = u64::try_from(time.0.saturating_sub(now.0)).unwrap_or(0);
+            // Looked at again each second at least, should the clock have been set.
+            Next::WaitFor(Duration::from_micros(micros.clamp(1_000, 1_000_000)))
+        })
+    }
+
+    async fn run(&self, job: Job) {
+        let answer = match within(self.bounds.answer_max, self.fetch(&job)).await {
+            Some(answer) => answer,
+            None => Err(AskError::Failed(format!(
+                "{}: no answer within {:?}",
+                job.request.path, self.bounds.answer_max
+            ))),
+        };
+        let origin = self.origin.clone();
+        match answer {
+            Ok((reply, told)) => {
+                metrics::counter!("tickhouse_rest_answers_total", "host" => origin,
+                    "status" => reply.status.to_string())
+                .increment(1);
+                let now = self.journal.clock().time();
+                if self.lock().budget.saw(&told, now) {
+                    tracing::warn!(host = self.origin, status = told.status, retry_after = ?told.retry_after,
+                        "the venue told us to stop asking");
+                }
+                self.save(now).await;
+                let record = rawlog::NewRecord {
+                    received: reply.received,
+                    venue: Some(job.venue),
+                    connection: 0,
+                    kind: RecordKind::Answer,
+                    payload: Answer {
+                        purpose: job.request.purpose.to_text(),
+                        status: reply.status,
+                        path: job.request.path,
+                        body: reply.body.clone(),
+                    }
+                    .to_payload(),
+                };
+                // Written before it is handed on, so that what follows from it stands behind it in the log.
+                let result = match self.journal.write(record).await {
+                    Ok(()) => Ok(reply),
+                    Err(closed) => Err(AskError::Failed(closed.to_string())),
+                };
+                let _asker_may_be_gone = job.answer.send(result);
+            }
+            Err(error) => {
+                metrics::counter!("tickhouse_rest_failures_total", "host" => origin).increment(1);
+                let _asker_may_be_gone = job.answer.send(Err(error));
+            }
+        }
+    }
+
+    async fn fetch(&self, job: &Job) -> Result<(Reply, Told), AskError> {
+        let path = &job.request.path;
+        let failed = |error: reqwest::Error| AskError::Failed(format!("{path}: {}", with_causes(&error)));
+        let sent = self.journal.now();
+        let url = format!("{}{path}", self.origin);
+        let mut response = self.client.get(url).send().await.map_err(failed)?;
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let told = Told {
+            status: response.status().as_u16(),
+            weight_used: self.used_header.and_then(header).and_then(|text| text.trim().parse().ok()),
+            retry_after: header("retry-after")
+                .and_then(|text| text.trim().parse::<f64>().ok())
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        };
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > self.bounds.answer_bytes_max {
+                let most = self.bounds.answer_bytes_max;
+                return Err(AskError::Failed(format!("{path}: the answer is longer than {most} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((Reply { status: told.status, body: body.freeze(), sent, received: self.journal.now() }, told))
+    }
+
+    /// Keeps the budget: a ban at once, the weight now and then.
+    async fn save(&self, now: Time) {
+        let (state, used) = {
+            let mut inner = self.lock();
+            let state = inner.budget.state();
+            let is_ban = inner.saved.as_ref().is_none_or(|saved| saved.banned_until != state.banned_until);
+            let is_old = now.0.saturating_sub(inner.saved_time.0) >= SAVE_EVERY_MICROS;
+            let is_due = is_ban || (is_old && inner.saved.as_ref() != Some(&state));
+            if is_due {
+                inner.saved = Some(state.clone());
+                inner.saved_time = now;
+            }
+            (is_due.then_some(state), inner.budget.used(now).0)
+        };
+        metrics::gauge!("tickhouse_rest_weight_used", "host" => self.origin.clone()).set(f64::from(used));
+        if let Some(state) = state {
+            let store = Arc::clone(&self.store);
+            if let Err(error) = runtime::tasks::blocking(move || store.save(&state)).await {
+                tracing::error!(host = self.origin, error, "the request budget could not be kept");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn client(origin: &str, bounds: &Bounds) -> Result<reqwest::Client, Error> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        return Err(Error::Client(
+            "no cryptography is installed; call rustls::crypto::aws_lc_rs::default_provider().install_default() first"
+                .into(),
+        ));
+    }
+    let url = url::Url::parse(origin)
+        .map_err(|error| Error::Settings(format!("rest endpoint {origin:?}: {error}; write https://host")))?;
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("tickhouse/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(bounds.connect_max)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .tcp_nodelay(true);
+    // A proxy is for the outside world, never for this machine.
+    if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| Error::Client(with_causes(&error)))
+}
+
+/// `reqwest` hides what went wrong in the chain of causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
