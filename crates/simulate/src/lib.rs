@@ -1,15 +1,37 @@
 //! Simulated venues: servers that speak the real protocols, generate markets from a seed or replay recordings, misbehave
 //! on command and write down the truth. What clients make of it is left to them.
 
+mod admin;
 pub mod faults;
+mod hash;
+mod hub;
+mod live;
 pub mod load;
+mod market;
+mod recording;
+mod replay;
+mod rest;
+mod server;
 pub mod settings;
+mod socket;
+mod trouble;
+mod truth;
+mod wire;
+mod world;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use model::VenueId;
-use runtime::{Clock, Tasks};
+use runtime::{Clock, Restart, Stopper, Tasks};
+
+use crate::hub::Hub;
+use crate::market::{MINUTE_MS, Protocol};
+use crate::rest::quota::Quota;
+use crate::trouble::Trouble;
+use crate::truth::Truth;
+use crate::world::{Generated, House, Source, Venue, WorldTime};
 
 pub use faults::{Fault, FaultPlan, parse_faults};
 pub use settings::{Error, Limits, Ports, SIMULATED, SimSettings, World};
@@ -44,6 +66,7 @@ pub struct TruthCount {
 
 /// Running simulated venues. They end with the tasks they were started on.
 pub struct Sim {
+    house: Arc<House>,
     endpoints: Vec<(VenueId, SocketAddr)>,
     admin: SocketAddr,
 }
@@ -58,33 +81,154 @@ impl Sim {
     }
 
     /// Lets something go wrong from now on.
+    #[expect(clippy::needless_pass_by_value, reason = "a plan is handed over")]
     pub fn fault(&self, plan: FaultPlan) {
-        let _later = plan;
+        self.house.plan(&plan);
     }
 
-    /// What is listed.
+    /// What is listed and trades.
     pub fn instruments(&self) -> Vec<SimInstrument> {
-        Vec::new()
+        let mut found = Vec::new();
+        for venue in &self.house.venues {
+            let instrument = |symbol: &str, base: &str, quote: &str| SimInstrument {
+                venue: venue.id,
+                symbol: symbol.to_owned(),
+                base: base.to_owned(),
+                quote: quote.to_owned(),
+            };
+            match &venue.source {
+                Source::Generated(world) => found.extend(
+                    world
+                        .markets
+                        .iter()
+                        .map(|market| instrument(&market.spec.symbol, &market.spec.base, &market.spec.quote)),
+                ),
+                Source::Recorded(recorded) => found.extend(recorded.symbols.iter().map(|symbol| {
+                    let (base, quote) = recording::assets(symbol);
+                    instrument(symbol, base, quote)
+                })),
+            }
+        }
+        found
     }
 
     /// How many trades happened so far, per instrument.
     pub fn truth_counts(&self) -> Vec<TruthCount> {
-        Vec::new()
+        self.house.truth.counts()
     }
 
-    /// `http://127.0.0.1:port` of the admin address: `POST /faults`, `GET /truth/summary`, `POST /quiet`,
-    /// `POST /stop`, `POST /replay/start`, `GET /replay/status`.
+    /// `http://127.0.0.1:port` of the admin address: `POST /faults` (a list as [`parse_faults`] reads it),
+    /// `GET /truth/summary`, `POST /quiet`, `POST /stop`, `POST /replay/start`, `GET /replay/status`.
     pub fn admin_address(&self) -> String {
         format!("http://{}", self.admin)
     }
 
-    /// Markets stand still from now on; sockets and REST stay. Everything that happened is in the truth file
+    /// Generated markets stand still from now on; sockets and REST stay. Everything that happened is in the truth file
     /// when this returns.
-    pub async fn quiet(&self) {}
+    pub async fn quiet(&self) {
+        self.house.quiet().await;
+    }
 }
 
 /// Starts the venues.
 pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Sim, Error> {
-    let _later = (settings, clock, tasks);
-    Err(Error::Setting("not furnished yet".into()))
+    let is_recording = matches!(settings.world, World::Recording { .. });
+    if !settings.speed.is_finite() || settings.speed < 0.0 || (settings.speed == 0.0 && !is_recording) {
+        return Err(Error::Setting(format!("speed {}: give a number above 0", settings.speed)));
+    }
+    let time = Arc::new(WorldTime::new(clock, settings.speed));
+    let first_minute = (time.start_ms() - settings.history.as_millis() as i64).div_euclid(MINUTE_MS);
+    let mut venues = Vec::new();
+    for (id, source) in sources(&settings, first_minute)? {
+        let protocol = protocol(id)?;
+        venues.push(Arc::new(Venue {
+            id,
+            protocol,
+            hub: Hub::default(),
+            trouble: Trouble::new(id, settings.seed),
+            quota: Quota::default(),
+            source,
+            done_ms: AtomicI64::new(time.start_ms()),
+        }));
+    }
+    let house = Arc::new(House {
+        venues,
+        time,
+        limits: settings.limits,
+        truth: Arc::new(Truth::new(settings.truth.as_deref())?),
+        stopper: Stopper::default(),
+        connections: AtomicU64::new(1),
+    });
+    for plan in &settings.faults {
+        house.plan(plan);
+    }
+    let port = |at: usize| match settings.ports {
+        Ports::Any => Ok(0),
+        Ports::Base(base) => u16::try_from(usize::from(base) + at)
+            .map_err(|_| Error::Setting(format!("base port {base} is too high for so many venues"))),
+    };
+    let (mut endpoints, mut doors) = (Vec::new(), Vec::new());
+    for (at, venue) in house.venues.iter().enumerate() {
+        let (listener, address) = open(port(at)?).await?;
+        endpoints.push((venue.id, address));
+        doors.push((Arc::clone(venue), listener));
+    }
+    let (listener, admin) = open(port(house.venues.len())?).await?;
+    // Doors close last, so that what markets still say can go out.
+    server::serve("sim.admin".into(), listener, admin::router(&house, tasks), tasks);
+    for (venue, listener) in doors {
+        server::serve_venue(&house, &venue, listener, tasks);
+    }
+    live::start(&house, tasks);
+    replay::start(&house, settings.speed, tasks);
+    let stopper = house.stopper.clone();
+    tasks.start("sim.connections", Restart::Never, move |stop| {
+        let stopper = stopper.clone();
+        async move {
+            stop.requested().await;
+            stopper.stop();
+            Ok(())
+        }
+    });
+    Ok(Sim { house, endpoints, admin })
+}
+
+async fn open(port: u16) -> Result<(tokio::net::TcpListener, SocketAddr), Error> {
+    let listener = server::bind(port).await?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { port, source })?;
+    Ok((listener, address))
+}
+
+fn protocol(venue: VenueId) -> Result<Protocol, Error> {
+    let known = || format!("venue {venue} cannot be simulated; choose among {}", SIMULATED.join(", "));
+    Protocol::of(venue).ok_or_else(|| Error::Setting(known()))
+}
+
+fn sources(settings: &SimSettings, first_minute: i64) -> Result<Vec<(VenueId, Source)>, Error> {
+    match &settings.world {
+        World::Recording { files } => {
+            let recorded = recording::load(files)?;
+            Ok(recorded.into_iter().map(|(venue, recorded)| (venue, Source::Recorded(recorded))).collect())
+        }
+        World::Generated { instruments_per_venue, events_per_second, venues, with_books } => {
+            if venues.is_empty() || *instruments_per_venue == 0 {
+                return Err(Error::Setting("name at least one venue and one instrument".into()));
+            }
+            if !(events_per_second.is_finite() && *events_per_second > 0.0) {
+                return Err(Error::Setting(format!(
+                    "{events_per_second} events per second: give more than 0"
+                )));
+            }
+            // One trade in three events, the rest are quotes.
+            let per_second = events_per_second / 3.0 / venues.len() as f64;
+            let mut sources = Vec::new();
+            for venue in venues {
+                let speaks = (*venue, protocol(*venue)?);
+                let amount = (*instruments_per_venue, per_second);
+                let world = Generated::new(speaks, settings.seed, amount, first_minute, *with_books);
+                sources.push((*venue, Source::Generated(world)));
+            }
+            Ok(sources)
+        }
+    }
 }

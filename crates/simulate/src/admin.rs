@@ -1,0 +1,107 @@
+//! The admin address: faults, truth and replays over HTTP, for those who run a simulation as its own process.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use runtime::Tasks;
+use serde_json::{Value, json};
+
+use crate::faults::parse_faults;
+use crate::world::{House, Source};
+
+#[derive(Clone)]
+struct Admin {
+    house: Arc<House>,
+    tasks: Tasks,
+}
+
+/// The routes.
+pub(crate) fn router(house: &Arc<House>, tasks: &Tasks) -> Router {
+    Router::new()
+        .route("/faults", post(faults))
+        .route("/truth/summary", get(summary))
+        .route("/quiet", post(quiet))
+        .route("/stop", post(stop))
+        .route("/replay/start", post(replay_start))
+        .route("/replay/status", get(replay_status))
+        .with_state(Admin { house: Arc::clone(house), tasks: tasks.clone() })
+}
+
+async fn faults(State(admin): State<Admin>, text: String) -> impl IntoResponse {
+    match parse_faults(&text) {
+        Ok(plans) => {
+            for plan in &plans {
+                admin.house.plan(plan);
+            }
+            (StatusCode::OK, axum::Json(json!({"plans": plans.len()})))
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, axum::Json(json!({"error": error}))),
+    }
+}
+
+fn truth(house: &House) -> Value {
+    let counts = house.truth.counts();
+    let total: u64 = counts.iter().map(|count| count.trades).sum();
+    let rows: Vec<Value> = counts
+        .iter()
+        .map(|count| {
+            json!({"venue": count.venue.as_str(), "symbol": count.symbol, "trades": count.trades,
+                   "first_id": count.first_id, "last_id": count.last_id})
+        })
+        .collect();
+    json!({"trades": total, "instruments": rows, "quiet_since_ms": house.time.quiet_since(),
+           "failure": house.truth.failure()})
+}
+
+async fn summary(State(admin): State<Admin>) -> axum::Json<Value> {
+    axum::Json(truth(&admin.house))
+}
+
+async fn quiet(State(admin): State<Admin>) -> axum::Json<Value> {
+    admin.house.quiet().await;
+    axum::Json(truth(&admin.house))
+}
+
+async fn stop(State(admin): State<Admin>) -> axum::Json<Value> {
+    admin.house.quiet().await;
+    admin.tasks.stop_house();
+    axum::Json(truth(&admin.house))
+}
+
+fn replays(house: &House) -> Value {
+    let venues = house.venues.iter().filter_map(|venue| match &venue.source {
+        Source::Recorded(recorded) => {
+            let position = recorded.position.load(Ordering::Acquire);
+            Some(json!({
+                "venue": venue.id.as_str(),
+                "started": recorded.is_started.load(Ordering::Acquire),
+                "done": position == recorded.frames.len(),
+                "position": position,
+                "frames": recorded.frames.len(),
+                "sent": venue.hub.frames.load(Ordering::Relaxed),
+            }))
+        }
+        Source::Generated(_) => None,
+    });
+    let venues: Vec<Value> = venues.collect();
+    let is_done = venues.iter().all(|venue| venue["done"] == true);
+    json!({"done": is_done, "venues": venues})
+}
+
+async fn replay_start(State(admin): State<Admin>) -> axum::Json<Value> {
+    for venue in &admin.house.venues {
+        if let Source::Recorded(recorded) = &venue.source {
+            recorded.is_started.store(true, Ordering::Release);
+        }
+    }
+    axum::Json(replays(&admin.house))
+}
+
+async fn replay_status(State(admin): State<Admin>) -> axum::Json<Value> {
+    axum::Json(replays(&admin.house))
+}

@@ -1,0 +1,155 @@
+//! What stands while a simulation runs: venues, their sources of news, and the world's time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use model::{Nanos, VenueId};
+use runtime::{Clock, Stopper};
+
+use crate::faults::FaultPlan;
+use crate::hub::Hub;
+use crate::market::{Market, Protocol, listing};
+use crate::recording::Recorded;
+use crate::rest::quota::Quota;
+use crate::settings::Limits;
+use crate::trouble::Trouble;
+use crate::truth::Truth;
+
+/// Everything that runs.
+pub(crate) struct House {
+    pub(crate) venues: Vec<Arc<Venue>>,
+    pub(crate) time: Arc<WorldTime>,
+    pub(crate) limits: Limits,
+    pub(crate) truth: Arc<Truth>,
+    /// Ends connections.
+    pub(crate) stopper: Stopper,
+    pub(crate) connections: AtomicU64,
+}
+
+impl House {
+    /// A venue by its protocol: Bybit answers for spot and linear on one host.
+    pub(crate) fn speaking(&self, protocol: Protocol) -> Option<&Arc<Venue>> {
+        self.venues.iter().find(|venue| venue.protocol == protocol)
+    }
+}
+
+impl House {
+    /// Lets something go wrong from now on.
+    pub(crate) fn plan(&self, plan: &FaultPlan) {
+        let now = self.time.real_ms();
+        for venue in &self.venues {
+            venue.trouble.plan(plan, now);
+        }
+    }
+
+    /// Lets generated markets stand still; returns when all that happened before was sent and written down.
+    pub(crate) async fn quiet(&self) {
+        let since = self.time.quiet();
+        let is_behind = |venue: &Arc<Venue>| {
+            matches!(venue.source, Source::Generated(_)) && venue.done_ms.load(Ordering::Acquire) < since
+        };
+        while self.venues.iter().any(is_behind) {
+            runtime::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// One simulated venue.
+pub(crate) struct Venue {
+    pub(crate) id: VenueId,
+    pub(crate) protocol: Protocol,
+    pub(crate) hub: Hub,
+    pub(crate) trouble: Trouble,
+    pub(crate) quota: Quota,
+    pub(crate) source: Source,
+    /// World time up to which everything was sent and written down.
+    pub(crate) done_ms: AtomicI64,
+}
+
+/// Where a venue's news comes from.
+pub(crate) enum Source {
+    /// Markets made from the seed.
+    Generated(Generated),
+    /// A recording.
+    Recorded(Recorded),
+}
+
+/// The generated markets of a venue.
+pub(crate) struct Generated {
+    pub(crate) markets: Vec<Market>,
+    pub(crate) by_symbol: HashMap<String, usize>,
+    pub(crate) with_books: bool,
+}
+
+impl Generated {
+    /// A venue's markets. `per_second` counts trades over all of them.
+    pub(crate) fn new(
+        (venue, protocol): (VenueId, Protocol),
+        seed: u64,
+        (count, per_second): (usize, f64),
+        first_minute: i64,
+        with_books: bool,
+    ) -> Self {
+        let markets: Vec<Market> = listing(venue, protocol, count, per_second)
+            .into_iter()
+            .map(|spec| Market::new(protocol, spec, seed, first_minute))
+            .collect();
+        let by_symbol =
+            markets.iter().enumerate().map(|(at, market)| (market.spec.symbol.clone(), at)).collect();
+        Self { markets, by_symbol, with_books }
+    }
+
+    /// A market by its symbol, upper case.
+    pub(crate) fn market(&self, symbol: &str) -> Option<&Market> {
+        self.by_symbol.get(symbol).map(|at| &self.markets[*at])
+    }
+}
+
+/// The world's time: the clock's, perhaps faster, and markets may stand still.
+pub(crate) struct WorldTime {
+    clock: Arc<dyn Clock>,
+    origin: Nanos,
+    speed: f64,
+    quiet_ms: AtomicI64,
+}
+
+impl WorldTime {
+    /// Time that starts now.
+    pub(crate) fn new(clock: Arc<dyn Clock>, speed: f64) -> Self {
+        Self { origin: clock.now(), clock, speed, quiet_ms: AtomicI64::new(i64::MAX) }
+    }
+
+    /// When the world started, in milliseconds.
+    pub(crate) const fn start_ms(&self) -> i64 {
+        self.origin.0.div_euclid(1_000_000)
+    }
+
+    /// The world's time in milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        let passed = (self.clock.now().0 - self.origin.0) as f64 * self.speed;
+        (self.origin.0 + passed as i64).div_euclid(1_000_000)
+    }
+
+    /// The same, but no later than when markets were told to stand still.
+    pub(crate) fn market_ms(&self) -> i64 {
+        self.now_ms().min(self.quiet_ms.load(Ordering::Acquire))
+    }
+
+    /// The machine's time in milliseconds: for pings, limits and faults.
+    pub(crate) fn real_ms(&self) -> i64 {
+        self.clock.now().0.div_euclid(1_000_000)
+    }
+
+    /// Lets markets stand still from now on; returns from when.
+    pub(crate) fn quiet(&self) -> i64 {
+        let now = self.now_ms();
+        self.quiet_ms.fetch_min(now, Ordering::AcqRel).min(now)
+    }
+
+    /// When markets stood still.
+    pub(crate) fn quiet_since(&self) -> Option<i64> {
+        Some(self.quiet_ms.load(Ordering::Acquire)).filter(|at| *at != i64::MAX)
+    }
+}
