@@ -37,7 +37,7 @@ struct ChannelKey {
     connection: u32,
 }
 
-fn broken(path: &Path, offset: u64, reason: impl ToString) -> Error {
+fn broken(path: &Path, offset: u64, reason: &dyn ToString) -> Error {
     Error::Damaged { path: path.to_owned(), offset, reason: reason.to_string() }
 }
 
@@ -69,7 +69,7 @@ impl ArchiveWriter<BufWriter<File>> {
 fn mcap_error(path: &Path, error: McapError) -> Error {
     match error {
         McapError::Io(source) => Error::io("write archive", path)(source),
-        other => broken(path, 0, other),
+        other => broken(path, 0, &other),
     }
 }
 
@@ -132,7 +132,7 @@ impl<W: Write + Seek> ArchiveWriter<W> {
 fn channel_key(metadata: &BTreeMap<String, String>) -> Option<ChannelKey> {
     let number = |name: &str| metadata.get(name)?.parse::<u32>().ok();
     Some(ChannelKey {
-        venue: frame::venue_of_code(u8::try_from(number("venue_code")?).ok()?)?,
+        venue: frame::venue_of_code(u8::try_from(number("venue_code")?).ok()?).ok()?,
         kind: RecordKind::from_number(u8::try_from(number("kind_number")?).ok()?)?,
         connection: number("connection")?,
     })

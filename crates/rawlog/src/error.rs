@@ -69,6 +69,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
             "; free space on the disk of the log folder"
         }
         io::ErrorKind::NotFound => "; check the path of the log folder",
+        io::ErrorKind::AlreadyExists => "; move away what is in its place",
         io::ErrorKind::NotADirectory => "; the log folder must be a directory",
         _ => "",
     }
@@ -120,3 +121,22 @@ impl fmt::Display for LogClosed {
 }
 
 impl std::error::Error for LogClosed {}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for messages.
+    use super::*;
+
+    #[test]
+    fn messages_name_the_thing_and_the_remedy() {
+        for (kind, remedy) in [
+            (io::ErrorKind::PermissionDenied, "right to read and write"),
+            (io::ErrorKind::ReadOnlyFilesystem, "writable file system"),
+            (io::ErrorKind::StorageFull, "free space"),
+            (io::ErrorKind::NotFound, "check the path"),
+        ] {
+            let error = Error::io("open segment", Path::new("log/7.seg"))(kind.into()).to_string();
+            assert!(error.starts_with("open segment log/7.seg: ") && error.contains(remedy), "{error}");
+        }
+    }
+}

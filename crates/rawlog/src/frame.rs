@@ -52,12 +52,13 @@ pub(crate) fn venue_code(venue: Option<VenueId>) -> u8 {
     known.expect("every venue of the model has a code, a test compares the lists").0
 }
 
-pub(crate) fn venue_of_code(code: u8) -> Option<Option<VenueId>> {
+/// The venue of a code; a code that was never given comes back.
+pub(crate) fn venue_of_code(code: u8) -> Result<Option<VenueId>, u8> {
     if code == 0 {
-        return Some(None);
+        return Ok(None);
     }
-    let (_, name) = VENUE_CODES.iter().find(|(known, _)| *known == code)?;
-    VenueId::known(name).map(Some)
+    let known = VENUE_CODES.iter().find(|(known, _)| *known == code);
+    known.and_then(|(_, name)| VenueId::known(name)).map(Some).ok_or(code)
 }
 
 /// What stands at the start of some bytes.
@@ -148,7 +149,7 @@ pub(crate) fn look(bytes: &[u8]) -> Look {
         return Look::Bad("checksum differs");
     }
     let Some(kind) = RecordKind::from_number(bytes[25]) else { return Look::Bad("kind is unknown") };
-    let Some(venue) = venue_of_code(bytes[24]) else { return Look::Bad("venue is unknown") };
+    let Ok(venue) = venue_of_code(bytes[24]) else { return Look::Bad("venue is unknown") };
     Look::Whole(Frame {
         bytes: end,
         sequence: u32_at(bytes, 16),
@@ -176,7 +177,7 @@ mod tests {
     fn every_venue_has_one_code_for_good() {
         for name in model::VENUES {
             let venue = VenueId::known(name);
-            assert_eq!(venue_of_code(venue_code(venue)), Some(venue), "{name} needs a code here");
+            assert_eq!(venue_of_code(venue_code(venue)), Ok(venue), "{name} needs a code here");
         }
         assert!(VENUE_CODES.iter().enumerate().all(|(index, (code, _))| usize::from(*code) == index + 1));
     }

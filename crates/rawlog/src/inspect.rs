@@ -16,22 +16,44 @@ const RECORDS_AT_ONCE: usize = 1024;
 
 /// The segments in a log folder, oldest first. The newest raw one is read through to find its last record.
 pub fn segments(directory: &Path) -> Result<Vec<SegmentInfo>, Error> {
+    each_segment(directory, info)
+}
+
+/// Calls `work` with each segment and its last position, if another follows.
+fn each_segment<T>(
+    directory: &Path,
+    work: impl Fn(&SegmentFile, Option<u64>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
     let files = segment::list_once(directory)?;
-    let mut infos = Vec::with_capacity(files.len());
+    let mut results = Vec::with_capacity(files.len());
     for (index, file) in files.iter().enumerate() {
-        match info(file, files.get(index + 1)) {
-            Ok(info) => infos.push(info),
-            // Archived or deleted by a running process since it was listed.
+        let last = files.get(index + 1).map(|following| following.first - 1);
+        let mut result = work(file, last);
+        if result.as_ref().is_err_and(Error::is_missing_file)
+            && let Some(archive) = archive_of(directory, file)
+        {
+            result = work(&archive, last);
+        }
+        match result {
+            Ok(done) => results.push(done),
+            // Deleted by a running process since it was listed.
             Err(error) if error.is_missing_file() => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(infos)
+    Ok(results)
 }
 
-fn info(file: &SegmentFile, following: Option<&SegmentFile>) -> Result<SegmentInfo, Error> {
-    let last = match following {
-        Some(following) => following.first - 1,
+/// The archive a running process made of a raw segment since that was listed.
+fn archive_of(directory: &Path, raw: &SegmentFile) -> Option<SegmentFile> {
+    let path = segment::path_of(directory, raw.first, SegmentForm::Archive);
+    let bytes = std::fs::metadata(&path).ok()?.len();
+    Some(SegmentFile { path, bytes, form: SegmentForm::Archive, first: raw.first })
+}
+
+fn info(file: &SegmentFile, last: Option<u64>) -> Result<SegmentInfo, Error> {
+    let last = match last {
+        Some(last) => last,
         None => scan(file, None)?.last,
     };
     Ok(SegmentInfo {
@@ -196,17 +218,7 @@ impl SegmentReport {
 
 /// Checks every checksum of every segment.
 pub fn verify(directory: &Path) -> Result<Vec<SegmentReport>, Error> {
-    let files = segment::list_once(directory)?;
-    let mut reports = Vec::with_capacity(files.len());
-    for (index, file) in files.iter().enumerate() {
-        let last = files.get(index + 1).map(|following| following.first - 1);
-        match verify_segment(file, last) {
-            Ok(report) => reports.push(report),
-            Err(error) if error.is_missing_file() => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(reports)
+    each_segment(directory, verify_segment)
 }
 
 fn verify_segment(file: &SegmentFile, last: Option<u64>) -> Result<SegmentReport, Error> {

@@ -45,7 +45,7 @@ impl KeeperDesk {
 /// The body of the keeper thread. Its troubles never stop capture: they are told and the segment stays as it is.
 pub(crate) fn run(log: &Shared, stop: &Stop) {
     let mut left_raw = HashSet::new();
-    while !stop.is_requested() {
+    while !stop.is_requested() && !log.written.is_closed() {
         retain(log);
         if log.settings.archive {
             archive_sealed(log, stop, &mut left_raw);
@@ -194,11 +194,10 @@ fn retain(log: &Shared) {
         }
         let (path, last) = (oldest.path.display(), LogPosition(oldest.last()));
         log.index.forget_oldest(oldest.first);
-        match fs::remove_file(&oldest.path) {
-            Ok(()) => tracing::info!(%path, %last, is_old, is_much, "segment deleted by retention"),
-            Err(error) => {
-                tracing::warn!(%path, %error, "a segment could not be deleted; tried again at the next start")
-            }
+        if let Err(error) = fs::remove_file(&oldest.path) {
+            tracing::warn!(%path, %error, "a segment could not be deleted; tried again at the next start");
+        } else {
+            tracing::info!(%path, %last, is_old, is_much, "segment deleted by retention");
         }
     }
 }

@@ -67,6 +67,7 @@ impl Shared {
         self.waiting.close();
         self.state.send_replace(LogState::Closed);
         self.written.close();
+        self.keeper.wake();
     }
 }
 

@@ -62,6 +62,7 @@ struct Ending {
 pub(crate) fn recover(settings: &LogSettings) -> Result<Found, Error> {
     let directory = &settings.directory;
     fs::create_dir_all(directory).map_err(Error::io("make log folder", directory))?;
+    check_writable(directory)?;
     remove_leftovers(directory)?;
     let mut files = segment::list(directory)?;
     let mut report = RecoveryReport { segment_count: files.len(), ..RecoveryReport::default() };
@@ -91,11 +92,22 @@ pub(crate) fn recover(settings: &LogSettings) -> Result<Found, Error> {
             info.last = LogPosition(last);
         }
     }
-    let segments = with_ends(files, newest, goes_on)?;
+    let segments = with_ends(&files, newest, goes_on)?;
     report.last = LogPosition(last);
     report.first = LogPosition(segments.first().map_or(last + 1, |segment| segment.first));
     segment::sync_folder(directory)?;
     Ok(Found { segments, goes_on, report })
+}
+
+/// A folder that can not be written to is refused at once, not with the first record.
+fn check_writable(directory: &Path) -> Result<(), Error> {
+    let path = directory.join("writable.part");
+    match File::create(&path) {
+        Ok(_) => fs::remove_file(&path).map_err(Error::io("write to log folder", directory)),
+        // A full disk is waited for, like at any other time.
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Ok(()),
+        Err(error) => Err(Error::io("write to log folder", directory)(error)),
+    }
 }
 
 /// Removes archives that were not finished, and whichever form of a segment is the lesser one.
@@ -133,7 +145,7 @@ fn info_of(file: &SegmentFile, last: u64, created: Nanos) -> SegmentInfo {
 
 /// Older segments end where the next one begins.
 fn with_ends(
-    files: Vec<SegmentFile>,
+    files: &[SegmentFile],
     newest: Option<SegmentInfo>,
     goes_on: bool,
 ) -> Result<Vec<Segment>, Error> {
@@ -194,7 +206,7 @@ fn set_aside(file: &SegmentFile, is_header_damaged: bool) -> Result<Option<TornT
         fs::remove_file(&file.path).map_err(Error::io("remove empty segment", &file.path))?;
         return Ok(None);
     }
-    let kept = (1..).map(|number| torn_path(file, number)).find(|path| !path.exists());
+    let kept = (1..=u32::MAX).map(|number| torn_path(file, number)).find(|path| !path.exists());
     if let Some(kept) = &kept {
         fs::rename(&file.path, kept).map_err(Error::io("set torn segment aside as", kept))?;
     }
@@ -268,4 +280,70 @@ fn keep(file: &SegmentFile, offset: u64) -> Result<PathBuf, Error> {
     }
     target.sync_all().map_err(Error::io("keep torn tail in", &path))?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for torn tails.
+    use super::*;
+    use crate::frame;
+    use crate::inspect;
+    use crate::record::{NewRecord, RecordKind};
+
+    const COUNT: u64 = 3;
+
+    /// A segment of records of growing length, and where each of them ends.
+    fn segment_bytes() -> (Vec<u8>, Vec<usize>) {
+        let mut bytes = segment::encode_header(1, Nanos(7)).to_vec();
+        let mut ends = vec![bytes.len()];
+        for position in 1..=COUNT {
+            let record = NewRecord {
+                received: Nanos(position as i64),
+                venue: None,
+                connection: 0,
+                kind: RecordKind::Text,
+                payload: vec![b'x'; position as usize * 11 - 11].into(),
+            };
+            frame::encode(&mut bytes, LogPosition(position), &record);
+            ends.push(bytes.len());
+        }
+        (bytes, ends)
+    }
+
+    #[test]
+    fn a_tail_torn_at_any_byte_is_cut_at_the_last_good_record() {
+        let (whole, ends) = segment_bytes();
+        for length in 0..=whole.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = segment::path_of(folder.path(), 1, SegmentForm::Raw);
+            fs::write(&path, &whole[..length]).unwrap();
+            let good = ends.iter().filter(|end| **end <= length).count().saturating_sub(1);
+            let found = recover(&LogSettings::new(folder.path())).unwrap();
+            assert_eq!(found.report.last, LogPosition(good as u64), "{length}");
+            assert_eq!((found.goes_on, path.exists()), (good > 0, good > 0), "{length}");
+            let is_torn = length > 0 && !ends.contains(&length);
+            assert_eq!(found.report.torn.len(), usize::from(is_torn), "{length}");
+            if let Some(torn) = found.report.torn.first() {
+                let start = if good == 0 { 0 } else { ends[good] };
+                assert_eq!((torn.offset, torn.bytes), (start as u64, (length - start) as u64));
+                assert_eq!(fs::read(torn.kept.as_ref().unwrap()).unwrap(), &whole[start..length], "{length}");
+            }
+            let records = inspect::records(folder.path(), LogPosition(0)).unwrap();
+            assert_eq!(records.map(Result::unwrap).count(), good, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_second_torn_tail_does_not_overwrite_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, ends) = segment_bytes();
+        let path = segment::path_of(folder.path(), 1, SegmentForm::Raw);
+        for number in 1..=3 {
+            fs::write(&path, &whole[..ends[2] + number]).unwrap();
+            let found = recover(&LogSettings::new(folder.path())).unwrap();
+            let kept = found.report.torn[0].kept.clone().unwrap();
+            assert!(kept.to_str().unwrap().ends_with(&format!(".seg.torn-{number}")));
+            assert_eq!(fs::metadata(kept).unwrap().len(), number as u64);
+        }
+    }
 }

@@ -22,7 +22,7 @@ use crate::waiting::Batch;
 /// Shortest time between two writes: below it records gather, so that a busy log costs few calls.
 const GATHER: Duration = Duration::from_micros(400);
 /// Longest sleep without looking whether the end was asked for.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Most bytes in one write.
 const WRITE_BYTES_MAX: usize = 4 << 20;
 /// Free space is asked for again after so many bytes or so long, whichever comes first.

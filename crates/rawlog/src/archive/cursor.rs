@@ -155,7 +155,7 @@ impl ArchiveCursor {
             }
             offset += RECORD_HEAD_BYTES + length;
         }
-        self.info = info.ok_or_else(|| broken(&self.path, offset, "no segment of this log is described"))?;
+        self.info = info.ok_or_else(|| broken(&self.path, offset, &"no segment of this log is described"))?;
         Ok(())
     }
 

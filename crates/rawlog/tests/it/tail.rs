@@ -109,7 +109,7 @@ async fn appenders_at_once_lose_and_double_nothing() {
         appenders.push(async move {
             for index in 0..500 {
                 let mut one = record(1);
-                one.connection = u32::try_from(appender * 1_000_000 + index * 3).unwrap();
+                one.connection = u32::try_from(appender * 3_000_000 + index * 3).unwrap();
                 let mut two = one.clone();
                 let mut three = one.clone();
                 (two.connection, three.connection) = (one.connection + 1, one.connection + 2);
@@ -124,8 +124,8 @@ async fn appenders_at_once_lose_and_double_nothing() {
     assert_eq!(records.len(), 6_000);
     for appender in 0..4 {
         let own: Vec<u32> =
-            records.iter().map(|record| record.connection).filter(|id| id / 1_000_000 == appender).collect();
-        assert!(own.iter().copied().eq(appender * 1_000_000..appender * 1_000_000 + 1_500));
+            records.iter().map(|record| record.connection).filter(|id| id / 3_000_000 == appender).collect();
+        assert!(own.iter().copied().eq(appender * 3_000_000..appender * 3_000_000 + 1_500));
     }
     let pairs = records.windows(2).filter(|pair| pair[0].connection % 3 == 1);
     assert!(

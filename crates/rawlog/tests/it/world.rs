@@ -1,18 +1,37 @@
 //! A log in a folder of its own, and the records to put into it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use model::{LogPosition, Nanos, VenueId};
 use rawlog::{Log, LogReader, LogSettings, NewRecord, Record, RecordKind, RecoveryReport};
-use runtime::{SystemClock, Tasks};
+use runtime::{Clock, Tasks};
 use tempfile::TempDir;
 
 /// Long enough for anything that should happen at once, on a busy machine too.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub(crate) struct HandClock(AtomicI64);
+
+impl Clock for HandClock {
+    fn now(&self) -> Nanos {
+        Nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl HandClock {
+    pub(crate) fn advance(&self, duration: Duration) {
+        self.0.fetch_add(duration.as_nanos() as i64, Ordering::Relaxed);
+    }
+}
+
 pub(crate) struct World {
     folder: TempDir,
+    pub(crate) clock: Arc<HandClock>,
     pub(crate) tasks: Tasks,
     pub(crate) log: Log,
     pub(crate) report: RecoveryReport,
@@ -36,8 +55,9 @@ impl World {
         let mut settings = settings(folder.path());
         change(&mut settings);
         let tasks = Tasks::new();
-        let (log, report) = Log::open(settings, SystemClock::shared(), &tasks).unwrap();
-        Self { folder, tasks, log, report }
+        let clock = Arc::new(HandClock(AtomicI64::new(1_723_104_000_000_000_000)));
+        let (log, report) = Log::open(settings, Arc::clone(&clock) as Arc<dyn Clock>, &tasks).unwrap();
+        Self { folder, clock, tasks, log, report }
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -58,6 +78,10 @@ impl World {
     /// Opens a folder somebody prepared.
     pub(crate) fn over(folder: TempDir) -> Self {
         Self::open(folder, |_| {})
+    }
+
+    pub(crate) fn over_with(folder: TempDir, change: impl FnOnce(&mut LogSettings)) -> Self {
+        Self::open(folder, change)
     }
 
     /// Appends the records with these numbers and waits until they are durable.
@@ -97,6 +121,19 @@ pub(crate) fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+/// Waits until something holds; it must soon.
+#[track_caller]
+pub(crate) fn eventually(holds: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    async move {
+        let watch = runtime::clock::Stopwatch::start();
+        while !holds() {
+            assert!(watch.elapsed() < SOON, "it does not come to hold: {place}");
+            runtime::sleep(Duration::from_millis(2)).await;
+        }
+    }
 }
 
 /// The record with a number; many shapes, always the same for the same number.
