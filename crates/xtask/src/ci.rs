@@ -42,6 +42,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     gate.step("generated", || generate::compare().map(|()| "references are fresh".into()));
     gate.step("web", web);
     gate.step("build", || command_step("cargo", &["build"], SELECTION));
+    gate.settings();
     gate.step("clippy", || {
         command_step("cargo", &["clippy", "--all-targets"], &[SELECTION, &["--", "-D", "warnings"]].concat())
     });
@@ -67,6 +68,13 @@ impl Gate {
             Err(error) => (false, format!("{error:#}")),
         };
         self.outcomes.push(Outcome { name, is_good, words, seconds: begun.elapsed().as_secs() });
+    }
+
+    fn settings(&mut self) {
+        let (target, binary) = (self.target.clone(), self.binary.clone());
+        self.step("settings", move || {
+            generate::compare_settings(&binary, &target).map(|()| "the reference is fresh".into())
+        });
     }
 
     fn tests(&mut self) {

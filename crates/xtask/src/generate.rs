@@ -1,18 +1,21 @@
-//! References that are generated, committed and compared: tables as JSON and as a page, and the OpenAPI document.
+//! References that are generated, committed and compared: tables as JSON and as a page, settings, the OpenAPI document.
 //!
-//! The OpenAPI document comes from the handlers in `serve`, whose own test compares it; here it is only renewed.
+//! The OpenAPI document comes from the handlers in `serve`, whose own test compares it; here it is only renewed. The
+//! settings are what the built binary writes.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde_json::json;
 use tables::{Column, ColumnKind, Partition, TABLES, Table};
 
 use crate::shell::{self, command};
-use crate::workspace;
+use crate::workspace::{self, Workspace};
 
 const TABLES_JSON: &str = "api/tables.json";
 const TABLES_PAGE: &str = "docs/reference/tables.md";
+const SETTINGS: &str = "docs/reference/tickhouse.toml";
 
 /// Renews the references, or only compares those that cost nothing to compare.
 pub(crate) fn run(is_check: bool) -> anyhow::Result<()> {
@@ -27,6 +30,7 @@ pub(crate) fn run(is_check: bool) -> anyhow::Result<()> {
         std::fs::write(&place, text).with_context(|| format!("write {path}"))?;
         shell::say(&format!("wrote {path}"));
     }
+    write_settings()?;
     // Golden files of the rooms that own an outward form.
     let rooms = ["test", "--locked", "--package", "serve", "openapi"];
     shell::run(command("cargo", &rooms).env("UPDATE_GOLDEN", "1"))
@@ -45,6 +49,34 @@ pub(crate) fn compare() -> anyhow::Result<()> {
         bail!("{} differ from the tables: run `make generate`", stale.join(" and "));
     }
     Ok(())
+}
+
+fn write_settings() -> anyhow::Result<()> {
+    let workspace = Workspace::load()?;
+    let binary = workspace.built("quick", "tickhouse");
+    if !binary.exists() {
+        shell::say(&format!("{SETTINGS} was left as it is: run `make build` first"));
+        return Ok(());
+    }
+    std::fs::write(workspace::root().join(SETTINGS), settings(&binary, &workspace.target_directory)?)?;
+    shell::say(&format!("wrote {SETTINGS}"));
+    Ok(())
+}
+
+/// Fails if the committed settings differ from what the binary writes.
+pub(crate) fn compare_settings(binary: &Path, scratch: &Path) -> anyhow::Result<()> {
+    let committed = std::fs::read_to_string(workspace::root().join(SETTINGS)).unwrap_or_default();
+    if committed != settings(binary, scratch)? {
+        bail!("{SETTINGS} differs from what `tickhouse init` writes: run `make generate`");
+    }
+    Ok(())
+}
+
+fn settings(binary: &Path, scratch: &Path) -> anyhow::Result<String> {
+    let file = scratch.join("init.toml");
+    let init = ["init", "--force"];
+    shell::run(command(&binary.to_string_lossy(), &init).arg(&file).stdout(std::process::Stdio::null()))?;
+    std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))
 }
 
 fn made() -> [(&'static str, String); 2] {
