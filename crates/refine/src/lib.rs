@@ -3,15 +3,42 @@
 //! Frames are decoded by `venues`, bars folded by `derivations`; rows rest in a `tables::TableStore` and news pass by
 //! on a `tables::Feed`. Nothing here opens a socket.
 
+mod board;
+mod books;
+mod candles;
+mod checkpoint;
+mod clock;
+mod desk;
 mod error;
+mod feed;
+mod flush;
+mod house;
+mod ledger;
+mod output;
+mod reading;
+mod runner;
+mod series;
 mod settings;
+mod state;
+mod track;
+mod views;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use model::{InstrumentId, LogPosition, Time, Wish};
 use rawlog::Log;
 use runtime::{Clock, Sender, Tasks};
 use tables::{Candles, Coverage, Feed, MarketView, TableStore};
+use tokio::runtime::Handle;
+
+use board::{Board, Shower};
+use candles::CandleMaker;
+use checkpoint::States;
+use feed::NewsFeed;
+use flush::Flusher;
+use house::{House, Rules, VenueLookup};
+use runner::{Pace, Requests, Runner};
 
 pub use error::Error;
 pub use settings::{BooksKept, RefineSettings};
@@ -50,10 +77,6 @@ pub struct Counts {
     pub inexact_total: u64,
 }
 
-/// A running refinery. Cheap to clone.
-#[derive(Clone)]
-pub struct Refine {}
-
 /// What refine works with.
 #[derive(Clone)]
 pub struct Doors {
@@ -67,53 +90,133 @@ pub struct Doors {
     pub clock: Arc<dyn Clock>,
 }
 
+/// A running refinery. Cheap to clone.
+#[derive(Clone)]
+pub struct Refine {
+    board: Arc<Board>,
+    feed: NewsFeed,
+    store: Arc<dyn TableStore>,
+    requests: Requests,
+}
+
 /// Starts refining: takes up the newest usable state and replays the log from there, then follows it.
+///
+/// To be called within a tokio runtime, after the log was opened: tasks close last started first.
 pub fn start(settings: RefineSettings, doors: Doors, tasks: &Tasks) -> Result<Refine, Error> {
-    let _ = (settings, doors, tasks);
-    Err(Error::Log("not yet".into()))
+    start_with(settings, doors, tasks, venues::venue)
+}
+
+fn start_with(
+    settings: RefineSettings,
+    doors: Doors,
+    tasks: &Tasks,
+    lookup: VenueLookup,
+) -> Result<Refine, Error> {
+    let Doors { log, store, wishes, clock } = doors;
+    let states = States::open(&settings.state_directory)?;
+    let house = take_up(&states, Rules::of(&settings, lookup), store.as_ref())?;
+    let first = log.first_position();
+    let mut after = house.position;
+    if after.0 + 1 < first.0 {
+        tracing::warn!(position = %after, %first, "the log no longer reaches back to the state; records between are lost");
+        after = LogPosition(first.0 - 1);
+    }
+    let reader = log.reader(after).map_err(|error| Error::Log(error.to_string()))?;
+    let board = Arc::new(Board::default());
+    let feed = NewsFeed::new();
+    let requests = Requests::default();
+    let is_busy = Arc::new(AtomicBool::new(false));
+    let handle = Handle::current();
+    let mut shower = Shower::new(Arc::clone(&board), settings.cache_days);
+    shower.show_all(&house);
+    board.set_refined(house.position);
+    board.set_committed(house.position);
+    let (jobs, mut waiting_jobs) = runtime::queue("refine.flush", 1);
+    let flusher = Flusher {
+        log: log.clone(),
+        store: Arc::clone(&store),
+        states,
+        board: Arc::clone(&board),
+        is_busy: Arc::clone(&is_busy),
+        handle: handle.clone(),
+    };
+    tasks.thread("refine.flush", move |stop| flusher.run(&mut waiting_jobs, &stop)).map_err(Error::Thread)?;
+    let runner = Runner {
+        pace: Pace::new(house.position, log.written(), clock.now()),
+        settings,
+        log,
+        store: Arc::clone(&store),
+        wishes,
+        clock,
+        house,
+        feed: feed.clone(),
+        board: Arc::clone(&board),
+        shower,
+        jobs,
+        is_busy,
+        requests: requests.clone(),
+        handle,
+    };
+    tasks.thread("refine", move |stop| runner.run(reader, &stop)).map_err(Error::Thread)?;
+    Ok(Refine { board, feed, store, requests })
+}
+
+/// The house as the newest usable state has it; an empty one without any.
+fn take_up(states: &States, rules: Rules, store: &dyn TableStore) -> Result<House, Error> {
+    let Some(checkpoint) = states.newest(&store.positions())? else { return Ok(House::new(rules)) };
+    match state::restore(rules.clone(), &checkpoint.state) {
+        Ok(house) => Ok(house),
+        Err(error) => {
+            // Tables drop the rows they have, so replaying from the start is slow but right.
+            tracing::warn!(position = %checkpoint.position, reason = error.0, "saved state cannot be taken up; the log is replayed");
+            Ok(House::new(rules))
+        }
+    }
 }
 
 impl Refine {
     /// Live news.
     pub fn feed(&self) -> Arc<dyn Feed> {
-        unimplemented!()
+        Arc::new(self.feed.clone())
     }
 
     /// Candles of any timeframe.
     pub fn candles(&self) -> Arc<dyn Candles> {
-        unimplemented!()
+        Arc::new(CandleMaker { board: Arc::clone(&self.board), store: Arc::clone(&self.store) })
     }
 
     /// What is there and what is missing.
     pub fn coverage(&self) -> Arc<dyn Coverage> {
-        unimplemented!()
+        Arc::new(views::CoverageView(Arc::clone(&self.board)))
     }
 
     /// Instruments, quotes and books as they stand.
     pub fn market(&self) -> Arc<dyn MarketView> {
-        unimplemented!()
+        Arc::new(views::Market(Arc::clone(&self.board)))
     }
 
     /// Newest record whose rows readers see.
     pub fn refined(&self) -> LogPosition {
-        LogPosition::default()
+        self.board.refined()
     }
 
     /// Newest record whose rows are committed.
     pub fn committed(&self) -> LogPosition {
-        LogPosition::default()
+        self.board.committed()
     }
 
     /// What was counted.
     pub fn counts(&self) -> Counts {
-        Counts::default()
+        self.board.counts()
     }
 
     /// One line per instrument with a trade stream, sorted by id.
     pub fn lines(&self) -> Vec<InstrumentLine> {
-        Vec::new()
+        self.board.lines()
     }
 
-    /// Commits everything refined so far and returns when it is durable.
-    pub async fn flush_now(&self) {}
+    /// Commits everything refined so far and returns when it is durable, or when refining has ended.
+    pub async fn flush_now(&self) {
+        let _ended_means_flushed = self.requests.ask().await;
+    }
 }

@@ -1,0 +1,81 @@
+//! Everything refine knows of one venue: its decoder, clock and instruments.
+
+use std::collections::{BTreeMap, HashMap};
+
+use model::{Channel, Instrument, InstrumentId, Listing, Nanos, Time, VenueId};
+use venues::{Decoder, Venue};
+
+use crate::clock::VenueClock;
+
+/// An instrument as listed, since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) instrument: Instrument,
+    pub(crate) valid_from: Time,
+}
+
+/// One venue.
+pub(crate) struct Desk {
+    pub(crate) venue: &'static dyn Venue,
+    /// The canonical trade feed.
+    pub(crate) channel: Channel,
+    /// Away only while it decodes.
+    pub(crate) decoder: Option<Box<dyn Decoder>>,
+    pub(crate) clock: VenueClock,
+    pub(crate) instruments: BTreeMap<InstrumentId, Listed>,
+    /// What stream keys mean; follows from the instruments.
+    pub(crate) keys: HashMap<Box<str>, (Channel, InstrumentId)>,
+    /// Instruments by symbol; follows from the instruments.
+    pub(crate) symbols: HashMap<Box<str>, InstrumentId>,
+    /// Pages of a listing that is not complete yet, and when the newest came.
+    pub(crate) pages: Vec<Listing>,
+    /// When something undecodable came last.
+    pub(crate) undecodable: Option<Nanos>,
+    pub(crate) undecodable_total: u64,
+}
+
+impl Desk {
+    pub(crate) fn new(venue: &'static dyn Venue, channel: Channel, received: Nanos) -> Self {
+        Self {
+            venue,
+            channel,
+            decoder: Some(venue.decoder(received)),
+            clock: VenueClock::default(),
+            instruments: BTreeMap::new(),
+            keys: HashMap::new(),
+            symbols: HashMap::new(),
+            pages: Vec::new(),
+            undecodable: None,
+            undecodable_total: 0,
+        }
+    }
+
+    pub(crate) fn id(&self) -> VenueId {
+        self.venue.facts().id
+    }
+
+    /// The instruments changed: what follows from them is made anew.
+    pub(crate) fn learn(&mut self) {
+        let instruments: Vec<Instrument> =
+            self.instruments.values().map(|listed| listed.instrument.clone()).collect();
+        if let Some(decoder) = &mut self.decoder {
+            decoder.learn(&instruments);
+        }
+        let streams = self.venue.streams(&instruments, &[self.channel, Channel::Book]);
+        let known =
+            streams.into_iter().filter_map(|stream| Some((stream.key, (stream.channel, stream.instrument?))));
+        self.keys = known.collect();
+        self.symbols = instruments.into_iter().map(|instrument| (instrument.symbol, instrument.id)).collect();
+    }
+
+    /// A session begins: the decoder of that time takes over what the old one knew.
+    pub(crate) fn renew_decoder(&mut self, received: Nanos) {
+        let state = self.decoder.as_ref().map(|decoder| decoder.save());
+        let mut decoder = self.venue.decoder(received);
+        if let Some(Err(error)) = state.map(|state| decoder.restore(&state)) {
+            tracing::warn!(venue = %self.id(), %error, "decoder starts without the state of the session before");
+        }
+        self.decoder = Some(decoder);
+        self.learn();
+    }
+}

@@ -1,0 +1,159 @@
+//! Lives of connections: which streams they carry, and what their ends leave open.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use model::{Channel, GapCause, Nanos};
+use rawlog::Record;
+
+use super::House;
+use crate::books::{self, BookStep};
+use crate::ledger::{Findings, Kind};
+use crate::output::Output;
+
+/// A connection that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Connection {
+    /// Stream keys as the venue names them.
+    pub(crate) keys: Vec<Box<str>>,
+    /// What of them is known: trades and books.
+    pub(crate) streams: BTreeSet<(Channel, usize)>,
+    /// When its last frame came.
+    pub(crate) last_frame: Nanos,
+}
+
+impl House {
+    /// The process started: connections of the session before are gone.
+    pub(super) fn session(&mut self) {
+        for ((desk, _), connection) in std::mem::take(&mut self.connections) {
+            let proven = self.desks[desk].clock.at(connection.last_frame);
+            for (channel, track) in connection.streams {
+                let track = &mut self.tracks[track];
+                if channel == Channel::Book {
+                    track.book_carriers = 0;
+                    if let Some(book) = &track.book {
+                        // Whether the chain holds shows with the next update; readers are told by then.
+                        books::lock(book).suspend(&mut |_| {});
+                    }
+                } else {
+                    track.ledger.dropped(proven, GapCause::Stopped);
+                }
+            }
+        }
+        for track in &mut self.tracks {
+            if track.ledger.trouble.is_some() {
+                track.ledger.befall(GapCause::Stopped);
+            }
+            if let Kind::Timed(timed) = &mut track.ledger.kind
+                && let Some(down) = &mut timed.down
+            {
+                down.cause = GapCause::Stopped;
+            }
+        }
+        let now = self.now;
+        self.desks.iter_mut().for_each(|desk| desk.renew_decoder(now));
+    }
+
+    pub(super) fn opened(&mut self, desk: usize, connection: u32) {
+        let fresh = Connection { keys: Vec::new(), streams: BTreeSet::new(), last_frame: self.now };
+        self.connections.entry((desk, connection)).or_insert(fresh);
+    }
+
+    /// The connection now carries exactly these streams.
+    pub(super) fn carries(&mut self, desk: usize, record: &Record, out: &mut Output) {
+        self.opened(desk, record.connection);
+        let keys = String::from_utf8_lossy(&record.payload);
+        let keys: Vec<Box<str>> = keys.lines().filter(|key| !key.is_empty()).map(Into::into).collect();
+        if let Some(connection) = self.connections.get_mut(&(desk, record.connection)) {
+            connection.keys = keys;
+        }
+        self.resolve(desk, record.connection, out);
+    }
+
+    /// Finds out what a connection's keys mean, as far as the listing tells, and notes what is new and what is gone.
+    pub(super) fn resolve(&mut self, desk: usize, id: u32, out: &mut Output) {
+        let Some(mut connection) = self.connections.remove(&(desk, id)) else { return };
+        let mut streams = BTreeSet::new();
+        for key in &connection.keys {
+            let Some((channel, instrument)) = self.desks[desk].keys.get(key).cloned() else { continue };
+            if channel != Channel::Book || self.rules.books_kept.keeps(&instrument) {
+                streams.insert((channel, self.track(desk, &instrument)));
+            }
+        }
+        let gone: Vec<_> = connection.streams.difference(&streams).copied().collect();
+        let new: Vec<_> = streams.difference(&connection.streams).copied().collect();
+        let last_frame = connection.last_frame;
+        connection.streams = streams;
+        self.connections.insert((desk, id), connection);
+        // New ones first: a stream that moves within one record is carried throughout.
+        for (channel, track) in new {
+            self.carried(desk, channel, track, out);
+        }
+        for (channel, track) in gone {
+            self.dropped(desk, (channel, track), last_frame, out);
+        }
+    }
+
+    fn carried(&mut self, desk: usize, channel: Channel, at: usize, out: &mut Output) {
+        self.touch(at, out);
+        let venue_now = self.desks[desk].clock.at(self.now);
+        let now = self.now;
+        let track = &mut self.tracks[at];
+        if channel == Channel::Book {
+            track.book_carriers += 1;
+            return;
+        }
+        let mut findings = Findings::default();
+        track.ledger.carried(venue_now, now, &mut findings);
+        self.report(at, findings, out);
+    }
+
+    fn dropped(&mut self, desk: usize, (channel, at): (Channel, usize), last_frame: Nanos, out: &mut Output) {
+        self.touch(at, out);
+        let proven = self.desks[desk].clock.at(last_frame);
+        let track = &mut self.tracks[at];
+        if channel != Channel::Book {
+            track.ledger.dropped(proven, GapCause::Disconnected);
+            return;
+        }
+        track.book_carriers = track.book_carriers.saturating_sub(1);
+        if track.book_carriers == 0
+            && let Some(book) = &track.book
+        {
+            let mut is_broken = false;
+            books::lock(book).suspend(&mut |step| is_broken |= step == BookStep::Broke);
+            if is_broken {
+                let instrument = track.instrument().clone();
+                out.tell(|| tables::News::BookStale(instrument));
+            }
+        }
+    }
+
+    pub(super) fn closed(&mut self, desk: usize, id: u32, out: &mut Output) {
+        let Some(connection) = self.connections.remove(&(desk, id)) else { return };
+        for stream in connection.streams {
+            self.dropped(desk, stream, connection.last_frame, out);
+        }
+    }
+
+    /// A stream is mute though data is due.
+    pub(super) fn mute(&mut self, desk: usize, payload: &Bytes) {
+        let Ok(key) = std::str::from_utf8(payload) else { return };
+        let Some((channel, instrument)) = self.desks[desk].keys.get(key).cloned() else { return };
+        if channel != Channel::Book {
+            let at = self.track(desk, &instrument);
+            self.tracks[at].ledger.stood_still(GapCause::Silent, None);
+        }
+    }
+
+    /// Capture stood still from the record before until now.
+    pub(super) fn resumed(&mut self, before: Nanos, out: &mut Output) {
+        let now = self.now;
+        for at in 0..self.tracks.len() {
+            let clock = self.desks[self.tracks[at].desk].clock;
+            let mut findings = Findings::default();
+            self.tracks[at].ledger.resumed(clock.at(before), clock.at(now), now, &mut findings);
+            self.report(at, findings, out);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Streams whose ids are mere names: what connections and answers prove about spans of time.
+
+use model::time::SECOND;
+use model::{GapCause, Source, Time, Trade};
+
+use super::Judgement;
+use super::hole::{Hole, HoleState};
+use super::numbered::Verdict;
+use super::recent::{RecentIds, key};
+
+/// How much earlier than its last frame a connection's trades are only surely there: venues send in bursts.
+pub(crate) const MARGIN: i64 = SECOND;
+/// How far behind a hole's end an answer's trades still belong to it; the stream brings the later ones.
+const TAIL: i64 = 2 * SECOND;
+
+/// Since when no connection brings the stream, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Down {
+    pub(crate) since: Time,
+    pub(crate) cause: GapCause,
+}
+
+/// What is known of a stream without numbers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timed {
+    pub(crate) recent: RecentIds,
+    pub(crate) down: Option<Down>,
+    /// Up to when frames of connections that are gone prove the stream.
+    pub(crate) proven: Option<Time>,
+}
+
+impl Timed {
+    pub(super) fn judge(&self, holes: &[Hole], trade: &Trade) -> Judgement {
+        if self.recent.contains(key(trade)) {
+            return Judgement::Duplicate;
+        }
+        if trade.source == Source::Stream {
+            return Judgement::New(Verdict::Loose);
+        }
+        let is_inside = |hole: &Hole| {
+            let ends = hole.last_time.plus_micros(TAIL);
+            hole.state == HoleState::Open && hole.first_time <= trade.venue_time && trade.venue_time <= ends
+        };
+        if holes.iter().any(is_inside) { Judgement::New(Verdict::Loose) } else { Judgement::Unwanted }
+    }
+
+    pub(super) fn accept(&mut self, holes: &mut [Hole], trade: &Trade) {
+        self.recent.insert(trade.venue_time, key(trade));
+        if trade.source != Source::Stream {
+            for hole in holes.iter_mut().filter(|hole| {
+                hole.state == HoleState::Open
+                    && hole.first_time <= trade.venue_time
+                    && trade.venue_time <= hole.last_time
+            }) {
+                hole.filled_from(trade.source);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Rows read back from the store: Arrow columns to words of the house.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{ArrayRef, RecordBatch};
+use model::{
+    Bar, BarSource, BarState, Condition, Decimal, InstrumentId, Side, Source, Time, Timeframe, Trade,
+};
+use tables::StoreError;
+
+/// One batch with its columns found by name.
+struct Reading<'a>(&'a RecordBatch);
+
+impl<'a> Reading<'a> {
+    fn column(&self, name: &str) -> Result<&'a ArrayRef, StoreError> {
+        self.0
+            .column_by_name(name)
+            .ok_or_else(|| StoreError::Failed(format!("rows read back lack column {name}")))
+    }
+
+    fn wrong(name: &str) -> StoreError {
+        StoreError::Failed(format!("rows read back have another type in column {name}"))
+    }
+
+    fn text(&self, name: &str) -> Result<Vec<Option<&'a str>>, StoreError> {
+        let column = self.column(name)?;
+        if let Some(array) = column.as_string_opt::<i32>() {
+            return Ok(array.iter().collect());
+        }
+        if let Some(array) = column.as_string_opt::<i64>() {
+            return Ok(array.iter().collect());
+        }
+        column.as_string_view_opt().map(|array| array.iter().collect()).ok_or_else(|| Self::wrong(name))
+    }
+
+    fn times(&self, name: &str) -> Result<Vec<Time>, StoreError> {
+        let array = self.column(name)?;
+        let array = array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| Self::wrong(name))?;
+        Ok(array.values().iter().map(|micros| Time(*micros)).collect())
+    }
+
+    fn ints(&self, name: &str) -> Result<Vec<Option<i64>>, StoreError> {
+        let array = self.column(name)?.as_primitive_opt::<Int64Type>().ok_or_else(|| Self::wrong(name))?;
+        Ok(array.iter().collect())
+    }
+
+    fn smalls(&self, name: &str) -> Result<Vec<i32>, StoreError> {
+        let array = self.column(name)?.as_primitive_opt::<Int32Type>().ok_or_else(|| Self::wrong(name))?;
+        Ok(array.values().to_vec())
+    }
+
+    fn floats(&self, name: &str) -> Result<Vec<Decimal>, StoreError> {
+        let array = self.column(name)?.as_primitive_opt::<Float64Type>().ok_or_else(|| Self::wrong(name))?;
+        array.values().iter().map(|value| decimal(*value).ok_or_else(|| Self::wrong(name))).collect()
+    }
+
+    fn exact(&self, name: &str) -> Result<Vec<Option<Decimal>>, StoreError> {
+        let array =
+            self.column(name)?.as_primitive_opt::<Decimal128Type>().ok_or_else(|| Self::wrong(name))?;
+        let scale = u8::try_from(array.scale()).map_err(|_| Self::wrong(name))?;
+        Ok(array.iter().map(|value| value.map(|value| Decimal::new(value, scale))).collect())
+    }
+}
+
+/// The decimal that a stored double prints as. Most have few digits, and need not be printed for that.
+fn decimal(value: f64) -> Option<Decimal> {
+    const POWERS: [f64; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
+    if value.abs() < 1e15 {
+        for (scale, power) in (0_u8..).zip(POWERS) {
+            let shifted = (value * power).round();
+            if shifted.abs() >= 1e15 {
+                break;
+            }
+            // The quotient of two exact doubles is rounded once, as when the venue's text was read.
+            #[expect(clippy::float_cmp, reason = "the same double is what is asked for")]
+            if shifted / power == value {
+                return Some(Decimal::new(shifted as i128, scale));
+            }
+        }
+    }
+    Decimal::from_f64(value)
+}
+
+/// 1-minute bars of one instrument.
+pub(crate) fn minute_bars(
+    instrument: &InstrumentId,
+    batches: &[RecordBatch],
+) -> Result<Vec<Bar>, StoreError> {
+    let mut bars = Vec::new();
+    for batch in batches {
+        let rows = Reading(batch);
+        let (timeframes, sources) = (rows.text("timeframe")?, rows.text("source")?);
+        let (open_times, available_times) = (rows.times("open_time")?, rows.times("available_time")?);
+        let prices = [rows.floats("open")?, rows.floats("high")?, rows.floats("low")?, rows.floats("close")?];
+        let sums = [rows.exact("volume")?, rows.exact("quote_volume")?, rows.exact("taker_buy_volume")?];
+        let (counts, revisions) = (rows.ints("trade_count")?, rows.smalls("revision")?);
+        for row in (0..batch.num_rows()).filter(|row| timeframes[*row] == Some("1m")) {
+            let revision = revisions[row];
+            bars.push(Bar {
+                instrument: instrument.clone(),
+                timeframe: Timeframe::MINUTE,
+                open_time: open_times[row],
+                open: prices[0][row],
+                high: prices[1][row],
+                low: prices[2][row],
+                close: prices[3][row],
+                volume: sums[0][row].unwrap_or_default(),
+                quote_volume: sums[1][row].unwrap_or_default(),
+                trade_count: counts[row],
+                taker_buy_volume: sums[2][row],
+                source: if sources[row] == Some("venue") { BarSource::Venue } else { BarSource::Trades },
+                state: if revision > 0 { BarState::Revised } else { BarState::Closed },
+                revision,
+                available_time: available_times[row],
+            });
+        }
+    }
+    Ok(bars)
+}
+
+/// Columns of `trades` that [`trades`] reads.
+pub(crate) const TRADE_COLUMNS: &[&str] =
+    &["venue_time", "trade_id", "venue_trade_id", "price", "quantity", "taker_side", "condition"];
+
+/// Trades of one instrument, with what bars need of them.
+pub(crate) fn trades(instrument: &InstrumentId, batches: &[RecordBatch]) -> Result<Vec<Trade>, StoreError> {
+    let mut trades = Vec::new();
+    for batch in batches {
+        let rows = Reading(batch);
+        let (times, ids, texts) =
+            (rows.times("venue_time")?, rows.ints("trade_id")?, rows.text("venue_trade_id")?);
+        let (prices, quantities) = (rows.floats("price")?, rows.floats("quantity")?);
+        let (sides, conditions) = (rows.text("taker_side")?, rows.text("condition")?);
+        for row in 0..batch.num_rows() {
+            trades.push(Trade {
+                instrument: instrument.clone(),
+                venue_time: times[row],
+                trade_id: ids[row],
+                venue_trade_id: texts[row].map(Into::into),
+                price: prices[row],
+                quantity: quantities[row],
+                taker_side: if sides[row] == Some("sell") { Side::Sell } else { Side::Buy },
+                first_trade_id: None,
+                last_trade_id: None,
+                condition: if conditions[row] == Some("market") {
+                    Condition::Market
+                } else {
+                    Condition::Other
+                },
+                received_time: times[row],
+                source: Source::Stream,
+            });
+        }
+    }
+    Ok(trades)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for numbers read back.
+    use super::*;
+
+    #[test]
+    fn doubles_become_the_digits_they_print() {
+        for text in [
+            "0",
+            "0.00000001",
+            "83143.5",
+            "123456789.12345678",
+            "-1.5",
+            "1e300",
+            "0.1",
+            "0.30000000000000004",
+        ] {
+            let value: f64 = text.parse().unwrap();
+            assert_eq!(decimal(value), Decimal::from_f64(value), "{text}");
+        }
+        assert_eq!(decimal(f64::NAN), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! 1-minute bars of one instrument in memory, ours and the venue's, packed small.
+
+use model::{Bar, BarSource, BarState, Decimal, InstrumentId, Time, Timeframe};
+
+/// A 1-minute bar without its instrument.
+// 120 bytes in place of 304: a day of 700 instruments is a million bars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slim {
+    pub(crate) open_time: Time,
+    prices: [i64; 4],
+    sums: [i128; 3],
+    trade_count: i64,
+    available_time: Time,
+    revision: i32,
+    price_scale: u8,
+    sum_scales: [u8; 3],
+    state: BarState,
+    has_count: bool,
+    has_bought: bool,
+}
+
+impl Slim {
+    pub(crate) fn of(bar: &Bar) -> Self {
+        let (prices, price_scale) = pack([bar.open, bar.high, bar.low, bar.close]);
+        let bought = bar.taker_buy_volume.unwrap_or_default();
+        Self {
+            open_time: bar.open_time,
+            prices,
+            sums: [bar.volume.mantissa(), bar.quote_volume.mantissa(), bought.mantissa()],
+            trade_count: bar.trade_count.unwrap_or_default(),
+            available_time: bar.available_time,
+            revision: bar.revision,
+            price_scale,
+            sum_scales: [bar.volume.scale(), bar.quote_volume.scale(), bought.scale()],
+            state: bar.state,
+            has_count: bar.trade_count.is_some(),
+            has_bought: bar.taker_buy_volume.is_some(),
+        }
+    }
+
+    /// Unpacks into a bar that is used over and over.
+    pub(crate) fn unpack(&self, bar: &mut Bar) {
+        let price = |index: usize| Decimal::new(i128::from(self.prices[index]), self.price_scale);
+        let sum = |index: usize| Decimal::new(self.sums[index], self.sum_scales[index]);
+        bar.open_time = self.open_time;
+        (bar.open, bar.high, bar.low, bar.close) = (price(0), price(1), price(2), price(3));
+        (bar.volume, bar.quote_volume) = (sum(0), sum(1));
+        bar.taker_buy_volume = self.has_bought.then(|| sum(2));
+        bar.trade_count = self.has_count.then_some(self.trade_count);
+        bar.available_time = self.available_time;
+        bar.revision = self.revision;
+        bar.state = self.state;
+    }
+
+    /// Price of the last trade.
+    pub(crate) fn close(&self) -> Decimal {
+        Decimal::new(i128::from(self.prices[3]), self.price_scale)
+    }
+}
+
+/// Four prices at one scale, in 64 bits each.
+fn pack(prices: [Decimal; 4]) -> ([i64; 4], u8) {
+    let mut scale = prices.iter().map(|price| price.scale()).max().unwrap_or(0);
+    loop {
+        let fit = prices
+            .map(|price| price.rounded(scale).mantissa_at(scale).and_then(|value| i64::try_from(value).ok()));
+        match fit {
+            [Some(open), Some(high), Some(low), Some(close)] => return ([open, high, low, close], scale),
+            // 19 digits are more than the double in the table keeps, so nothing is lost that a reader could see.
+            _ if scale > 0 => scale -= 1,
+            _ => return ([i64::MAX; 4], 0),
+        }
+    }
+}
+
+/// A blank 1-minute bar to unpack into.
+pub(crate) fn blank(instrument: &InstrumentId) -> Bar {
+    Bar {
+        instrument: instrument.clone(),
+        timeframe: Timeframe::MINUTE,
+        open_time: Time(0),
+        open: Decimal::ZERO,
+        high: Decimal::ZERO,
+        low: Decimal::ZERO,
+        close: Decimal::ZERO,
+        volume: Decimal::ZERO,
+        quote_volume: Decimal::ZERO,
+        trade_count: Some(0),
+        taker_buy_volume: Some(Decimal::ZERO),
+        source: BarSource::Trades,
+        state: BarState::Closed,
+        revision: 0,
+        available_time: Time(0),
+    }
+}
+
+/// Bars of one instrument, ascending.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    pub(crate) ours: Vec<Slim>,
+    pub(crate) venue: Vec<Slim>,
+    /// Every known bar from here on is in memory.
+    pub(crate) complete_from: Time,
+    /// When history was last asked for, on the venue's clock.
+    pub(crate) asked: Time,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self { ours: Vec::new(), venue: Vec::new(), complete_from: Time(i64::MAX), asked: Time(i64::MIN) }
+    }
+}
+
+impl Series {
+    /// Enters a bar unless a newer form of it is known.
+    pub(crate) fn insert(&mut self, bar: &Bar) {
+        let side = match bar.source {
+            BarSource::Trades => &mut self.ours,
+            BarSource::Venue => &mut self.venue,
+        };
+        let slim = Slim::of(bar);
+        match side.last() {
+            Some(last) if last.open_time < slim.open_time => side.push(slim),
+            None => side.push(slim),
+            _ => match side.binary_search_by_key(&slim.open_time, |known| known.open_time) {
+                Ok(at) if is_newer(&slim, &side[at]) => side[at] = slim,
+                Ok(_) => {}
+                Err(at) => side.insert(at, slim),
+            },
+        }
+    }
+
+    /// Enters many bars read back from the store, in any order.
+    pub(crate) fn merge(&mut self, bars: &[Bar]) {
+        for source in [BarSource::Trades, BarSource::Venue] {
+            let side = if source == BarSource::Trades { &mut self.ours } else { &mut self.venue };
+            let mut all: Vec<Slim> = bars.iter().filter(|bar| bar.source == source).map(Slim::of).collect();
+            if all.is_empty() {
+                continue;
+            }
+            all.append(side);
+            // The newest form of each minute comes last and wins.
+            all.sort_by_key(|slim| (slim.open_time, slim.revision, slim.available_time));
+            let mut kept: Vec<Slim> = Vec::with_capacity(all.len());
+            for slim in all {
+                match kept.last_mut() {
+                    Some(last) if last.open_time == slim.open_time => *last = slim,
+                    _ => kept.push(slim),
+                }
+            }
+            *side = kept;
+        }
+    }
+
+    /// Lets go of everything before a moment.
+    pub(crate) fn forget_before(&mut self, time: Time) {
+        for side in [&mut self.ours, &mut self.venue] {
+            let gone = side.partition_point(|slim| slim.open_time < time);
+            side.drain(..gone);
+            side.shrink_to(side.len() + 64);
+        }
+        if self.complete_from < time {
+            self.complete_from = time;
+        }
+    }
+
+    /// Bars in memory.
+    pub(crate) fn len(&self) -> usize {
+        self.ours.len() + self.venue.len()
+    }
+
+    /// Close of the last bar before a moment, and when that bar began.
+    pub(crate) fn close_before(&self, time: Time) -> Option<(Time, Decimal)> {
+        let last = |side: &[Slim]| {
+            let at = side.partition_point(|slim| slim.open_time < time);
+            at.checked_sub(1).map(|at| (side[at].open_time, side[at].close()))
+        };
+        last(&self.ours).max_by_time(last(&self.venue))
+    }
+}
+
+trait Later: Sized {
+    fn max_by_time(self, other: Self) -> Self;
+}
+
+impl Later for Option<(Time, Decimal)> {
+    fn max_by_time(self, other: Self) -> Self {
+        match (self, other) {
+            (Some(left), Some(right)) => Some(if right.0 > left.0 { right } else { left }),
+            (left, right) => left.or(right),
+        }
+    }
+}
+
+fn is_newer(slim: &Slim, known: &Slim) -> bool {
+    (slim.revision, slim.available_time) >= (known.revision, known.available_time)
+}
+
+/// The bars that start in a span.
+pub(crate) fn within(side: &[Slim], start: Time, end: Time) -> &[Slim] {
+    let from = side.partition_point(|slim| slim.open_time < start);
+    let until = side.partition_point(|slim| slim.open_time < end);
+    &side[from..until.max(from)]
+}
