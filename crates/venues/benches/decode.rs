@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use venues::{Decoder, Frame, Origin, Purpose};
 
-const FRAMES: usize = 20_000;
+/// Few enough that a sample fits between two interruptions of a busy machine.
+const FRAMES: usize = 2_000;
 const RECEIVED: Nanos = Nanos(1_795_000_000_000_000_000);
 
 fn main() {
@@ -43,7 +44,9 @@ fn frames(mix: Mix) -> Vec<Vec<u8>> {
     let wanted = |frame: &&String| frame.starts_with("{\"stream\":\"btcusdt@") && is_wanted(frame);
     let all = recorded().unwrap_or_else(written);
     let chosen: Vec<&String> = all.iter().filter(wanted).collect();
-    chosen.iter().cycle().take(FRAMES).map(|frame| frame.as_bytes().to_vec()).collect()
+    // Spread over the whole recording: quiet and busy minutes, small and large books.
+    let stride = (chosen.len() / FRAMES).max(1);
+    chosen.iter().step_by(stride).cycle().take(FRAMES).map(|frame| frame.as_bytes().to_vec()).collect()
 }
 
 fn recorded() -> Option<Vec<String>> {
@@ -103,7 +106,7 @@ fn run(bencher: Bencher<'_, '_>, mix: Mix, mut read: impl FnMut(&[u8])) {
     });
 }
 
-#[divan::bench(args = MIXES, sample_count = 30, sample_size = 1)]
+#[divan::bench(args = MIXES, sample_count = 100, sample_size = 1)]
 fn ours(bencher: Bencher<'_, '_>, mix: Mix) {
     let mut decoder = decoder();
     run(bencher, mix, |payload| {
@@ -112,7 +115,7 @@ fn ours(bencher: Bencher<'_, '_>, mix: Mix) {
     });
 }
 
-#[divan::bench(args = MIXES, sample_count = 30, sample_size = 1)]
+#[divan::bench(args = MIXES, sample_count = 100, sample_size = 1)]
 fn peek(bencher: Bencher<'_, '_>, mix: Mix) {
     let venue = venues::venue(VenueId::known("binance-futures").expect("known")).expect("listed");
     run(bencher, mix, |payload| {
@@ -172,7 +175,7 @@ fn number(text: &str) -> Decimal {
     Decimal::parse(text.as_bytes()).expect("a number")
 }
 
-#[divan::bench(args = MIXES, sample_count = 30, sample_size = 1)]
+#[divan::bench(args = MIXES, sample_count = 100, sample_size = 1)]
 fn typed_serde(bencher: Bencher<'_, '_>, mix: Mix) {
     run(bencher, mix, |payload| {
         // The stream's name tells the type, as it would for a careful user.
@@ -201,7 +204,7 @@ fn typed_serde(bencher: Bencher<'_, '_>, mix: Mix) {
     });
 }
 
-#[divan::bench(args = MIXES, sample_count = 30, sample_size = 1)]
+#[divan::bench(args = MIXES, sample_count = 100, sample_size = 1)]
 fn serde_value(bencher: Bencher<'_, '_>, mix: Mix) {
     run(bencher, mix, |payload| {
         divan::black_box(serde_json::from_slice::<serde_json::Value>(payload).expect("JSON"));

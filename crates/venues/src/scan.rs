@@ -38,17 +38,20 @@ impl<'a> Scanner<'a> {
     }
 
     /// The first byte of the value that comes next; 0 at the end.
+    #[inline]
     pub(crate) fn ahead(&mut self) -> u8 {
         self.blank();
         self.byte()
     }
 
     /// What has not been read yet.
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 
     /// Passes over `prefix` if it comes next, byte for byte.
+    #[inline]
     pub(crate) fn pass(&mut self, prefix: &[u8]) -> bool {
         let is_next = self.rest().starts_with(prefix);
         if is_next {
@@ -58,18 +61,21 @@ impl<'a> Scanner<'a> {
     }
 
     /// Enters an object.
+    #[inline]
     pub(crate) fn object(&mut self) -> Scan<Within> {
         self.expect(b'{', "an object")?;
         Ok(Within { is_first: true })
     }
 
     /// Enters a list.
+    #[inline]
     pub(crate) fn list(&mut self) -> Scan<Within> {
         self.expect(b'[', "a list")?;
         Ok(Within { is_first: true })
     }
 
     /// The next key of the object, standing before its value then; `None` behind the closing brace.
+    #[inline]
     pub(crate) fn key(&mut self, within: &mut Within) -> Scan<Option<&'a [u8]>> {
         if !self.next(within, b'}')? {
             return Ok(None);
@@ -82,6 +88,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether the list goes on, standing before the item then.
+    #[inline]
     pub(crate) fn item(&mut self, within: &mut Within) -> Scan<bool> {
         let goes_on = self.next(within, b']')?;
         self.blank();
@@ -89,6 +96,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string as it stands between its quotes, which must hold no escapes: names, words.
+    #[inline]
     pub(crate) fn word(&mut self, field: &'static str) -> Scan<&'a str> {
         let start = self.at;
         let (raw, is_escaped) = self.raw_string(field)?;
@@ -99,6 +107,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string, escapes resolved.
+    #[inline]
     pub(crate) fn text(&mut self, field: &'static str) -> Scan<Cow<'a, str>> {
         let start = self.at;
         let (raw, is_escaped) = self.raw_string(field)?;
@@ -113,6 +122,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// An integer, bare or quoted.
+    #[inline]
     pub(crate) fn integer(&mut self, field: &'static str) -> Scan<i64> {
         let start = self.at;
         let is_quoted = self.byte() == b'"';
@@ -141,6 +151,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A decimal number, quoted or bare, exactly as written.
+    #[inline]
     pub(crate) fn decimal(&mut self, field: &'static str) -> Scan<Decimal> {
         let start = self.at;
         let is_quoted = self.byte() == b'"';
@@ -184,6 +195,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// `true` or `false`.
+    #[inline]
     pub(crate) fn boolean(&mut self, field: &'static str) -> Scan<bool> {
         if self.pass(b"true") {
             Ok(true)
@@ -195,7 +207,9 @@ impl<'a> Scanner<'a> {
     }
 
     /// Price levels, `[["price","quantity"],…]`; what stands behind the quantity is passed over.
-    pub(crate) fn levels(&mut self, field: &'static str, levels: &mut Vec<BookLevel>) -> Scan<()> {
+    pub(crate) fn levels(&mut self, field: &'static str) -> Scan<Vec<BookLevel>> {
+        // Room for most differences at once; larger ones grow, and the surplus is given back below.
+        let mut levels = Vec::with_capacity(32);
         let mut outer = self.list()?;
         while self.item(&mut outer)? {
             let start = self.at;
@@ -216,10 +230,12 @@ impl<'a> Scanner<'a> {
             }
             levels.push(BookLevel { price, quantity });
         }
-        Ok(())
+        levels.shrink_to_fit();
+        Ok(levels)
     }
 
     /// Passes over any value and gives its text.
+    #[inline]
     pub(crate) fn skip(&mut self) -> Scan<&'a [u8]> {
         self.blank();
         let start = self.at;
@@ -227,7 +243,16 @@ impl<'a> Scanner<'a> {
         Ok(&self.text[start..self.at])
     }
 
+    /// Passes over what is left of an object.
+    pub(crate) fn skip_fields(&mut self, mut within: Within) -> Scan<()> {
+        while self.key(&mut within)?.is_some() {
+            self.skip()?;
+        }
+        Ok(())
+    }
+
     /// Nothing but blanks may follow.
+    #[inline]
     pub(crate) fn finish(&mut self) -> Scan<()> {
         self.blank();
         if self.at < self.text.len() {
@@ -274,6 +299,7 @@ impl<'a> Scanner<'a> {
         Ok(text)
     }
 
+    #[inline]
     fn next(&mut self, within: &mut Within, close: u8) -> Scan<bool> {
         self.blank();
         let byte = self.byte();
@@ -299,6 +325,7 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
+    #[inline]
     fn raw_string(&mut self, field: &'static str) -> Scan<(&'a [u8], bool)> {
         if self.byte() != b'"' {
             return Err(refuse(self.at, field, "is no string"));
@@ -322,6 +349,7 @@ impl<'a> Scanner<'a> {
         Ok((&self.text[start..at], is_escaped))
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8, name: &'static str) -> Scan<()> {
         self.blank();
         if self.byte() != byte {
@@ -331,10 +359,12 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    #[inline]
     fn byte(&self) -> u8 {
         self.text.get(self.at).copied().unwrap_or(0)
     }
 
+    #[inline]
     fn blank(&mut self) {
         while matches!(self.byte(), b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;

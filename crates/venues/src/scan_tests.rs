@@ -66,6 +66,6 @@ proptest! {
     fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
         let _ = Scanner::new(&bytes).skip();
         let _ = Scanner::new(&bytes).decimal("p");
-        let _ = Scanner::new(&bytes).levels("b", &mut Vec::new());
+        let _ = Scanner::new(&bytes).levels("b");
     }
 }

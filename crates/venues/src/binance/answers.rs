@@ -27,19 +27,22 @@ pub(crate) fn read(
 ) -> Scan<()> {
     let mut scanner = Scanner::new(body);
     if Scanner::new(body).pass(br#"{"code":"#) {
-        events.push(stream::reply(&mut scanner)?);
+        let fields = scanner.object()?;
+        events.push(stream::reply(&mut scanner, fields)?);
         return scanner.finish();
     }
     match purpose {
         Purpose::Listing => events.push(Event::Listing(listing::read(body, context)?)),
         Purpose::Trades { symbol } => trades(&mut scanner, &context.symbols.find(symbol)?, context, events)?,
         Purpose::Book { symbol } => {
-            events.push(book::snapshot(&mut scanner, symbol, Source::Rest, context)?);
+            let fields = scanner.object()?;
+            events.push(book::snapshot(&mut scanner, fields, (symbol, Source::Rest), context)?);
             scanner.finish()?;
         }
         Purpose::Klines { symbol } => klines(&mut scanner, &context.symbols.find(symbol)?, context, events)?,
         Purpose::OpenInterest { .. } => {
-            events.push(prices::open_interest(&mut scanner, context)?);
+            let fields = scanner.object()?;
+            events.push(prices::open_interest(&mut scanner, fields, context)?);
             scanner.finish()?;
         }
         Purpose::Funding { symbol } => funding(body, symbol, context, events)?,
@@ -90,7 +93,7 @@ fn trades(
             }
         }
         need(print.id, "trade id")?;
-        events.push(print.into_event(instrument.clone(), Source::Rest, context)?);
+        print.push(instrument.clone(), Source::Rest, context, events)?;
     }
     scanner.finish()
 }

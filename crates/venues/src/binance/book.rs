@@ -4,15 +4,19 @@ use model::{BookUpdate, Event, Notice, Quote, Source, Time};
 
 use crate::contract::DecodeError;
 use crate::moment::moment;
-use crate::scan::{Scan, Scanner, need};
+use crate::scan::{Scan, Scanner, Within, need};
 
 use super::decoder::{COIN_MARGINED, Context};
 
 /// Best bid and ask. Spot gives no time.
-pub(crate) fn quote(scanner: &mut Scanner<'_>, context: &Context) -> Scan<Event> {
+pub(crate) fn quote(
+    scanner: &mut Scanner<'_>,
+    mut fields: Within,
+    context: &Context,
+    events: &mut Vec<Event>,
+) -> Scan<()> {
     let (mut symbol, mut sequence, mut time, mut event_time, mut market) = (None, None, None, None, 0);
     let (mut bid_price, mut bid_quantity, mut ask_price, mut ask_quantity) = (None, None, None, None);
-    let mut fields = scanner.object()?;
     while let Some(key) = scanner.key(&mut fields)? {
         match key {
             b"u" => sequence = Some(scanner.integer("u")?),
@@ -28,7 +32,8 @@ pub(crate) fn quote(scanner: &mut Scanner<'_>, context: &Context) -> Scan<Event>
         }
     }
     if market == COIN_MARGINED {
-        return Ok(Event::Notice(Notice::Ignored));
+        events.push(Event::Notice(Notice::Ignored));
+        return Ok(());
     }
     let quote = Quote {
         instrument: context.symbols.find(&need(symbol, "s")?)?,
@@ -42,25 +47,31 @@ pub(crate) fn quote(scanner: &mut Scanner<'_>, context: &Context) -> Scan<Event>
     };
     // An empty side is written as zeros; a quote has two sides.
     if quote.bid_price.is_zero() || quote.ask_price.is_zero() {
-        return Ok(Event::Notice(Notice::Ignored));
+        events.push(Event::Notice(Notice::Ignored));
+        return Ok(());
     }
-    Ok(Event::Quote(quote))
+    events.push(Event::Quote(quote));
+    Ok(())
 }
 
 /// A difference of the book.
-pub(crate) fn depth(scanner: &mut Scanner<'_>, stream: Option<&str>, context: &Context) -> Scan<Event> {
+pub(crate) fn depth(
+    scanner: &mut Scanner<'_>,
+    mut fields: Within,
+    stream: Option<&str>,
+    (context, events): (&Context, &mut Vec<Event>),
+) -> Scan<()> {
     let (mut symbol, mut time, mut event_time, mut market) = (None, None, None, 0);
     let (mut first, mut last, mut previous) = (None, None, None);
     let (mut bids, mut asks) = (Vec::new(), Vec::new());
-    let mut fields = scanner.object()?;
     while let Some(key) = scanner.key(&mut fields)? {
         match key {
             b"s" => symbol = Some(scanner.text("s")?),
             b"U" => first = Some(scanner.integer("U")?),
             b"u" => last = Some(scanner.integer("u")?),
             b"pu" => previous = Some(scanner.integer("pu")?),
-            b"b" => scanner.levels("b", &mut bids)?,
-            b"a" => scanner.levels("a", &mut asks)?,
+            b"b" => bids = scanner.levels("b")?,
+            b"a" => asks = scanner.levels("a")?,
             b"T" => time = Some(scanner.integer("T")?),
             b"E" => event_time = Some(scanner.integer("E")?),
             b"st" => market = scanner.integer("st")?,
@@ -69,9 +80,10 @@ pub(crate) fn depth(scanner: &mut Scanner<'_>, stream: Option<&str>, context: &C
     }
     // Partial depth of USD-M looks like a difference but is the whole top of the book.
     if market == COIN_MARGINED || stream.is_some_and(is_partial_depth) {
-        return Ok(Event::Notice(Notice::Ignored));
+        events.push(Event::Notice(Notice::Ignored));
+        return Ok(());
     }
-    Ok(Event::Book(BookUpdate {
+    events.push(Event::Book(BookUpdate {
         instrument: context.symbols.find(&need(symbol, "s")?)?,
         venue_time: time_or_receipt(time.or(event_time), context)?,
         is_snapshot: false,
@@ -82,7 +94,8 @@ pub(crate) fn depth(scanner: &mut Scanner<'_>, stream: Option<&str>, context: &C
         asks,
         received_time: context.received,
         source: Source::Stream,
-    }))
+    }));
+    Ok(())
 }
 
 fn is_partial_depth(stream: &str) -> bool {
@@ -92,38 +105,42 @@ fn is_partial_depth(stream: &str) -> bool {
 }
 
 /// A whole book whose symbol stands in the stream's name: partial depth of spot, or a recorder's snapshot.
-pub(crate) fn levels(scanner: &mut Scanner<'_>, stream: Option<&str>, context: &Context) -> Scan<Event> {
+pub(crate) fn levels(
+    scanner: &mut Scanner<'_>,
+    fields: Within,
+    stream: Option<&str>,
+    context: &Context,
+) -> Scan<Event> {
     let stream = stream.ok_or_else(|| DecodeError::Malformed("a book that names no symbol".into()))?;
     if is_partial_depth(stream) {
-        scanner.skip()?;
+        scanner.skip_fields(fields)?;
         return Ok(Event::Notice(Notice::Ignored));
     }
     let symbol = stream.split('@').next().unwrap_or_default().to_uppercase();
-    snapshot(scanner, &symbol, Source::Stream, context)
+    snapshot(scanner, fields, (&symbol, Source::Stream), context)
 }
 
 /// A whole book: `{"lastUpdateId":…,"bids":…,"asks":…}`, on USD-M with times.
 pub(crate) fn snapshot(
     scanner: &mut Scanner<'_>,
-    symbol: &str,
-    source: Source,
+    mut fields: Within,
+    (symbol, source): (&str, Source),
     context: &Context,
 ) -> Scan<Event> {
     let (mut last, mut time, mut event_time) = (None, None, None);
     let (mut bids, mut asks) = (Vec::new(), Vec::new());
     let (mut has_bids, mut has_asks) = (false, false);
-    let mut fields = scanner.object()?;
     while let Some(key) = scanner.key(&mut fields)? {
         match key {
             b"lastUpdateId" => last = Some(scanner.integer("lastUpdateId")?),
             b"T" => time = Some(scanner.integer("T")?),
             b"E" => event_time = Some(scanner.integer("E")?),
             b"bids" => {
-                scanner.levels("bids", &mut bids)?;
+                bids = scanner.levels("bids")?;
                 has_bids = true;
             }
             b"asks" => {
-                scanner.levels("asks", &mut asks)?;
+                asks = scanner.levels("asks")?;
                 has_asks = true;
             }
             _ => drop(scanner.skip()?),

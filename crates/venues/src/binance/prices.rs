@@ -3,15 +3,14 @@
 use model::{Bar, BarSource, BarState, Event, MarkPrice, Notice, OpenInterest, Timeframe};
 
 use crate::moment::moment;
-use crate::scan::{Scan, Scanner, need};
+use crate::scan::{Scan, Scanner, Within, need};
 
 use super::book::time_or_receipt;
 use super::decoder::{COIN_MARGINED, Context};
 
 /// A bar on its way or closed, `{"k":{…}}`.
-pub(crate) fn kline(scanner: &mut Scanner<'_>, context: &Context) -> Scan<Event> {
+pub(crate) fn kline(scanner: &mut Scanner<'_>, mut fields: Within, context: &Context) -> Scan<Event> {
     let mut event = None;
-    let mut fields = scanner.object()?;
     while let Some(key) = scanner.key(&mut fields)? {
         match key {
             b"k" => event = Some(bar(scanner, context)?),
@@ -67,10 +66,9 @@ fn bar(scanner: &mut Scanner<'_>, context: &Context) -> Scan<Event> {
 }
 
 /// Mark price with the running funding rate.
-pub(crate) fn mark_price(scanner: &mut Scanner<'_>, context: &Context) -> Scan<Event> {
+pub(crate) fn mark_price(scanner: &mut Scanner<'_>, mut fields: Within, context: &Context) -> Scan<Event> {
     let (mut symbol, mut time, mut mark, mut index) = (None, None, None, None);
     let (mut rate, mut next, mut market) = (None, 0, 0);
-    let mut fields = scanner.object()?;
     while let Some(key) = scanner.key(&mut fields)? {
         match key {
             b"s" => symbol = Some(scanner.text("s")?),
@@ -101,9 +99,8 @@ pub(crate) fn mark_price(scanner: &mut Scanner<'_>, context: &Context) -> Scan<E
 }
 
 /// `{"symbol":…,"openInterest":…,"time":…}`.
-pub(crate) fn open_interest(scanner: &mut Scanner<'_>, context: &Context) -> Scan<Event> {
+pub(crate) fn open_interest(scanner: &mut Scanner<'_>, mut fields: Within, context: &Context) -> Scan<Event> {
     let (mut symbol, mut quantity, mut time) = (None, None, None);
-    let mut fields = scanner.object()?;
     while let Some(key) = scanner.key(&mut fields)? {
         match key {
             b"symbol" => symbol = Some(scanner.text("symbol")?),

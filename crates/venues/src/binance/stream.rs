@@ -34,10 +34,7 @@ pub(crate) fn read(payload: &[u8], context: &Context, events: &mut Vec<Event>) -
         && scanner.pass(br#","data":"#)
     {
         message(&mut scanner, Some(stream), context, events)?;
-        let mut wrapper = Within::AFTER_FIRST;
-        while scanner.key(&mut wrapper)?.is_some() {
-            scanner.skip()?;
-        }
+        scanner.skip_fields(Within::AFTER_FIRST)?;
         return scanner.finish();
     }
     let mut scanner = Scanner::new(payload);
@@ -76,17 +73,16 @@ fn message(
     events: &mut Vec<Event>,
 ) -> Scan<()> {
     if scanner.ahead() != b'[' {
-        events.push(single(scanner, stream, context)?);
-        return Ok(());
+        return single(scanner, stream, context, events);
     }
     let mut rows = scanner.list()?;
     while scanner.item(&mut rows)? {
-        match single(scanner, stream, context) {
+        match single(scanner, stream, context, events) {
             // A stream over all instruments names new ones before the listing was asked for again.
-            Ok(Event::Notice(Notice::Ignored)) | Err(DecodeError::UnknownSymbol(_)) => {}
-            Ok(event) => events.push(event),
+            Ok(()) | Err(DecodeError::UnknownSymbol(_)) => {}
             Err(error) => return Err(error),
         }
+        events.pop_if(|event| matches!(event, Event::Notice(Notice::Ignored)));
     }
     if events.is_empty() {
         events.push(Event::Notice(Notice::Ignored));
@@ -94,28 +90,45 @@ fn message(
     Ok(())
 }
 
-fn single(scanner: &mut Scanner<'_>, stream: Option<&str>, context: &Context) -> Scan<Event> {
-    match kind(*scanner)? {
-        Kind::Named("aggTrade") => trade(scanner, b"a", context),
-        Kind::Named("trade") => trade(scanner, b"t", context),
-        Kind::Named("bookTicker") | Kind::BookTicker => book::quote(scanner, context),
-        Kind::Named("depthUpdate") => book::depth(scanner, stream, context),
-        Kind::Named("kline") => prices::kline(scanner, context),
-        Kind::Named("markPriceUpdate") => prices::mark_price(scanner, context),
+// Events are large, so the frequent ones are pushed where they are made.
+fn single(
+    scanner: &mut Scanner<'_>,
+    stream: Option<&str>,
+    context: &Context,
+    events: &mut Vec<Event>,
+) -> Scan<()> {
+    let (kind, fields) = if scanner.pass(br#"{"e":"#) {
+        (Kind::Named(scanner.word("e")?), Within::AFTER_FIRST)
+    } else {
+        (kind(*scanner)?, scanner.object()?)
+    };
+    let event = match kind {
+        Kind::Named("aggTrade") => return trade(scanner, fields, b"a", (context, events)),
+        Kind::Named("trade") => return trade(scanner, fields, b"t", (context, events)),
+        Kind::Named("bookTicker") | Kind::BookTicker => {
+            return book::quote(scanner, fields, context, events);
+        }
+        Kind::Named("depthUpdate") => return book::depth(scanner, fields, stream, (context, events)),
+        Kind::Named("kline") => prices::kline(scanner, fields, context)?,
+        Kind::Named("markPriceUpdate") => prices::mark_price(scanner, fields, context)?,
         Kind::Named("serverShutdown") => {
-            scanner.skip()?;
-            Ok(Event::Notice(Notice::ClosingSoon))
+            scanner.skip_fields(fields)?;
+            Event::Notice(Notice::ClosingSoon)
         }
         Kind::Named(name) if IGNORED.contains(&name) => {
-            scanner.skip()?;
-            Ok(Event::Notice(Notice::Ignored))
+            scanner.skip_fields(fields)?;
+            Event::Notice(Notice::Ignored)
         }
-        Kind::Named(name) => Err(DecodeError::UnknownKind(name.chars().take(64).collect::<String>().into())),
-        Kind::Levels => book::levels(scanner, stream, context),
-        Kind::OpenInterest => prices::open_interest(scanner, context),
-        Kind::Reply => reply(scanner),
-        Kind::Strange(keys) => Err(DecodeError::UnknownKind(keys.into())),
-    }
+        Kind::Named(name) => {
+            return Err(DecodeError::UnknownKind(name.chars().take(64).collect::<String>().into()));
+        }
+        Kind::Levels => book::levels(scanner, fields, stream, context)?,
+        Kind::OpenInterest => prices::open_interest(scanner, fields, context)?,
+        Kind::Reply => reply(scanner, fields)?,
+        Kind::Strange(keys) => return Err(DecodeError::UnknownKind(keys.into())),
+    };
+    events.push(event);
+    Ok(())
 }
 
 /// Streams that exist and that the house does not use, sorted.
@@ -140,9 +153,6 @@ const IGNORED: &[&str] = &[
 ];
 
 fn kind(mut scanner: Scanner<'_>) -> Scan<Kind<'_>> {
-    if scanner.pass(br#"{"e":"#) {
-        return scanner.word("e").map(Kind::Named);
-    }
     let start = scanner;
     if scanner.pass(br#"{"u":"#) && scanner.integer("u").is_ok() && scanner.pass(br#","s":"#) {
         return Ok(Kind::BookTicker);
@@ -172,9 +182,13 @@ fn kind(mut scanner: Scanner<'_>) -> Scan<Kind<'_>> {
     })
 }
 
-fn trade(scanner: &mut Scanner<'_>, id_key: &[u8], context: &Context) -> Scan<Event> {
+fn trade(
+    scanner: &mut Scanner<'_>,
+    mut fields: Within,
+    id_key: &[u8],
+    (context, events): (&Context, &mut Vec<Event>),
+) -> Scan<()> {
     let (mut print, mut symbol, mut market) = (Print::default(), None, 0);
-    let mut fields = scanner.object()?;
     while let Some(key) = scanner.key(&mut fields)? {
         match key {
             // Raw spot trades of 2019 also carry order ids `a` and `b`.
@@ -192,16 +206,16 @@ fn trade(scanner: &mut Scanner<'_>, id_key: &[u8], context: &Context) -> Scan<Ev
         }
     }
     if market == COIN_MARGINED {
-        return Ok(Event::Notice(Notice::Ignored));
+        events.push(Event::Notice(Notice::Ignored));
+        return Ok(());
     }
     let instrument = context.symbols.find(&need(symbol, "s")?)?;
-    print.into_event(instrument, Source::Stream, context)
+    print.push(instrument, Source::Stream, context, events)
 }
 
 /// `{"result":null,"id":1}`, `{"error":{"code":2,"msg":"…"},"id":1}` or `{"code":2,"msg":"…"}`.
-pub(crate) fn reply(scanner: &mut Scanner<'_>) -> Scan<Event> {
+pub(crate) fn reply(scanner: &mut Scanner<'_>, mut fields: Within) -> Scan<Event> {
     let (mut request, mut code, mut words, mut is_refused) = (String::new(), None, None, false);
-    let mut fields = scanner.object()?;
     while let Some(key) = scanner.key(&mut fields)? {
         match key {
             b"id" => {

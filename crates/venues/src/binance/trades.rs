@@ -30,13 +30,14 @@ pub(crate) struct Print<'a> {
 }
 
 impl Print<'_> {
-    /// The event it makes. A row without price or quantity is a placeholder (kind `NA`) and no trade.
-    pub(crate) fn into_event(
+    /// Adds the event it makes. A row without price or quantity is a placeholder (kind `NA`) and no trade.
+    pub(crate) fn push(
         self,
         instrument: InstrumentId,
         source: Source,
         context: &Context,
-    ) -> Scan<Event> {
+        events: &mut Vec<Event>,
+    ) -> Scan<()> {
         let (price, quantity) = (need(self.price, "price")?, need(self.quantity, "quantity")?);
         let venue_time = moment(need(self.time, "trade time")?, "trade time", context.received)?;
         let is_buyer_maker = need(self.is_buyer_maker, "maker flag")?;
@@ -44,9 +45,10 @@ impl Print<'_> {
             return Err(DecodeError::Malformed("a trade below zero".into()));
         }
         if price.is_zero() || quantity.is_zero() {
-            return Ok(Event::Notice(Notice::Ignored));
+            events.push(Event::Notice(Notice::Ignored));
+            return Ok(());
         }
-        Ok(Event::Trade(Trade {
+        events.push(Event::Trade(Trade {
             instrument,
             venue_time,
             trade_id: self.id,
@@ -64,6 +66,7 @@ impl Print<'_> {
             },
             received_time: context.received,
             source,
-        }))
+        }));
+        Ok(())
     }
 }

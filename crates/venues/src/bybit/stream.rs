@@ -185,8 +185,8 @@ fn levels_row<'a>(scanner: &mut Scanner<'a>) -> Scan<LevelsRow<'a>> {
     while let Some(key) = scanner.key(&mut fields)? {
         match key {
             b"s" => row.symbol = Some(scanner.text("s")?),
-            b"b" => scanner.levels("b", &mut row.bids)?,
-            b"a" => scanner.levels("a", &mut row.asks)?,
+            b"b" => row.bids = scanner.levels("b")?,
+            b"a" => row.asks = scanner.levels("a")?,
             b"u" => row.update = Some(scanner.integer("u")?),
             _ => drop(scanner.skip()?),
         }
