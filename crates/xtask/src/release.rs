@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 
+use crate::bench::RELEASE;
 use crate::shell::{self, command};
 use crate::workspace::{self, Workspace};
 
@@ -10,7 +11,7 @@ const PAPERS: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-A
 /// Builds with the release profile and packs into `dist/` of the target folder.
 pub(crate) fn run() -> anyhow::Result<()> {
     let workspace = Workspace::load()?;
-    shell::run(&mut command("cargo", &["build", "--locked", "--release", "--package", "tickhouse"]))?;
+    shell::run(command("cargo", &["build"]).args(RELEASE))?;
     let version = shell::read("git", &["describe", "--always", "--dirty", "--tags"])?;
     let platform = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
     let name = format!("tickhouse-{}-{platform}", version.trim());
