@@ -162,6 +162,12 @@ fn with_ends(
 
 /// When a segment was begun; zero where it can not be told. What is wrong with it is told to those who read it.
 pub(crate) fn created_of(file: &SegmentFile) -> Result<Nanos, Error> {
+    // An archive's index is long; thousands of them must not be read at each start.
+    if file.form == SegmentForm::Archive
+        && let Some(info) = ArchiveCursor::peek(&file.path)
+    {
+        return Ok(info.created);
+    }
     match Cursor::open(&file.path, file.first, file.form) {
         Ok(cursor) => Ok(cursor.created()),
         Err(Error::Damaged { .. }) => Ok(Nanos(0)),

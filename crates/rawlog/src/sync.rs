@@ -82,15 +82,21 @@ impl SyncDesk {
     }
 }
 
-/// The body of the sync thread.
-pub(crate) fn run(log: &Shared, stop: &Stop) -> Result<(), String> {
-    let result = work(log, stop).map_err(|error| error.to_string());
-    if result.is_err() {
+/// However the thread ends, nobody is left waiting for it.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
         // After a failed sync nobody knows what the disk holds: only a new start, which reads it, can tell.
-        log.close();
+        self.0.close();
+        self.0.durable.close();
     }
-    log.durable.close();
-    result
+}
+
+/// The body of the sync thread. It ends after the writer.
+pub(crate) fn run(log: &Shared, stop: &Stop) -> Result<(), String> {
+    let _ending = Ending(log);
+    work(log, stop).map_err(|error| error.to_string())
 }
 
 fn work(log: &Shared, stop: &Stop) -> Result<(), Error> {

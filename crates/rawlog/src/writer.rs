@@ -58,6 +58,14 @@ pub(crate) struct Writer {
     bytes_since_space: u64,
 }
 
+/// However it ends, nobody is left waiting for it.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.log.close();
+        self.log.desk.finish();
+    }
+}
+
 /// Why writing stopped.
 enum Halt {
     /// The disk has no room; so many bytes are free.
@@ -88,10 +96,7 @@ impl Writer {
 
     /// The body of the writer thread.
     pub(crate) fn run(mut self, stop: &Stop) -> Result<(), String> {
-        let result = self.work(stop).map_err(|error| error.to_string());
-        self.log.close();
-        self.log.desk.finish();
-        result
+        self.work(stop).map_err(|error| error.to_string())
     }
 
     fn work(&mut self, stop: &Stop) -> Result<(), Error> {

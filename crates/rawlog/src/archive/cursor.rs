@@ -72,6 +72,24 @@ impl ArchiveCursor {
         Ok(cursor)
     }
 
+    /// What an archive says about itself, from its first bytes only; `None` where they do not tell.
+    pub(crate) fn peek(path: &Path) -> Option<ArchiveInfo> {
+        let file = File::open(path).ok()?;
+        let start = segment::read_at(&file, path, mcap::MAGIC.len() as u64, 4096).ok()?;
+        let mut rest = start.as_slice();
+        while let Some((head, behind)) = rest.split_at_checked(RECORD_HEAD_BYTES as usize) {
+            let (body, next) = behind.split_at_checked(usize::try_from(frame::u64_at(head, 1)).ok()?)?;
+            if head[0] == OPCODE_METADATA
+                && let Ok(mcap::records::Record::Metadata(found)) = mcap::parse_record(head[0], body)
+                && found.name == METADATA_NAME
+            {
+                return parse_info(&found);
+            }
+            rest = next;
+        }
+        None
+    }
+
     pub(crate) fn info(&self) -> ArchiveInfo {
         self.info
     }

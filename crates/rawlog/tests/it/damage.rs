@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use model::LogPosition;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
 use rawlog::{Error, Log, LogSettings, inspect};
 use runtime::{SystemClock, Tasks};
 use tempfile::TempDir;
@@ -185,4 +188,78 @@ async fn a_folder_that_can_not_be_used_is_refused_with_the_remedy() {
     assert!(error.contains("must be a directory"), "{error}");
     let error = inspect::records(&folder.path().join("absent"), LogPosition(0)).unwrap_err().to_string();
     assert!(error.contains("check the path"), "{error}");
+}
+
+/// What a disk, or a hand, may do to a file.
+#[derive(Clone, Debug)]
+enum Wound {
+    Flip(Index, u8),
+    Zero(Index, usize),
+    Cut(Index),
+    Insert(Index, Vec<u8>),
+}
+
+fn any_wound() -> impl Strategy<Value = Wound> {
+    prop_oneof![
+        (any::<Index>(), 1_u8..).prop_map(|(at, flip)| Wound::Flip(at, flip)),
+        (any::<Index>(), 1_usize..600).prop_map(|(at, length)| Wound::Zero(at, length)),
+        any::<Index>().prop_map(Wound::Cut),
+        (any::<Index>(), prop::collection::vec(any::<u8>(), 1..50))
+            .prop_map(|(at, bytes)| Wound::Insert(at, bytes)),
+    ]
+}
+
+fn hurt(bytes: &mut Vec<u8>, wound: &Wound) {
+    if bytes.is_empty() {
+        return;
+    }
+    match wound {
+        Wound::Flip(at, flip) => {
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+        }
+        Wound::Zero(at, length) => {
+            let at = at.index(bytes.len());
+            let end = (at + length).min(bytes.len());
+            bytes[at..end].fill(0);
+        }
+        Wound::Cut(at) => bytes.truncate(at.index(bytes.len())),
+        Wound::Insert(at, added) => {
+            let at = at.index(bytes.len());
+            bytes.splice(at..at, added.iter().copied());
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_happens_to_files_no_record_is_invented_and_every_loss_is_counted() {
+    let world = World::with(|settings| settings.segment_bytes = 1_500);
+    world.append(1..61).await;
+    let source = world.close().await;
+    let mut runner =
+        TestRunner::new(ProptestConfig { failure_persistence: None, cases: 48, ..Default::default() });
+    let wounds = prop::collection::vec((any::<Index>(), any_wound()), 1..6);
+    let result = runner.run(&wounds, |wounds| {
+        let folder = copy(source.path());
+        let paths = files(folder.path(), "seg");
+        for (which, wound) in &wounds {
+            let path = which.get(&paths);
+            let mut bytes = fs::read(path).unwrap();
+            hurt(&mut bytes, wound);
+            fs::write(path, bytes).unwrap();
+        }
+        let reports = inspect::verify(folder.path()).unwrap();
+        let good: u64 = reports.iter().map(|report| report.good_count).sum();
+        let lost: u64 = reports.iter().map(inspect::SegmentReport::lost_count).sum();
+        let last = reports.last().map_or(0, |report| report.segment.last.0);
+        prop_assert_eq!(good + lost, last);
+        let mut records = inspect::records(folder.path(), LogPosition(0)).unwrap();
+        let found: Vec<_> = records.by_ref().map(Result::unwrap).collect();
+        prop_assert_eq!(found.len() as u64, good);
+        let positions: Vec<u64> = found.iter().map(|record| record.position.0).collect();
+        prop_assert!(positions.is_sorted_by(|one, other| one < other));
+        assert_records(&found, positions);
+        Ok(())
+    });
+    assert!(result.is_ok(), "{}", result.unwrap_err());
 }
