@@ -2,6 +2,11 @@
 //!
 //! It sees the house only through the doors of `tables`: it computes no candle, opens no file and knows no venue.
 
+mod dto;
+mod house;
+mod live;
+mod refusal;
+mod rest;
 mod server;
 mod settings;
 
@@ -10,5 +15,5 @@ pub use settings::{Doors, ServeSettings};
 
 /// The OpenAPI document of the REST interface: pretty JSON, the same bytes every time.
 pub fn openapi() -> String {
-    String::new()
+    rest::document::openapi()
 }

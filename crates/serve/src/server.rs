@@ -3,11 +3,28 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use runtime::{Clock, Tasks};
-use tokio::net::TcpListener;
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use runtime::{Clock, Restart, Stop, Tasks};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
+use crate::house::House;
+use crate::live::Hub;
+use crate::rest;
 use crate::settings::{Doors, ServeSettings};
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long answers under way may take once the server closes.
+const CLOSING_TIME_MAX: Duration = Duration::from_millis(600);
+/// Most open connections; more wait until one closes.
+const CONNECTIONS_MAX: usize = 1_024;
 
 /// Why the server did not start.
 #[derive(Debug)]
@@ -62,7 +79,17 @@ pub async fn start(
 ) -> Result<Server, Error> {
     let listener = bind(settings.address).await?;
     let address = listener.local_addr().map_err(|error| Error::Bind(settings.address, error))?;
-    let _not_yet = (doors, clock, tasks);
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "the server listens beyond this machine, and nobody is asked for a key");
+    }
+    let house = Arc::new(House::new(settings, doors, clock, address));
+    let hub = Hub::start(&house, tasks);
+    let router = rest::router(&house, hub.clone());
+    let listener = Arc::new(listener);
+    tasks.start("serve.http", Restart::WithBackoff { tries_max: 8 }, move |stop| {
+        accept(Arc::clone(&listener), router.clone(), hub.clone(), stop)
+    });
+    tracing::info!(%address, "answering readers");
     Ok(Server { address })
 }
 
@@ -71,4 +98,67 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
         std::io::ErrorKind::AddrInUse => Error::Busy(address),
         _ => Error::Bind(address, error),
     })
+}
+
+async fn accept(listener: Arc<TcpListener>, router: Router, hub: Hub, stop: Stop) -> runtime::tasks::Outcome {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let requested = stop.requested();
+    tokio::pin!(requested);
+    loop {
+        let place = tokio::select! {
+            () = &mut requested => break,
+            place = Arc::clone(&places).acquire_owned() => {
+                place.map_err(|error| format!("places for connections: {error}"))?
+            }
+        };
+        let accepted = tokio::select! {
+            () = &mut requested => break,
+            accepted = listener.accept() => accepted,
+        };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((socket, _)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                connections.spawn(async move {
+                    answer(socket, router, stop).await;
+                    drop(place);
+                });
+            }
+            // Too many open files or a client that left at once: others are still to be answered.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                stop.sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    hub.close_readers(CLOSING_TIME_MAX).await;
+    let _late_ones_are_cut_off =
+        runtime::clock::within(CLOSING_TIME_MAX, async { while connections.join_next().await.is_some() {} })
+            .await;
+    Ok(())
+}
+
+async fn answer(socket: TcpStream, router: Router, stop: Stop) {
+    // A message of a few bytes must not wait for more of them.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "a connection closed at once");
+        return;
+    }
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    let service = TowerToHyperService::new(router);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
+    tokio::pin!(connection);
+    let requested = stop.requested();
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = requested => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended");
+    }
 }

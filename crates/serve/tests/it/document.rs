@@ -1,0 +1,45 @@
+//! The OpenAPI document: committed, and true to the router.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::world::World;
+
+#[test]
+fn the_committed_document_is_what_the_handlers_say() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../api/openapi.json");
+    let text = serve::openapi();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == text,
+        "api/openapi.json is stale: run the test with UPDATE_GOLDEN=1 and read the difference"
+    );
+}
+
+#[tokio::test]
+async fn every_documented_address_answers() {
+    let world = World::new().await;
+    let document: Value = world.get("/api/v1/openapi.json").await.json();
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.len() >= 18, "{}", paths.len());
+    for (path, methods) in paths {
+        for (method, operation) in methods.as_object().unwrap() {
+            let address = path.replace("{symbol}", "BTCUSDT");
+            let answer = world.request(&method.to_uppercase(), &address, &[], b"SELECT 1").await;
+            let is_known = answer.status != 405 && !answer.text_or_empty().contains("unknown_address");
+            assert!(is_known, "{method} {path} is documented but not routed: {}", answer.status);
+            assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+        }
+    }
+}
+
+impl crate::world::Answer {
+    fn text_or_empty(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or_default()
+    }
+}
