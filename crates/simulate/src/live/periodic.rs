@@ -155,8 +155,11 @@ impl Periodic {
         known.day.last = last;
         let fields = bybit::ticker_fields(market, &known.day, at_ms);
         let is_whole = market.protocol == Protocol::Bybit;
-        let changed: Vec<_> =
-            fields.iter().filter(|field| is_whole || !known.fields.contains(field)).cloned().collect();
+        let changed: Vec<_> = fields
+            .iter()
+            .filter(|field| is_whole || field.0 == "symbol" || !known.fields.contains(field))
+            .cloned()
+            .collect();
         let has_changed = fields != known.fields;
         venue.hub.publish_change(
             key,

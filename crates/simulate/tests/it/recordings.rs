@@ -1,0 +1,148 @@
+//! Recordings, sent again.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use simulate::{SimSettings, World};
+
+use crate::world::{TestWorld, settings};
+
+fn recording(folder: &Path, lines: &[Value]) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    let path = folder.join("made.jsonl.zst");
+    let mut file = zstd::Encoder::new(std::fs::File::create(&path).unwrap(), 1).unwrap();
+    for line in lines {
+        writeln!(file, "{line}").unwrap();
+    }
+    file.finish().unwrap();
+    path
+}
+
+fn made_up_futures(folder: &Path) -> PathBuf {
+    let url = "wss://fstream.binance.com/stream?streams=x";
+    let frame = |at: i64, data: String| json!({"t": "recv", "conn": "ws.1", "at_ns": at, "data": data});
+    let trade = |id: i64| {
+        let payload = format!(
+            r#"{{"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":{id},"p":"61800.30","q":"0.00{id}","X":"MARKET","m":false}}"#
+        );
+        frame(id * 1_000_000, format!(r#"{{"stream":"btcusdt@trade","data":{payload}}}"#))
+    };
+    let depth = |first: i64, last: i64| {
+        let payload = format!(
+            r#"{{"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT","U":{first},"u":{last},"pu":{},"b":[],"a":[]}}"#,
+            first - 1
+        );
+        frame(last * 1_000_000, format!(r#"{{"stream":"btcusdt@depth@0ms","data":{payload}}}"#))
+    };
+    let http = |last: i64| {
+        json!({"t": "http", "conn": "rest.1", "at_ns": 1, "url": "https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT&limit=1000",
+               "data": format!(r#"{{"lastUpdateId":{last},"bids":[],"asks":[]}}"#)})
+    };
+    let lines = [
+        json!({"t": "connect", "conn": "ws.1", "at_ns": 0, "url": url}),
+        depth(1, 4),
+        http(3),
+        trade(5),
+        trade(6),
+        depth(5, 9),
+        http(9),
+        trade(7),
+    ];
+    recording(&folder.join("binance-futures"), &lines)
+}
+
+#[tokio::test]
+async fn frames_come_in_order_to_those_who_want_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = vec![made_up_futures(folder.path())];
+    let world =
+        TestWorld::start(SimSettings { world: World::Recording { files }, speed: 0.0, ..settings() }).await;
+    let snapshot = world.json("binance-futures", "/fapi/v1/depth?symbol=BTCUSDT&limit=1000").await;
+    assert_eq!(snapshot["lastUpdateId"], 3, "the first snapshot before its place is reached");
+    let mut client = world.client("binance-futures", "/public/stream").await;
+    let names = r#"["btcusdt@depth@100ms","btcusdt@trade","btcusdt@aggTrade"]"#;
+    client.ask(&format!(r#"{{"method":"SUBSCRIBE","params":{names},"id":1}}"#)).await;
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let frame = client.json(|_| true).await;
+        let id = frame["data"].get("t").or(frame["data"].get("u")).unwrap().as_i64().unwrap();
+        seen.push((frame["stream"].as_str().unwrap().to_owned(), id));
+    }
+    let (depth, trade) = ("btcusdt@depth@100ms", "btcusdt@trade");
+    let expect = [(depth, 4), (trade, 5), (trade, 6), (depth, 9), (trade, 7)];
+    assert_eq!(seen, expect.map(|(name, id)| (name.to_owned(), id)));
+    assert!(client.is_mute(Duration::from_millis(200)).await);
+    let status = world.admin("GET", "/replay/status", "").await;
+    assert_eq!((&status["done"], &status["venues"][0]["sent"]), (&json!(true), &json!(5)));
+    let snapshot = world.json("binance-futures", "/fapi/v1/depth?symbol=BTCUSDT").await;
+    assert_eq!(snapshot["lastUpdateId"], 9);
+    let rows = world.json("binance-futures", "/fapi/v1/trades?symbol=BTCUSDT").await;
+    assert_eq!(rows.as_array().unwrap().len(), 3);
+    assert_eq!((&rows[0]["id"], &rows[0]["qty"]), (&json!(5), &json!("0.005")));
+    let listing = world.json("binance-futures", "/fapi/v1/exchangeInfo").await;
+    assert_eq!(listing["symbols"][0]["baseAsset"], "BTC");
+    assert_eq!(world.truth("binance-futures", "BTCUSDT").len(), 3);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn unreadable_recordings_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = recording(&folder.path().join("binance"), &[json!({"t": "recv", "at_ns": "soon"})]);
+    let settings = SimSettings { world: World::Recording { files: vec![path] }, ..settings() };
+    let tasks = runtime::Tasks::new();
+    let error = simulate::start(settings, runtime::SystemClock::shared(), &tasks).await.err().unwrap();
+    assert!(error.to_string().contains("made.jsonl.zst: line 1"), "{error}");
+}
+
+/// A file, its venue, the address for clients, its streams, and how many frames of trades it holds.
+type Case = (&'static str, &'static str, &'static str, &'static [&'static str], usize);
+
+#[tokio::test]
+async fn real_recordings_are_sent_whole() {
+    let Ok(folder) = std::env::var("TICKHOUSE_RECORDINGS") else {
+        eprintln!("skipped: TICKHOUSE_RECORDINGS is not set");
+        return;
+    };
+    let cases: [Case; 3] = [
+        (
+            "binance/spot-btcusdt-2024-08-08-midnight",
+            "binance",
+            "/stream",
+            &["btcusdt@trade", "btcusdt@depth@100ms"],
+            19_904,
+        ),
+        (
+            "binance-futures/ethusdt-2024-08-08",
+            "binance-futures",
+            "/public/stream",
+            &["ethusdt@trade"],
+            14_076,
+        ),
+        (
+            "binance/spot-aggtrade-kline-depth-2021-04-04",
+            "binance",
+            "/stream",
+            &["btcusdt@aggTrade", "dotusdt@kline_1m"],
+            1_227,
+        ),
+    ];
+    for (file, venue, path, streams, count) in cases {
+        let files = vec![Path::new(&folder).join(format!("{file}.jsonl.zst"))];
+        let world =
+            TestWorld::start(SimSettings { world: World::Recording { files }, speed: 0.0, ..settings() })
+                .await;
+        let mut client = world.client(venue, path).await;
+        client.ask(&json!({"method": "SUBSCRIBE", "params": streams, "id": 1}).to_string()).await;
+        let mut ids = Vec::new();
+        while ids.len() < count {
+            let frame =
+                client.json(|frame| frame["stream"].as_str().unwrap().to_lowercase().contains("trade")).await;
+            ids.push(frame["data"].get("t").or(frame["data"].get("a")).unwrap().as_i64().unwrap());
+        }
+        assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "{file}");
+        world.end().await;
+    }
+}
