@@ -42,10 +42,11 @@ impl StreamCell {
 
     fn health(&self) -> StreamHealth {
         let (carriers, mutes) = (self.carriers.load(Ordering::Relaxed), self.mutes.load(Ordering::Relaxed));
-        if carriers == 0 {
-            StreamHealth::Down
-        } else if mutes >= carriers {
+        // A mute stream that is being asked for anew is carried by nobody for a moment, and still mute.
+        if mutes > 0 && mutes >= carriers {
             StreamHealth::Mute
+        } else if carriers == 0 {
+            StreamHealth::Down
         } else if self.message_count.load(Ordering::Relaxed) == 0 {
             StreamHealth::Waiting
         } else {
@@ -97,7 +98,6 @@ impl Hold {
             self.cell.carriers.fetch_add(1, Ordering::Relaxed);
         } else if is_news {
             self.cell.carriers.fetch_sub(1, Ordering::Relaxed);
-            self.set_mute(false);
         }
         is_news
     }
@@ -117,6 +117,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.set_carried(false);
+        self.set_mute(false);
     }
 }
 

@@ -83,7 +83,7 @@ impl Books {
             match answer {
                 Ok(reply) if reply.is_ok() => return,
                 Ok(reply) => {
-                    tracing::info!(instrument = id.as_str(), status = reply.status, "no book snapshot")
+                    tracing::info!(instrument = id.as_str(), status = reply.status, "no book snapshot");
                 }
                 Err(error) => tracing::info!(instrument = id.as_str(), "no book snapshot: {error}"),
             }

@@ -133,9 +133,13 @@ impl Budget {
         self.banned_until
     }
 
-    /// Tells the venue's clock against ours.
-    pub(crate) fn set_skew(&mut self, micros: i64) {
+    /// Tells the venue's clock against ours. What was used counts on in the window that is running by it.
+    pub(crate) fn set_skew(&mut self, micros: i64, now: Time) {
+        self.roll(now);
         self.skew_micros = micros;
+        if self.limits.is_clock_window {
+            self.window_start = self.window_at(now);
+        }
     }
 
     /// Weight used in the running window, and the most of it.
@@ -145,22 +149,27 @@ impl Budget {
     }
 
     fn roll(&mut self, now: Time) {
-        let length = self.limits.weight.per.as_micros() as i64;
         if self.limits.is_clock_window {
-            let here = now.plus_micros(self.skew_micros).0;
-            let start = Time(here - here.rem_euclid(length.max(1)));
+            let start = self.window_at(now);
             if start != self.window_start {
                 self.window_start = start;
                 self.weight_used = 0;
             }
             return;
         }
+        let length = self.limits.weight.per.as_micros() as i64;
         while let Some((time, weight)) = self.recent.front()
             && time.plus_micros(length) <= now
         {
             self.weight_used = self.weight_used.saturating_sub(*weight);
             self.recent.pop_front();
         }
+    }
+
+    fn window_at(&self, now: Time) -> Time {
+        let length = (self.limits.weight.per.as_micros() as i64).max(1);
+        let here = now.plus_micros(self.skew_micros).0;
+        Time(here - here.rem_euclid(length))
     }
 
     fn next_room(&self, weight: u32, most: u32, now: Time) -> Time {
@@ -225,7 +234,8 @@ mod tests {
         assert_eq!(ready, at(60).plus_micros(WINDOW_MARGIN_MICROS));
         assert_eq!(budget.try_take(100, 1.0, at(60)), Ok(()));
         // The venue's clock is 10 s ahead: its minute turns at our second 50.
-        budget.set_skew(10_000_000);
+        budget.set_skew(10_000_000, at(60));
+        assert!(budget.try_take(1, 1.0, at(109)).is_err());
         assert_eq!(budget.try_take(100, 1.0, at(110)), Ok(()));
         assert!(budget.try_take(100, 1.0, at(120)).is_err());
     }

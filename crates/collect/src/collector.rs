@@ -62,19 +62,20 @@ struct Post {
 }
 
 /// Starts collecting. The first record written is the session's.
+#[expect(clippy::needless_pass_by_value, reason = "settings are made for this call and belong to it")]
 pub fn start(settings: CollectSettings, doors: Doors, tasks: &Tasks) -> Result<Collector, Error> {
     let journal = Journal::new(doors.log, doors.clock);
-    start_with(settings, (journal, doors.budget_store, doors.wishes), tasks, venues::venue)
+    start_with(&settings, (journal, doors.budget_store, doors.wishes), tasks, venues::venue)
 }
 
 /// As [`start`], with venues looked up elsewhere.
 pub(crate) fn start_with(
-    settings: CollectSettings,
+    settings: &CollectSettings,
     (journal, store, wishes): (Journal, Arc<dyn BudgetStore>, Receiver<Wish>),
     tasks: &Tasks,
     find: impl Fn(VenueId) -> Option<&'static dyn Venue>,
 ) -> Result<Collector, Error> {
-    check(&settings, &find)?;
+    check(settings, &find)?;
     let kept = store.load();
     let opened = start_session(&settings.session, &journal, tasks);
     let mut hosts = Hosts { journal, store, kept, desks: Vec::new(), gates: Vec::new() };
@@ -82,16 +83,15 @@ pub(crate) fn start_with(
     let mut posts = Vec::new();
     for venue_settings in &settings.venues {
         let Some(venue) = find(venue_settings.venue) else { continue };
-        let desk = hosts.desk(venue_settings, venue, &settings, tasks)?;
+        let desk = hosts.desk(venue_settings, venue, settings, tasks)?;
         let around = Arc::new(Surroundings {
             venue,
             journal: hosts.journal.clone(),
             board: Arc::new(Board::new(venue_settings.venue)),
-            gate: hosts.gate(venue_settings, venue, &settings),
+            gate: hosts.gate(venue_settings, venue, settings),
             bounds: settings.bounds.clone(),
         });
-        let starter =
-            Starter { settings: &settings, tasks, opened: opened.clone(), numbers: Arc::clone(&numbers) };
+        let starter = Starter { settings, tasks, opened: opened.clone(), numbers: Arc::clone(&numbers) };
         posts.push(starter.start(venue_settings, &around, &desk));
     }
     let collector = Collector { venues: Arc::new(posts) };

@@ -98,7 +98,7 @@ async fn open(around: &Surroundings, url: &str) -> Result<Socket, String> {
     // While the disk is full there is nowhere to put what a connection would bring.
     around.journal.open().await;
     around.gate.permit(&around.journal).await;
-    socket::open(url, &around.bounds).await
+    Box::pin(socket::open(url, &around.bounds)).await
 }
 
 struct Connection {

@@ -114,7 +114,7 @@ impl Driver {
             let parts = once.take();
             async move {
                 if let Some((around, end, plan)) = parts {
-                    connection::run(around, end, plan, stop).await;
+                    Box::pin(connection::run(around, end, plan, stop)).await;
                 }
                 Ok(())
             }

@@ -8,8 +8,9 @@ use model::{Event, Gap, GapCause, Instrument, Nanos};
 use rawlog::{Outcome, RecordKind};
 use runtime::{Backoff, Stop};
 use tokio::sync::{Notify, watch};
-use venues::{Frame, HistoryAsk, HistoryRefusal, Origin, RestRequest};
+use venues::{HistoryAsk, HistoryRefusal, RestRequest};
 
+use crate::answer;
 use crate::connection::Surroundings;
 use crate::fill_queue::{FillQueue, Job};
 use crate::listing::Selection;
@@ -19,8 +20,6 @@ use crate::rest::{Desk, Priority, Reply};
 const PAGE: i64 = 1_000;
 /// A job makes way for others after so many pages.
 const PAGES_IN_A_ROW: usize = 20;
-/// A question that the venue refuses is asked so many times.
-const REFUSALS_MAX: u32 = 3;
 
 /// The holes of one venue.
 pub(crate) struct Fills {
@@ -38,6 +37,8 @@ enum Progress {
     Done,
     /// The ids before this were asked for and answered.
     Through(i64),
+    /// The page brought nothing new, though later ids were seen: REST lags behind the streams, or has them not.
+    Short,
 }
 
 impl Fills {
@@ -71,12 +72,11 @@ impl Fills {
         loop {
             let job = self.lock().take();
             let work = async {
-                match job {
-                    Some(job) => self.fill(job).await,
-                    None => {
-                        self.news.notified().await;
-                        Ok(())
-                    }
+                if let Some(job) = job {
+                    self.fill(job).await
+                } else {
+                    self.news.notified().await;
+                    Ok(())
                 }
             };
             tokio::select! {
@@ -97,7 +97,7 @@ impl Fills {
         };
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30), self.seed);
         let mut stuck_since = self.around.journal.now();
-        let (mut page_count, mut refusals) = (0, 0);
+        let (mut page_count, mut refusals, mut shorts) = (0, 0, 0);
         loop {
             let request = match question(&self.around, &job, instrument) {
                 Ok(request) => request,
@@ -112,7 +112,7 @@ impl Fills {
                 Ok(Ok(Progress::Through(next))) => {
                     job = self.advance(job, next).await?;
                     stuck_since = self.around.journal.now();
-                    refusals = 0;
+                    (refusals, shorts) = (0, 0);
                     backoff.reset();
                     page_count += 1;
                     if page_count >= PAGES_IN_A_ROW && self.lock().is_waiting() {
@@ -121,6 +121,12 @@ impl Fills {
                     }
                     continue;
                 }
+                Ok(Ok(Progress::Short)) => {
+                    shorts += 1;
+                    if shorts >= self.around.bounds.refusals_max {
+                        return self.settle(job.gaps, DONE).await;
+                    }
+                }
                 Ok(Err(Refused(what))) => {
                     refusals += 1;
                     tracing::warn!(
@@ -128,7 +134,7 @@ impl Fills {
                         path = request.path,
                         "hole not filled: {what}"
                     );
-                    if refusals >= REFUSALS_MAX {
+                    if refusals >= self.around.bounds.refusals_max {
                         return self.settle(job.gaps, GapCause::Refused.as_str()).await;
                     }
                 }
@@ -155,26 +161,18 @@ impl Fills {
         request: &RestRequest,
         reply: &Reply,
     ) -> Result<Progress, Refused> {
-        if !reply.is_ok() {
-            let words: String = String::from_utf8_lossy(&reply.body).chars().take(120).collect();
-            return Err(Refused(format!("status {}: {words}", reply.status)));
-        }
-        let mut decoder = self.around.venue.decoder(reply.received);
-        decoder.learn(std::slice::from_ref(instrument));
-        let origin = Origin::Rest(&request.purpose);
-        let frame = Frame { payload: &reply.body, received: reply.received, origin };
         let mut newest: Option<i64> = None;
-        let read = decoder.decode(&frame, &mut |event| {
+        answer::read(&self.around, std::slice::from_ref(instrument), &request.purpose, reply, |event| {
             if let Event::Trade(trade) = event {
                 newest = newest.max(trade.trade_id);
             }
-        });
-        read.map_err(|error| Refused(error.to_string()))?;
+        })
+        .map_err(Refused)?;
         Ok(match (job.ids, newest) {
-            // An empty page, or one that brings nothing new: the venue has no more.
             (Some((first, last)), Some(newest)) if newest >= first && newest < last => {
                 Progress::Through(newest + 1)
             }
+            (Some((_, last)), newest) if newest.is_none_or(|newest| newest < last) => Progress::Short,
             _ => Progress::Done,
         })
     }

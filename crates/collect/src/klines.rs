@@ -14,6 +14,7 @@ use runtime::Stop;
 use tokio::sync::watch;
 use venues::HistoryAsk;
 
+use crate::answer;
 use crate::connection::Surroundings;
 use crate::listing::Selection;
 use crate::rest::{Desk, Priority};
@@ -99,13 +100,17 @@ impl Klines {
     async fn fetch(&self, page: Page) -> (Page, bool) {
         let ask = HistoryAsk::Klines { instrument: &page.instrument, start: page.start, end: page.end };
         let Ok(request) = self.around.venue.history(&ask) else { return (page, true) };
-        let is_done = match self.desk.ask(self.around.id(), request, Priority::History, TURN_MAX).await {
-            Ok(reply) => reply.is_ok(),
-            Err(error) => {
-                tracing::debug!(instrument = page.instrument.id.as_str(), "no klines: {error}");
-                false
-            }
-        };
+        let is_done =
+            match self.desk.ask(self.around.id(), request.clone(), Priority::History, TURN_MAX).await {
+                Ok(reply) => {
+                    let instruments = std::slice::from_ref(&*page.instrument);
+                    answer::read(&self.around, instruments, &request.purpose, &reply, |_| {}).is_ok()
+                }
+                Err(error) => {
+                    tracing::debug!(instrument = page.instrument.id.as_str(), "no klines: {error}");
+                    false
+                }
+            };
         if !is_done {
             runtime::sleep(Duration::from_secs(1)).await;
         }

@@ -7,8 +7,10 @@ pub mod budget;
 pub mod error;
 pub mod settings;
 
+mod answer;
 mod board;
 mod books;
+mod client;
 mod collector;
 mod connection;
 mod connects;
@@ -33,3 +35,5 @@ pub use settings::{Bounds, CollectSettings, SessionSettings, VenueSettings, Want
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::{Channel, Event, Instrument, InstrumentId, InstrumentStatus, Listing};
-use venues::{Frame, Origin, Purpose, Stream, Venue};
+use venues::{Purpose, Stream, Venue};
 
+use crate::answer;
 use crate::connection::Surroundings;
 use crate::rest::{Desk, Priority};
 use crate::settings::{VenueSettings, Wanted};
@@ -38,23 +39,15 @@ pub(crate) async fn fetch(around: &Surroundings, desk: &Desk) -> Result<Listing,
             .ask(around.id(), request, Priority::Poll, PAGE_MAX)
             .await
             .map_err(|error| format!("ask for the listing: {error}"))?;
-        if !reply.is_ok() {
-            return Err(format!("ask for the listing: the venue answered with status {}", reply.status));
-        }
-        let frame =
-            Frame { payload: &reply.body, received: reply.received, origin: Origin::Rest(&Purpose::Listing) };
         let mut page = None;
-        around
-            .venue
-            .decoder(reply.received)
-            .decode(&frame, &mut |event| {
-                if let Event::Listing(listing) = event {
-                    page = Some(listing);
-                }
-            })
-            .map_err(|error| format!("read the listing: {error}"))?;
+        answer::read(around, &[], &Purpose::Listing, &reply, |event| {
+            if let Event::Listing(listing) = event {
+                page = Some(listing);
+            }
+        })
+        .map_err(|error| format!("read the listing: {error}"))?;
         let page = page.ok_or("read the listing: the answer holds none")?;
-        cursor = page.next_page.clone();
+        cursor.clone_from(&page.next_page);
         pages.push(page);
         if cursor.is_none() {
             break;

@@ -112,6 +112,8 @@ pub struct Bounds {
     pub handover_max: Duration,
     /// How long a hole may be asked for before the asking is given up until `refine` asks again.
     pub fill_max: Duration,
+    /// How often a question for missing trades is repeated when the venue refuses it or brings nothing.
+    pub refusals_max: u32,
     /// First and longest wait between tries to connect.
     pub reconnect: (Duration, Duration),
 }
@@ -132,6 +134,7 @@ impl Default for Bounds {
             wishes_max: 8_192,
             handover_max: Duration::from_secs(10),
             fill_max: Duration::from_mins(10),
+            refusals_max: 5,
             reconnect: (Duration::from_millis(200), Duration::from_secs(30)),
         }
     }

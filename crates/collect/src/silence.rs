@@ -21,7 +21,7 @@ const WINDOW: Duration = Duration::from_secs(150);
 const WATCHED_MIN: Duration = Duration::from_secs(10);
 const MESSAGES_MIN: u64 = 8;
 /// Until then a stream counts as steady only if its gaps are far below the limit.
-const WARM_AFTER: Duration = Duration::from_secs(60);
+const WARM_AFTER: Duration = Duration::from_mins(1);
 /// How long a cure is given before the next, stronger one; doubled each time.
 const CURE_FIRST: Duration = Duration::from_secs(5);
 const CURE_LAST: Duration = Duration::from_mins(10);
@@ -199,7 +199,7 @@ impl Watched {
             self.history.raise(now);
             return Some((cause, alarm.cures));
         }
-        let limit = self.history.pace().map(|pace| pace.limit());
+        let limit = self.history.pace().map(Pace::limit);
         let is_late = !self.has_data && self.first_due.is_some_and(|due| since(armed, now) > due);
         if is_late || limit.is_some_and(|limit| silent > limit) {
             self.history.raise(now);

@@ -16,7 +16,7 @@ pub(crate) async fn open(url: &str, bounds: &Bounds) -> Result<Socket, String> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(bounds.message_bytes_max))
         .max_frame_size(Some(bounds.message_bytes_max));
-    match within(bounds.connect_max, connect_async_with_config(url, Some(config), true)).await {
+    match within(bounds.connect_max, Box::pin(connect_async_with_config(url, Some(config), true))).await {
         None => Err(format!("no connection within {:?}", bounds.connect_max)),
         Some(Err(error)) => Err(explain(&error)),
         Some(Ok((socket, _response))) => Ok(socket),
