@@ -156,30 +156,20 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let is_quoted = self.byte() == b'"';
         let first = start + usize::from(is_quoted);
-        let (mut mantissa, mut digits, mut point) = (0_u64, 0_usize, None);
-        let mut at = first;
-        // One pass for what nearly every number is: up to 18 digits with a point.
-        while let Some(&byte) = self.text.get(at) {
-            let digit = byte.wrapping_sub(b'0');
-            if digit <= 9 {
-                digits += 1;
-                if digits > 18 {
-                    break;
-                }
-                mantissa = mantissa * 10 + u64::from(digit);
-            } else if byte == b'.' && point.is_none() {
-                point = Some(digits);
-            } else {
-                break;
-            }
-            at += 1;
+        // Two runs of digits around a point, up to 18 of them: what nearly every number is.
+        let text = self.text.get(first..).unwrap_or_default();
+        let (whole, mut mantissa) = run_of_digits(text, 0);
+        let (mut digits, mut scale, mut at) = (whole, 0, first + whole);
+        if text.get(whole) == Some(&b'.') {
+            (scale, mantissa) = run_of_digits(&text[whole + 1..], mantissa);
+            digits += scale;
+            at += 1 + scale;
         }
         let end = self.text.get(at).copied().unwrap_or(0);
         let is_plain =
             if is_quoted { end == b'"' } else { matches!(end, b',' | b'}' | b']' | b' ' | b'\n' | b'\r') };
         if is_plain && (1..=18).contains(&digits) {
             self.at = at + usize::from(is_quoted);
-            let scale = point.map_or(0, |before| digits - before);
             return Ok(Decimal::new(i128::from(mantissa), scale as u8));
         }
         let text = if is_quoted { self.raw_string(field)?.0 } else { self.number(field)? };
@@ -375,6 +365,21 @@ impl<'a> Scanner<'a> {
     fn refuse_here(&self, what: &str) -> DecodeError {
         DecodeError::Malformed(format!("{what} at byte {}", self.at))
     }
+}
+
+/// How many digits come first, and the number they make behind `mantissa`; wrong past 19 digits.
+#[inline]
+fn run_of_digits(text: &[u8], mut mantissa: u64) -> (usize, u64) {
+    let mut count = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+        count += 1;
+    }
+    (count, mantissa)
 }
 
 #[cold]
