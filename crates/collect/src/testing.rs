@@ -11,6 +11,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::SinkExt;
 use model::status::VenueStatus;
 use model::{
     Channel, Decimal, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, Nanos, Time, VenueId, Wish,
@@ -138,6 +139,8 @@ impl Venue for TestVenue {
 pub(crate) enum Say {
     /// Sends a text on every socket.
     Text(String),
+    /// Sends so many trades of BTCUSDT at once, numbered from 1.
+    Flood(i64),
     /// Pings every socket.
     Ping,
     /// Cuts every socket that was open then.
@@ -197,10 +200,7 @@ impl Server {
 
     /// Sends a trade of a symbol in lower case.
     pub(crate) fn trade(&self, symbol: &str, id: i64) {
-        let upper = symbol.to_uppercase();
-        self.say(Say::Text(format!(
-            r#"{{"stream":"{symbol}@aggTrade","data":{{"e":"aggTrade","E":2,"s":"{upper}","a":{id},"p":"1.0","q":"1.0","f":{id},"l":{id},"T":1,"m":true,"M":true}}}}"#
-        )));
+        self.say(Say::Text(trade(symbol, id)));
     }
 
     pub(crate) fn heard(&self) -> Vec<String> {
@@ -221,6 +221,20 @@ async fn socket(State(server): State<Arc<Server>>, upgrade: WebSocketUpgrade) ->
     upgrade.on_upgrade(move |socket| serve_socket(server, socket))
 }
 
+fn trade(symbol: &str, id: i64) -> String {
+    let upper = symbol.to_uppercase();
+    format!(
+        r#"{{"stream":"{symbol}@aggTrade","data":{{"e":"aggTrade","E":2,"s":"{upper}","a":{id},"p":"1.0","q":"1.0","f":{id},"l":{id},"T":1,"m":true,"M":true}}}}"#
+    )
+}
+
+async fn flood(socket: &mut WebSocket, count: i64) -> Result<(), axum::Error> {
+    for id in 1..=count {
+        socket.feed(Message::text(trade("btcusdt", id))).await?;
+    }
+    socket.flush().await
+}
+
 async fn serve_socket(server: Arc<Server>, mut socket: WebSocket) {
     let mut say = server.say.subscribe();
     loop {
@@ -228,6 +242,7 @@ async fn serve_socket(server: Arc<Server>, mut socket: WebSocket) {
             said = say.recv() => {
                 let sent = match said {
                     Ok(Say::Text(text)) => socket.send(Message::text(text)).await,
+                    Ok(Say::Flood(count)) => flood(&mut socket, count).await,
                     Ok(Say::Ping) => socket.send(Message::Ping("are you there".into())).await,
                     Ok(Say::Cut) | Err(_) => return,
                 };

@@ -340,6 +340,21 @@ async fn a_full_disk_stops_reading_and_loses_nothing_once_there_is_room() {
     assert_eq!(world.lines_with("closed#").len(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_arrives_whole_and_in_order() {
+    const COUNT: i64 = 20_000;
+    let world = carrying(Plan::default()).await;
+    world.server.say(Say::Flood(COUNT));
+    let frames = u64::try_from(COUNT).unwrap() + 1;
+    world.wait("the last trade", |world| world.status().frames_total == frames).await;
+    let ids: Vec<i64> = world
+        .lines_with("aggTrade\",\"E")
+        .iter()
+        .map(|line| line.split("\"a\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(ids.iter().copied().eq(1..=COUNT), "{} trades", ids.len());
+}
+
 #[tokio::test]
 async fn contradicting_settings_are_refused_all_at_once() {
     let (journal, _records, _state) = crate::journal::Journal::in_memory(runtime::SystemClock::shared());
