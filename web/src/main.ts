@@ -244,7 +244,7 @@ async function showHealth(): Promise<void> {
     const health = await ask<Health>('/api/v1/monitoring/health');
     const words = [
       health.is_simulated ? 'simulated markets' : '',
-      `recording ${count(health.active_tickers)} instruments`,
+      `recording ${count(health.active_tickers)} ${health.active_tickers === 1 ? 'instrument' : 'instruments'}`,
       `${count(health.trades_processed_total)} trades`,
       `up ${span(health.uptime_seconds)}`,
       `disk ${health.disk_free_percent.toFixed(0)}% free`,

@@ -7,6 +7,7 @@ mod connection;
 mod hub;
 mod messages;
 mod outbox;
+mod pace;
 mod place;
 mod resume;
 mod ring;

@@ -1,119 +1,23 @@
 //! Candle subscriptions: a forming candle is sent on change at most four times a second, a closed or revised one always.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Bar, BarState, GapState, Time, Timeframe};
-use runtime::clock::Stopwatch;
 use tables::{Candle, CandleAnswer, CandleAsk, CoverageAnswer, DataQuality, StoreError, TimeRange};
 
 use super::hub::{Done, State};
 use super::messages;
 use super::outbox::CandleKey;
+use super::pace::{CandleListener, HISTORY_PACE};
 use super::routes::{Reader, Route};
 use super::words::Names;
 use crate::dto::candle::{DataStatus, quality};
 use crate::refusal::Refusal;
 
-/// A forming candle is sent at most once in this time.
-const PACE: Duration = Duration::from_millis(250);
-/// How often history that is still being fetched is looked for.
-const HISTORY_PACE: Duration = Duration::from_secs(2);
 /// How long after the start of the process missing history counts as being fetched.
 const HISTORY_SECONDS: i64 = 120;
-
-/// One client's place at a candle series.
-struct CandleListener {
-    reader: Arc<Reader>,
-    /// Candles asked for at the start, and got so far.
-    asked: usize,
-    got: usize,
-    /// Whether the initial candles have been sent.
-    is_live: bool,
-    is_loading: bool,
-}
-
-/// One candle series that somebody listens to.
-#[derive(Default)]
-pub(crate) struct Topic {
-    listeners: Vec<CandleListener>,
-    last_sent: Option<Duration>,
-    is_due: bool,
-    /// Start of the newest candle seen.
-    open_time: Option<Time>,
-    /// What was sent last while forming.
-    forming: Option<(Candle, DataStatus)>,
-    /// What was sent last as closed.
-    closed: Option<Candle>,
-    /// Questions for closed candles under way: the next candle waits for them.
-    closing_count: usize,
-}
-
-impl Topic {
-    pub(crate) fn has(&self, reader: u64) -> bool {
-        self.listeners.iter().any(|listener| listener.reader.id == reader)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.listeners.is_empty()
-    }
-
-    /// Takes a client from the series; true if it was there.
-    pub(crate) fn leave(&mut self, reader: u64) -> bool {
-        let before = self.listeners.len();
-        self.listeners.retain(|listener| listener.reader.id != reader);
-        self.listeners.len() < before
-    }
-
-    fn is_loading(&self) -> bool {
-        self.listeners.iter().any(|listener| listener.is_loading)
-    }
-
-    fn live(&self) -> impl Iterator<Item = &CandleListener> {
-        self.listeners.iter().filter(|listener| listener.is_live)
-    }
-}
-
-/// When which series is to be sent.
-pub(crate) struct Pace {
-    watch: Stopwatch,
-    due: BinaryHeap<Reverse<(Duration, CandleKey)>>,
-    history_due: Duration,
-    /// Clients whose history is still being fetched.
-    loading: Vec<(u64, CandleKey)>,
-}
-
-impl Pace {
-    pub(crate) fn new() -> Self {
-        Self {
-            watch: Stopwatch::start(),
-            due: BinaryHeap::new(),
-            history_due: HISTORY_PACE,
-            loading: Vec::new(),
-        }
-    }
-
-    /// How long nothing is due.
-    pub(crate) fn wait(&self) -> Duration {
-        let history = if self.loading.is_empty() { Duration::from_hours(1) } else { self.history_wait() };
-        let next = self.due.peek().map(|Reverse((due, _))| due.saturating_sub(self.watch.elapsed()));
-        next.map_or(history, |next| next.min(history))
-    }
-
-    fn history_wait(&self) -> Duration {
-        self.history_due.saturating_sub(self.watch.elapsed())
-    }
-
-    fn touch(&mut self, key: CandleKey, topic: &mut Topic) {
-        if !topic.is_due && !topic.is_empty() {
-            topic.is_due = true;
-            let now = self.watch.elapsed();
-            self.due.push(Reverse((topic.last_sent.map_or(now, |sent| (sent + PACE).max(now)), key)));
-        }
-    }
-}
 
 impl State {
     /// A client wants a series.

@@ -13,9 +13,9 @@ use runtime::{Receiver, Restart, Sender, Stop, Stopper, Tasks};
 use serde_json::Value;
 use tables::{CandleAnswer, CoverageAnswer, FeedItem, FeedReader, FeedSlip, News, StoreError};
 
-use super::candles::Pace;
 use super::messages::{self, AckLine};
 use super::outbox::{CandleKey, Outbox};
+use super::pace::Pace;
 use super::place::Place;
 use super::resume::{FinalsAsked, Readers, Way};
 use super::ring::Ring;

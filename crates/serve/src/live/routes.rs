@@ -7,9 +7,9 @@ use axum::extract::ws::Utf8Bytes;
 use model::{BookUpdate, Timeframe, Trade};
 use tables::{CoverageAnswer, MarketView};
 
-use super::candles::Topic;
 use super::messages::{self, Skipped};
 use super::outbox::Outbox;
+use super::pace::Topic;
 use super::place::Place;
 use super::words::{Names, Stream};
 use crate::dto::TradeForm;
