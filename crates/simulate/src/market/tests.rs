@@ -78,7 +78,7 @@ fn books_follow_from_their_changes() {
         let mut bids: std::collections::BTreeMap<i64, i64> = before.bids.iter().copied().collect();
         for (price, lots) in changes.bids {
             if lots == 0 {
-                assert!(bids.remove(&price).is_some())
+                assert!(bids.remove(&price).is_some());
             } else {
                 bids.insert(price, lots);
             }

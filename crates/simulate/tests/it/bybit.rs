@@ -75,7 +75,7 @@ async fn books_come_as_snapshot_and_count_on() {
         for level in frame["data"]["b"].as_array().unwrap() {
             let (price, size) = (level[0].as_str().unwrap().parse().unwrap(), level[1].as_str().unwrap());
             if size == "0" {
-                assert!(bids.remove(&price).is_some())
+                assert!(bids.remove(&price).is_some());
             } else {
                 bids.insert(price, size.to_owned());
             }

@@ -102,7 +102,7 @@ async fn connections_are_refused_and_streams_misrouted_live() {
             runtime::sleep(Duration::from_millis(10)).await;
         }
     };
-    runtime::clock::within(Duration::from_secs(5), refused).await.expect("a refusal");
+    runtime::clock::within(Duration::from_secs(5), Box::pin(refused)).await.expect("a refusal");
     let error = world.admin("POST", "/faults", "explode").await;
     assert!(error["error"].as_str().unwrap().contains("unknown"));
     world.admin("POST", "/faults", "none").await;

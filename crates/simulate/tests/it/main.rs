@@ -1,9 +1,12 @@
 //! Journeys of clients through simulated venues, on loopback.
 
+#![expect(clippy::unwrap_used, reason = "these are tests, their shared parts too")]
+
 mod binance;
 mod bybit;
 mod decoders;
 mod faults;
+mod load;
 mod recordings;
 mod rest;
 mod world;
