@@ -2,11 +2,13 @@
 
 mod files;
 mod guests;
+mod links;
 mod lists;
 mod names;
 mod rooms;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -86,8 +88,8 @@ struct Source {
 }
 
 impl Source {
-    fn is_rust(&self) -> bool {
-        std::path::Path::new(&self.path).extension().is_some_and(|ending| ending == "rs")
+    fn ends_in(&self, ending: &str) -> bool {
+        Path::new(&self.path).extension().is_some_and(|own| own == ending)
     }
 }
 
@@ -120,6 +122,7 @@ fn check() -> anyhow::Result<Vec<Finding>> {
     rooms::check(&rules, &workspace, &mut findings);
     files::check(&rules, &sources, &mut findings);
     names::check(&rules, &sources, &mut findings);
+    links::check(&sources, &mut findings);
     lists::check(&rules, &sources, &mut findings);
     guests::check(&rules, &workspace, &sources, &mut findings)?;
     deny::check(&workspace, &mut findings)?;

@@ -3,10 +3,13 @@
 use super::{Finding, Rules, Source};
 
 pub(super) fn check(rules: &Rules, sources: &[Source], findings: &mut Vec<Finding>) {
+    let tests = test_modules(sources);
     for source in sources {
-        if source.is_rust() {
+        if source.ends_in("rs") {
             check_opening(source, findings);
-            check_length(rules, source, findings);
+            if !tests.iter().any(|module| is_of(&source.path, module)) {
+                check_length(rules, source, findings);
+            }
             check_excuses(rules, source, findings);
         }
         check_phrases(rules, source, findings);
@@ -16,6 +19,29 @@ pub(super) fn check(rules: &Rules, sources: &[Source], findings: &mut Vec<Findin
     for path in rules.files.over_soft.keys().chain(rules.files.excused.keys()).filter(missing) {
         findings.push(Finding::new("tidy.toml", format!("{path} is gone; so is its line")));
     }
+}
+
+/// Modules that exist for tests alone: declared below `#[cfg(test)]`. Paths without the ending.
+fn test_modules(sources: &[Source]) -> Vec<String> {
+    let mut modules = Vec::new();
+    for source in sources.iter().filter(|source| source.ends_in("rs")) {
+        let stem = source.path.trim_end_matches(".rs");
+        let folder = match stem.rsplit_once('/') {
+            Some((folder, "lib" | "main" | "mod")) => folder,
+            _ => stem,
+        };
+        let lines: Vec<&str> = source.text.lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]") {
+            let name = pair[1].rsplit("mod ").next().and_then(|rest| rest.strip_suffix(';'));
+            modules.extend(name.map(|name| format!("{folder}/{name}")));
+        }
+    }
+    modules
+}
+
+/// Whether a file is the module, or in its folder.
+fn is_of(path: &str, module: &str) -> bool {
+    path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 fn check_opening(source: &Source, findings: &mut Vec<Finding>) {
@@ -152,6 +178,10 @@ mod tests {
         assert_eq!(check_words(&rules(), "a/tests/it/main.rs", text), "");
         let tests = "//! A.\n1\n#[cfg(test)]\nmod tests {\n1\n2\n3\n}\n";
         assert_eq!(check_words(&rules(), "src/a.rs", tests), "");
+        let title = rust("src/lib.rs", "//! A.\n#[cfg(test)]\nmod fakes;\n");
+        let mut findings = Vec::new();
+        check(&rules(), &[title, rust("src/fakes.rs", text), rust("src/fakes/b.rs", text)], &mut findings);
+        assert_eq!(findings, []);
 
         let mut ratchet = rules();
         ratchet.files.over_soft.insert("src/a.rs".into(), 6);
