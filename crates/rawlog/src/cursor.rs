@@ -79,6 +79,15 @@ impl Cursor {
         }
     }
 
+    /// Length of the open file.
+    pub(crate) fn file_bytes(&self) -> Result<u64, Error> {
+        let (file, path) = match self {
+            Self::Raw(cursor) => (&cursor.file, &cursor.path),
+            Self::Archive(cursor) => cursor.file(),
+        };
+        Ok(file.metadata().map_err(Error::io("read segment", path))?.len())
+    }
+
     /// When the segment was begun.
     pub(crate) fn created(&self) -> Nanos {
         match self {

@@ -119,7 +119,8 @@ impl Records {
         let mut found = Vec::new();
         let (after, count_max) = (self.position, RECORDS_AT_ONCE);
         let mut sink = Sink { records: &mut found, count_max, after, damage: &mut self.damage };
-        let bytes = place.bytes();
+        // Of the file that is open: its name may belong to an archive by now.
+        let bytes = place.cursor.file_bytes()?;
         let result = place.cursor.read(End { bytes, last: place.last }, &mut sink);
         let next = place.cursor.next();
         self.position = self.position.max(next - 1);
@@ -170,12 +171,6 @@ impl Records {
                 }
             }
         }
-    }
-}
-
-impl Place {
-    fn bytes(&self) -> u64 {
-        std::fs::metadata(&self.file.path).map_or(self.file.bytes, |metadata| metadata.len())
     }
 }
 

@@ -28,6 +28,9 @@ const VERSION: u16 = 1;
 /// Bytes before the first record of a raw segment.
 pub(crate) const HEADER_BYTES: u64 = 40;
 
+/// Most listings of a folder that changes all the time.
+const LISTINGS_MAX: usize = 20;
+
 /// How a segment rests on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentForm {
@@ -133,10 +136,24 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<SegmentFile>, Error> {
     Ok(files)
 }
 
-/// As [`list`], each segment once.
+/// As [`list`], each segment once, also while a process is archiving there.
 pub(crate) fn list_once(directory: &Path) -> Result<Vec<SegmentFile>, Error> {
-    let mut files = list(directory)?;
-    files.dedup_by_key(|file| file.first);
+    let once = || {
+        let mut files = list(directory)?;
+        files.dedup_by_key(|file| file.first);
+        Ok(files)
+    };
+    let mut files = once()?;
+    for _ in 0..LISTINGS_MAX {
+        // While it is read, a folder may show neither the archive that appears nor the raw file that goes. Two listings
+        // can not both miss the same segment, so they are right when they agree.
+        let again = once()?;
+        let agrees = again.iter().map(|file| file.first).eq(files.iter().map(|file| file.first));
+        files = again;
+        if agrees {
+            break;
+        }
+    }
     Ok(files)
 }
 

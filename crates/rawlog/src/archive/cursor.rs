@@ -90,6 +90,10 @@ impl ArchiveCursor {
         None
     }
 
+    pub(crate) fn file(&self) -> (&File, &PathBuf) {
+        (&self.file, &self.path)
+    }
+
     pub(crate) fn info(&self) -> ArchiveInfo {
         self.info
     }

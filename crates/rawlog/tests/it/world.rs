@@ -159,7 +159,16 @@ pub(crate) fn record(number: u64) -> NewRecord {
 pub(crate) fn assert_records(records: &[Record], positions: impl IntoIterator<Item = u64>) {
     let positions: Vec<u64> = positions.into_iter().collect();
     let found: Vec<u64> = records.iter().map(|record| record.position.0).collect();
-    assert_eq!(found, positions);
+    let place = found.iter().zip(&positions).position(|(found, wanted)| found != wanted);
+    let place = place.unwrap_or(found.len().min(positions.len()));
+    assert!(
+        found == positions,
+        "{} for {} records; at index {place} stands {:?}, not {:?}",
+        found.len(),
+        positions.len(),
+        found.get(place),
+        positions.get(place)
+    );
     for found in records {
         let wanted = record(found.position.0);
         let wanted = Record {
