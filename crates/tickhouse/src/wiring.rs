@@ -2,6 +2,8 @@
 
 mod state;
 
+pub(crate) use state::cpu_seconds;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;

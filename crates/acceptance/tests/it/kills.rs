@@ -100,7 +100,7 @@ impl Pauses {
 
 fn killed(count: u32, seed: u64, faults: &str) {
     let seed_text = seed.to_string();
-    let world = World::start(&[
+    let mut world = World::start(&[
         "--seed",
         &seed_text,
         "--instruments",
@@ -126,6 +126,7 @@ fn killed(count: u32, seed: u64, faults: &str) {
     let (mut process, address) = world.run();
     settle(&mut process, &address);
     process.end();
+    world.end_exchanges();
     compare(&world, seed);
 }
 

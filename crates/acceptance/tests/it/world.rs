@@ -109,8 +109,7 @@ fn clean(mut command: Command) -> Command {
 /// A folder, exchanges and settings.
 pub(crate) struct World {
     pub(crate) place: tempfile::TempDir,
-    /// Held so that the exchanges live as long as the world.
-    pub(crate) _sim: Process,
+    sim: Process,
     pub(crate) admin: String,
     pub(crate) venues: BTreeMap<String, (String, String)>,
 }
@@ -128,7 +127,7 @@ impl World {
         let venues = ready["venues"].as_object().expect("venues by name").iter();
         let venues =
             venues.map(|(name, at)| (name.clone(), (text(&at["rest"]), text(&at["stream"])))).collect();
-        Self { admin: text(&ready["admin"]), place, _sim: sim, venues }
+        Self { admin: text(&ready["admin"]), place, sim, venues }
     }
 
     /// Writes a configuration for the exchanges; `extra` is added per venue section.
@@ -153,6 +152,11 @@ impl World {
         let address =
             line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
         (process, address.to_owned())
+    }
+
+    /// Ends the exchanges; what they said last.
+    pub(crate) fn end_exchanges(&mut self) -> String {
+        self.sim.end()
     }
 
     /// Asks in SQL; rows as text fields.

@@ -63,6 +63,9 @@ impl Sim {
         })
         .map_err(anyhow::Error::msg)?;
         let tasks = Tasks::new();
+        if let Some(rate) = self.load {
+            return self.blast(rate, &tasks).await;
+        }
         let sim = simulate::start(self.settings()?, SystemClock::shared(), &tasks)
             .await
             .context("start the exchanges")?;
@@ -72,19 +75,49 @@ impl Sim {
         }
         line(json!({ "ready": true, "venues": venues, "admin": sim.admin_address() }));
         let house = tasks.house_stop();
-        let over = async {
-            match self.duration {
-                Some(duration) => runtime::sleep(duration).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            () = over => {}
+            () = self.over() => {}
             () = asked_to_end() => {}
             () = house.requested() => {}
         }
         tasks.close(Duration::from_secs(2)).await;
         Ok(Done::Clean)
+    }
+
+    /// Prebuilt frames until the end, then a line that says how many.
+    async fn blast(&self, rate: u64, tasks: &Tasks) -> anyhow::Result<Done> {
+        let venue = self.venues.first().and_then(|name| VenueId::known(name));
+        let venue = venue.ok_or_else(|| {
+            WrongUse("--load needs one venue of Binance's: --venues binance-futures".into())
+        })?;
+        let settings = simulate::load::LoadSettings {
+            venue,
+            port: self.port_base.unwrap_or_default(),
+            events_per_second: rate,
+            instruments: self.instruments,
+        };
+        let load =
+            simulate::load::start(settings, SystemClock::shared(), tasks).await.context("start the load")?;
+        let address = load.address();
+        let at = json!({ "rest": format!("http://{address}"), "stream": format!("ws://{address}") });
+        line(json!({ "ready": true, "venues": { venue.as_str(): at }, "admin": address.to_string() }));
+        tokio::select! {
+            () = self.over() => {}
+            () = asked_to_end() => {}
+        }
+        load.flow(false);
+        let said = json!({ "trades_sent": load.trades_sent(), "quotes_sent": load.quotes_sent(), "cpu_seconds": crate::wiring::cpu_seconds() });
+        line(said);
+        tasks.close(Duration::from_secs(1)).await;
+        Ok(Done::Clean)
+    }
+
+    /// Resolves when `--for` is over; never without it.
+    async fn over(&self) {
+        match self.duration {
+            Some(duration) => runtime::sleep(duration).await,
+            None => std::future::pending().await,
+        }
     }
 
     fn settings(&self) -> anyhow::Result<SimSettings> {

@@ -69,7 +69,7 @@ impl Sql {
         let form = match self.format {
             Form::Table => "table",
             Form::Csv => "csv",
-            Form::Json => "ndjson",
+            Form::Json => "json",
             Form::Arrow => "arrow",
         };
         let answer = reqwest::Client::builder()
@@ -83,6 +83,13 @@ impl Sql {
             .with_context(|| format!("ask process {} at {}", process.pid, process.address))?;
         let is_good = answer.status().is_success();
         let body = answer.bytes().await?;
+        if is_good && self.format == Form::Json {
+            let answer: serde_json::Value = serde_json::from_slice(&body).context("read the answer")?;
+            for row in answer["data"].as_array().into_iter().flatten() {
+                line(row);
+            }
+            return Ok(Done::Clean);
+        }
         if is_good {
             write_out(&body);
             if self.format == Form::Table && !body.ends_with(b"\n") {

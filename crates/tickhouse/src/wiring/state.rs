@@ -98,7 +98,7 @@ fn memory_bytes() -> u64 {
 }
 
 /// Processor time of this process, user and system; 0 where the system does not tell.
-fn cpu_seconds() -> f64 {
+pub(crate) fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name in parentheses may hold spaces; fields are counted behind it. Ticks are hundredths on Linux.
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
