@@ -287,7 +287,3 @@ fn bridges(update: &BookUpdate, snapshot: i64, rule: BookRule) -> bool {
 fn is_touching(update: &BookUpdate, snapshot: i64, rule: BookRule) -> bool {
     rule == BookRule::PreviousIsLast && bridges(update, snapshot, rule)
 }
-
-#[cfg(test)]
-#[path = "books_tests.rs"]
-mod tests;

@@ -7,9 +7,6 @@ mod numbered;
 mod recent;
 mod timed;
 
-#[cfg(test)]
-mod tests;
-
 use model::{Channel, Gap, GapCause, InstrumentId, Nanos, Source, Time, Trade};
 use tables::TimeRange;
 
@@ -304,21 +301,28 @@ impl Ledger {
 
     /// Time passed: disorder that lasted becomes a hole, wishes without outcome are made again.
     pub(crate) fn tick(&mut self, at: Moment, findings: &mut Findings) {
-        for hole in &mut self.holes {
-            self.version += 1;
-            match hole.state {
-                HoleState::Pending if at.now.0 - hole.found.0 >= at.hole_wait => {
-                    hole.state = HoleState::Open;
-                    hole.wished = at.now;
-                    let gap = hole.gap(&self.instrument, self.channel);
+        self.version += 1;
+        let is_due =
+            |hole: &Hole| hole.state == HoleState::Pending && at.now.0 - hole.found.0 >= at.hole_wait;
+        if self.holes.iter().any(is_due) {
+            for hole in std::mem::take(&mut self.holes) {
+                if !is_due(&hole) {
+                    self.holes.push(hole);
+                    continue;
+                }
+                for open in hole.opened(at.now) {
+                    let gap = open.gap(&self.instrument, self.channel);
                     findings.gaps.push(gap.clone());
                     findings.wishes.push(gap);
+                    self.holes.push(open);
                 }
-                HoleState::Open if at.now.0 - hole.wished.0 >= WISH_AGAIN => {
-                    hole.wished = at.now;
-                    findings.wishes.push(hole.gap(&self.instrument, self.channel));
-                }
-                _ => {}
+            }
+            self.forget_old(findings);
+        }
+        for hole in &mut self.holes {
+            if hole.state == HoleState::Open && at.now.0 - hole.wished.0 >= WISH_AGAIN {
+                hole.wished = at.now;
+                findings.wishes.push(hole.gap(&self.instrument, self.channel));
             }
         }
     }

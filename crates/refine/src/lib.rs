@@ -10,6 +10,8 @@ mod checkpoint;
 mod clock;
 mod desk;
 mod error;
+#[cfg(test)]
+mod fakes;
 mod feed;
 mod flush;
 mod house;
@@ -22,6 +24,9 @@ mod settings;
 mod state;
 mod track;
 mod views;
+
+#[cfg(test)]
+mod running_tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

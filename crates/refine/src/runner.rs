@@ -28,7 +28,8 @@ use crate::state;
 
 /// Records read at a time: news go out after each reading.
 const READ_MAX: usize = 512;
-/// Rows that are handed to the store at once.
+/// Rows that are handed to the store at once, if its buffer is not small.
+// While a group is handed in, only rows before it can be committed to make room: it must fit an emptied buffer.
 const ROWS_MAX: usize = 8_192;
 /// Longest time that rows wait before they are handed to the store.
 const APPEND_EVERY: Duration = Duration::from_millis(100);
@@ -160,6 +161,10 @@ impl Runner {
 
     fn take(&mut self, records: &mut Vec<Record>, stop: &Stop) -> Result<(), String> {
         self.pace.out.wants_news = self.feed.has_readers();
+        let rows_max = match self.store.buffered() {
+            (_, 0) => ROWS_MAX,
+            (_, room) => (room / 4).clamp(1, ROWS_MAX),
+        };
         for record in records.drain(..) {
             self.house.take(&record, &mut self.pace.out);
             if !self.pace.out.recompute.is_empty() {
@@ -168,7 +173,7 @@ impl Runner {
                     self.recompute(&ask);
                 }
             }
-            if self.pace.out.row_count() >= ROWS_MAX {
+            if self.pace.out.row_count() >= rows_max {
                 self.append(stop)?;
             }
         }

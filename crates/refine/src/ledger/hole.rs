@@ -73,6 +73,16 @@ impl Hole {
         Self { has_ids: false, state: HoleState::Open, ..Self::ids(part, cause, found) }
     }
 
+    /// What is left of mere disorder: one open hole for each stretch that did not come.
+    pub(crate) fn opened(&self, now: Nanos) -> impl Iterator<Item = Self> {
+        self.parts.iter().map(move |part| Self {
+            state: HoleState::Open,
+            found: self.found,
+            wished: now,
+            ..Self::ids(*part, self.cause, now)
+        })
+    }
+
     /// Order among the holes of a stream.
     pub(crate) fn place(&self) -> (i64, Time) {
         (self.first_id, self.first_time)
@@ -161,8 +171,10 @@ impl Hole {
         };
         let first_time = if first == self.first_id { self.first_time } else { self.time_before(first) };
         let last_time = if last == self.last_id { self.last_time } else { self.time_after(last) };
-        let parts = self.parts.iter().filter_map(clip).collect();
-        Some(Self { first_id: first, last_id: last, first_time, last_time, parts, ..self.clone() })
+        let parts: Vec<Part> = self.parts.iter().filter_map(clip).collect();
+        let is_untouched = parts.first().is_some_and(|part| part.first == first && part.last == last);
+        let source = if is_untouched { None } else { self.source };
+        Some(Self { first_id: first, last_id: last, first_time, last_time, parts, source, ..self.clone() })
     }
 
     fn time_before(&self, id: i64) -> Time {

@@ -1,0 +1,70 @@
+//! Cases for listings: forms with their validity, pages, delistings.
+
+use super::{listed_words, run, told};
+use crate::fakes::{self, Script};
+
+#[test]
+fn a_form_holds_until_it_is_replaced() {
+    let script = Script::bare("binance")
+        .at(1_000)
+        .answer("listing", "list BTC ETH")
+        .at(2_000)
+        .answer("listing", "list BTC:halted ETH SOL")
+        .at(3_000)
+        .answer("listing", "list BTC:halted SOL");
+    assert_eq!(
+        listed_words(&told(&script).instruments.rows),
+        [
+            "BTC trading 0..",
+            "ETH trading 0..",
+            "BTC trading 0..2000",
+            "BTC halted 2000..",
+            "SOL trading 2000..",
+            "ETH trading 0..3000",
+            "ETH delisted 3000..",
+        ]
+    );
+}
+
+#[test]
+fn pages_delist_only_once_they_are_complete() {
+    let script = Script::bare("binance")
+        .at(1_000)
+        .answer("listing", "list page BTC more")
+        .answer("listing", "list page BTC more")
+        .answer("listing", "list page SOL last");
+    assert_eq!(
+        listed_words(&told(&script).instruments.rows)[2..],
+        ["SOL trading 1000..", "ETH trading 0..1000", "ETH delisted 1000.."]
+    );
+}
+
+#[test]
+fn a_listing_that_lacks_most_is_not_believed() {
+    let many: Vec<String> = (0..30).map(|number| format!("C{number}")).collect();
+    let script = Script::bare("binance")
+        .answer("listing", &format!("list BTC ETH {}", many.join(" ")))
+        .at(1_000)
+        .answer("listing", "list BTC");
+    assert!(listed_words(&told(&script).instruments.rows).iter().all(|row| !row.contains("delisted")));
+}
+
+#[test]
+fn streams_named_before_their_listing_are_understood_later() {
+    let script = Script::bare("binance")
+        .open(1, &["SOL@trades"])
+        .answer("listing", "list BTC ETH SOL")
+        .say("trade SOL 1 0 100 1");
+    let mut house = fakes::house();
+    run(&mut house, &script);
+    assert_eq!(house.tracks[0].ledger.carriers, 1);
+}
+
+#[test]
+fn two_symbols_under_one_id_do_not_replace_each_other_forever() {
+    let mut script = Script::bare("binance");
+    for round in 1..5 {
+        script = script.at(round * 1_000).answer("listing", "list BTC BTC:halted ETH");
+    }
+    assert_eq!(listed_words(&told(&script).instruments.rows).len(), 2);
+}

@@ -1,0 +1,186 @@
+//! Cases for the thread: a real log on disk, a store in memory, readers at every door.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Timeframe, Wish};
+use rawlog::{Log, LogSettings};
+use runtime::{Receiver, SystemClock, Tasks};
+use tables::{CandleAsk, DataQuality, News, TableName, TableStore, TimeRange};
+use tempfile::TempDir;
+
+use crate::fakes::{self, FakeStore, Script};
+use crate::{Doors, Refine, RefineSettings, start_with};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct World {
+    folder: TempDir,
+    store: Arc<FakeStore>,
+}
+
+struct Process {
+    tasks: Tasks,
+    log: Log,
+    refine: Refine,
+    wishes: Receiver<Wish>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), store: Arc::default() }
+    }
+
+    fn settings(&self) -> RefineSettings {
+        RefineSettings { state_directory: self.folder.path().join("state"), ..fakes::settings() }
+    }
+
+    fn start(&self) -> Process {
+        let tasks = Tasks::new();
+        let clock = SystemClock::shared();
+        let settings = LogSettings::new(self.folder.path().join("log"));
+        let (log, _) = Log::open(settings, Arc::clone(&clock), &tasks).unwrap();
+        let (sender, wishes) = runtime::queue("test.wishes", 64);
+        let store = Arc::clone(&self.store) as Arc<dyn TableStore>;
+        let doors = Doors { log: log.clone(), store, wishes: sender, clock };
+        let refine = start_with(self.settings(), doors, &tasks, fakes::lookup).unwrap();
+        Process { tasks, log, refine, wishes }
+    }
+}
+
+impl Process {
+    async fn write(&self, script: &Script, after: usize) {
+        self.log.append_many(script.new_records().split_off(after)).await.unwrap();
+    }
+
+    /// Waits until everything written is refined.
+    async fn catch_up(&self, position: u64) {
+        let done = async {
+            while self.refine.refined().0 < position {
+                runtime::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        assert!(runtime::clock::within(PATIENCE, done).await.is_some(), "refined {}", self.refine.refined());
+    }
+}
+
+fn ask(timeframe: &str, limit: usize) -> CandleAsk {
+    let instrument = "binance:BTC-USDT".parse().unwrap();
+    CandleAsk { instrument, timeframe: timeframe.parse::<Timeframe>().unwrap(), range: None, limit }
+}
+
+fn minutes() -> Script {
+    let mut script = Script::started("binance").at(60_000);
+    for minute in 1..=10_i64 {
+        let ms = minute * 60_000 + 5;
+        script = script.at(ms).say(&format!("trade BTC {minute} {ms} {} 1", 100 + minute));
+    }
+    script.pass(250)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_become_rows_news_candles_and_coverage() {
+    let world = World::new();
+    let process = world.start();
+    let mut reader = process.refine.feed().subscribe();
+    let script = minutes();
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    assert_eq!(world.store.rows(TableName::Trades).len(), 10);
+    let mut trades = 0;
+    while trades < 10 {
+        let batch = runtime::clock::within(PATIENCE, reader.next()).await.unwrap().unwrap().unwrap();
+        trades += batch.iter().filter(|item| matches!(item.news, News::Trade(_))).count();
+    }
+    let answer = process.refine.candles().candles(ask("5m", 2)).await.unwrap();
+    let prices: Vec<_> =
+        answer.candles.iter().map(|candle| format!("{} {}", candle.bar.open, candle.bar.close)).collect();
+    assert_eq!(prices, ["105 109", "110 110"]);
+    assert!(answer.candles[0].is_complete);
+    assert_eq!(answer.coverage.quality, DataQuality::Complete);
+    let instrument = "binance:BTC-USDT".parse().unwrap();
+    assert_eq!(process.refine.coverage().newest_trade(&instrument).unwrap().0, 10);
+    let newest = process.refine.candles().newest(&instrument, Timeframe::Minutes(3)).unwrap();
+    assert_eq!((newest.bar.open.to_string(), newest.bar.close.to_string()), ("109".into(), "110".into()));
+    let market = process.refine.market();
+    assert_eq!(market.resolve("btc/usdt", instrument.venue()).unwrap().id, instrument);
+    assert_eq!(process.refine.lines()[0].trades_total, 10);
+    assert!(process.tasks.close(PATIENCE).await.is_empty());
+    assert!(world.store.buffered().0 == 0, "everything is committed at the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_goes_on_from_the_state_and_asks_again_for_what_is_open() {
+    let world = World::new();
+    let script = minutes().say("trade BTC 15 605000 100 1").pass(1_000);
+    let half = script.records.len();
+    let process = world.start();
+    process.write(&script, 0).await;
+    process.catch_up(half as u64).await;
+    process.refine.flush_now().await;
+    assert_eq!(process.refine.committed().0, half as u64);
+    process.tasks.close(PATIENCE).await;
+
+    let mut process = world.start();
+    let wish = runtime::clock::within(PATIENCE, process.wishes.receive()).await.unwrap().unwrap();
+    assert!(matches!(wish, Wish::Fill(gap) if gap.first_id == Some(11) && gap.last_id == Some(14)));
+    let script = script.session().open(1, &["BTC@trades"]).say("trade BTC 16 606000 100 1").tick();
+    process.write(&script, half).await;
+    process.catch_up(script.records.len() as u64).await;
+    assert_eq!(world.store.rows(TableName::Trades).len(), 12);
+    let candles = process.refine.candles().candles(ask("1m", 20)).await.unwrap();
+    assert_eq!(candles.candles.len(), 10, "bars of before the restart are read from the store");
+    assert_eq!(candles.coverage.quality, DataQuality::Partial);
+    process.tasks.close(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trade_too_late_for_memory_has_its_minute_folded_from_the_store() {
+    let world = World::new();
+    let process = world.start();
+    let mut script = Script::started("binance").say("trade BTC 1 1000 100 1\ntrade BTC 3 2000 101 1");
+    for minute in 1..=70_i64 {
+        let ms = minute * 60_000;
+        script = script.at(ms).say(&format!("trade BTC {} {ms} 100 1", minute + 3));
+        if minute == 1 {
+            script = script.outcome("binance:BTC-USDT", Some((2, 2)), 1_000, "done").tick();
+            script = script.outcome("binance:BTC-USDT", Some((2, 2)), 1_000, "done");
+        }
+    }
+    let script = script.say("trade BTC 2 1500 50 1").tick();
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    let instrument: model::InstrumentId = "binance:BTC-USDT".parse().unwrap();
+    let first = CandleAsk {
+        range: Some(TimeRange { start: model::Time(0), end: model::Time(60_000_000) }),
+        ..ask("1m", 1)
+    };
+    let answer = process.refine.candles().candles(first).await.unwrap();
+    let bar = &answer.candles[0].bar;
+    assert_eq!(
+        (bar.low.to_string(), bar.trade_count, bar.revision),
+        ("50".into(), Some(3), 1),
+        "{instrument}"
+    );
+    process.tasks.close(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_row_buffer_makes_refining_wait_and_loses_nothing() {
+    let store = Arc::new(FakeStore::with_room(40));
+    let world = World { folder: tempfile::tempdir().unwrap(), store };
+    let process = world.start();
+    let mut script = minutes();
+    for step in 0..60 {
+        script = script.trades([11 + step], 605_000 + step);
+    }
+    for part in 0..script.records.len() {
+        let one = script.new_records().swap_remove(part);
+        process.log.append(one).await.unwrap();
+        runtime::sleep(Duration::from_millis(1)).await;
+    }
+    process.catch_up(script.records.len() as u64).await;
+    assert_eq!(world.store.rows(TableName::Trades).len(), 70);
+    assert!(world.store.commits() > 1);
+    process.tasks.close(PATIENCE).await;
+}
