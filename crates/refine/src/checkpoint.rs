@@ -113,10 +113,10 @@ impl States {
                 }
                 Some(checkpoint) if checkpoint.is_covered(positions) => return Ok(Some(checkpoint)),
                 Some(_) => {
-                    tracing::info!(%position, "saved state is ahead of the tables; an older one is used")
+                    tracing::info!(%position, "saved state is ahead of the tables; an older one is used");
                 }
                 None => {
-                    tracing::warn!(path = %path.display(), "saved state is damaged; an older one is used")
+                    tracing::warn!(path = %path.display(), "saved state is damaged; an older one is used");
                 }
             }
         }

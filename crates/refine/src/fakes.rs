@@ -20,7 +20,7 @@ pub(crate) fn rules() -> Rules {
 
 /// The settings of most tests.
 pub(crate) fn settings() -> RefineSettings {
-    RefineSettings { flush_every: Duration::from_secs(3_600), ..RefineSettings::new("unused") }
+    RefineSettings { flush_every: Duration::from_hours(1), ..RefineSettings::new("unused") }
 }
 
 /// A house without a past.

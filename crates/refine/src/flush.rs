@@ -37,7 +37,7 @@ pub(crate) struct Flusher {
 
 impl Flusher {
     /// Works until nobody hands jobs in any more.
-    pub(crate) fn run(&self, jobs: &mut Receiver<Job>, stop: &Stop) -> Result<(), String> {
+    pub(crate) fn run(&self, jobs: &mut Receiver<Job>, stop: &Stop) {
         while let Some(job) = jobs.receive_blocking() {
             let watch = Stopwatch::start();
             let through = job.through;
@@ -51,7 +51,6 @@ impl Flusher {
                 });
             }
         }
-        Ok(())
     }
 
     fn flush(&self, job: &Job, stop: &Stop) -> bool {

@@ -178,7 +178,7 @@ impl Ledger {
         tracing::warn!(instrument = %self.instrument, "venue numbers its trades anew");
         for hole in std::mem::take(&mut self.holes).into_iter().filter(|hole| hole.state == HoleState::Open) {
             let cause = hole.cause;
-            self.close(hole, cause, now, findings);
+            self.close(&hole, cause, now, findings);
         }
         self.holes.clear();
     }
@@ -342,7 +342,7 @@ impl Ledger {
         for hole in holes {
             if hole.state == HoleState::Missing && hole.is_changed {
                 let cause = hole.cause;
-                self.close(hole, cause, now, findings);
+                self.close(&hole, cause, now, findings);
             } else {
                 self.holes.push(Hole { is_changed: false, ..hole });
             }
@@ -385,13 +385,13 @@ impl Ledger {
                         self.keep_or_close(before, now, findings);
                     }
                     if let Some(middle) = hole.cut(first, last) {
-                        self.close(middle, cause, now, findings);
+                        self.close(&middle, cause, now, findings);
                     }
                     if let Some(after) = after {
                         self.keep_or_close(after, now, findings);
                     }
                 }
-                _ => self.close(hole, cause, now, findings),
+                _ => self.close(&hole, cause, now, findings),
             }
         }
         self.forget_old(findings);
@@ -429,14 +429,14 @@ impl Ledger {
         let hole = self.holes.remove(index);
         if hole.state != HoleState::Pending {
             let cause = hole.cause;
-            self.close(hole, cause, at.now, findings);
+            self.close(&hole, cause, at.now, findings);
         }
     }
 
     fn keep_or_close(&mut self, hole: Hole, now: Nanos, findings: &mut Findings) {
         if hole.parts.is_empty() {
             let cause = hole.cause;
-            self.close(hole, cause, now, findings);
+            self.close(&hole, cause, now, findings);
         } else {
             let gap = hole.gap(&self.instrument, self.channel);
             findings.gaps.push(gap.clone());
@@ -446,7 +446,7 @@ impl Ledger {
     }
 
     /// Writes the hole's filled and missing stretches as rows of their own; the missing ones stay remembered.
-    fn close(&mut self, hole: Hole, cause: GapCause, now: Nanos, findings: &mut Findings) {
+    fn close(&mut self, hole: &Hole, cause: GapCause, now: Nanos, findings: &mut Findings) {
         for stretch in hole.stretches(cause, now.to_time()) {
             findings.gaps.push(stretch.gap(&self.instrument, self.channel));
             if stretch.state == HoleState::Missing {

@@ -145,7 +145,12 @@ fn start_with(
         is_busy: Arc::clone(&is_busy),
         handle: handle.clone(),
     };
-    tasks.thread("refine.flush", move |stop| flusher.run(&mut waiting_jobs, &stop)).map_err(Error::Thread)?;
+    tasks
+        .thread("refine.flush", move |stop| {
+            flusher.run(&mut waiting_jobs, &stop);
+            Ok(())
+        })
+        .map_err(Error::Thread)?;
     let runner = Runner {
         pace: Pace::new(house.position, log.written(), clock.now()),
         settings,

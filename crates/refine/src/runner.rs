@@ -189,9 +189,13 @@ impl Runner {
         if !pace.is_caught_up && house.position >= pace.caught_up_at {
             pace.is_caught_up = true;
             // Wishes of the log so far were made to another process, or are granted further on in the log.
-            house.open_wishes().into_iter().for_each(|wish| offer(&self.wishes, wish));
+            for wish in house.open_wishes() {
+                offer(&self.wishes, wish);
+            }
         } else if pace.is_caught_up {
-            wishes.into_iter().for_each(|wish| offer(&self.wishes, wish));
+            for wish in wishes {
+                offer(&self.wishes, wish);
+            }
         }
         for desk in &house.desks {
             let venue = desk.id().as_str();
@@ -219,13 +223,13 @@ impl Runner {
         for rows in self.pace.out.take_rows() {
             self.pace.rows_since_flush += rows.positions.len();
             self.pace.tables_since_flush.insert(rows.table);
-            self.append_patiently(rows, stop)?;
+            self.append_patiently(&rows, stop)?;
         }
         Ok(())
     }
 
     /// When the row buffer is full, the rest waits in the log.
-    fn append_patiently(&mut self, rows: RowBatch, stop: &Stop) -> Result<(), String> {
+    fn append_patiently(&mut self, rows: &RowBatch, stop: &Stop) -> Result<(), String> {
         let watch = Stopwatch::start();
         let mut is_told = false;
         loop {

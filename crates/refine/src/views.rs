@@ -89,8 +89,7 @@ impl MarketView for Market {
 
     fn book(&self, id: &InstrumentId, depth: usize) -> Option<BookView> {
         let book = self.0.tile(id)?.shown().book.clone()?;
-        let view = books::lock(&book).view(id, depth);
-        view
+        books::lock(&book).view(id, depth)
     }
 }
 

@@ -194,23 +194,7 @@ impl WordDecoder {
                 received_time,
                 source,
             }),
-            ["bar", _, at, price, volume, state] => Event::Bar(Bar {
-                instrument,
-                timeframe: Timeframe::MINUTE,
-                open_time: time(at),
-                open: number(price),
-                high: number(price),
-                low: number(price),
-                close: number(price),
-                volume: number(volume),
-                quote_volume: number(volume),
-                trade_count: Some(i64::from(*volume != "0")),
-                taker_buy_volume: None,
-                source: BarSource::Venue,
-                state: if *state == "closed" { BarState::Closed } else { BarState::Forming },
-                revision: 0,
-                available_time: received_time,
-            }),
+            ["bar", ..] => return bar(instrument, words, received_time),
             ["mark", _, at, price] => Event::MarkPrice(MarkPrice {
                 instrument,
                 time: time(at),
@@ -265,6 +249,27 @@ impl WordDecoder {
             received_time,
         })
     }
+}
+
+fn bar(instrument: InstrumentId, words: &[&str], received_time: Time) -> Option<Event> {
+    let [_, _, at, price, volume, state] = words else { return None };
+    Some(Event::Bar(Bar {
+        instrument,
+        timeframe: Timeframe::MINUTE,
+        open_time: Time::from_millis(at.parse().unwrap()).unwrap(),
+        open: number(price),
+        high: number(price),
+        low: number(price),
+        close: number(price),
+        volume: number(volume),
+        quote_volume: number(volume),
+        trade_count: Some(i64::from(*volume != "0")),
+        taker_buy_volume: None,
+        source: BarSource::Venue,
+        state: if *state == "closed" { BarState::Closed } else { BarState::Forming },
+        revision: 0,
+        available_time: received_time,
+    }))
 }
 
 fn levels(words: &str) -> Vec<BookLevel> {

@@ -56,7 +56,7 @@ fn what_the_venue_does_not_give_is_missing_and_split_exactly() {
 }
 
 fn words(ids: impl IntoIterator<Item = i64>) -> String {
-    ids.into_iter().map(|id| format!("trade BTC {id} 1 100 1\n")).collect()
+    ids.into_iter().map(|id| format!("trade BTC {id} 1 100 1")).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -26,6 +26,7 @@ impl Number {
 }
 
 /// A number that may be absent: the outer `None` is a value that cannot be.
+#[expect(clippy::option_option, reason = "absent and impossible are two things here")]
 fn number(value: Option<Number>) -> Option<Option<Decimal>> {
     match value {
         None => Some(None),
@@ -294,7 +295,9 @@ impl KindForm {
             }),
             Self::Timed { recent, down, proven } => {
                 let mut ids = RecentIds::default();
-                recent.into_iter().for_each(|(time, id)| ids.insert(Time(time), id));
+                for (time, id) in recent {
+                    ids.insert(Time(time), id);
+                }
                 let down = down.map(|(since, cause)| Down {
                     since: Time(since),
                     cause: GapCause::named(&cause).unwrap_or(GapCause::Disconnected),
