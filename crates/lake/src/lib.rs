@@ -3,10 +3,29 @@
 //! Nothing of Delta, Parquet or DataFusion leaks out of this room: others see `tables::TableStore` and
 //! `tables::QueryEngine`. What the rows mean is left to `tables`, where they come from to `refine`.
 
+mod buffer;
+mod catalog;
+mod commit;
+mod compact;
 mod durable;
+mod engine;
 mod error;
+mod file;
+mod log;
 mod place;
+mod provider;
+mod reader;
+mod report;
+mod rewrite;
+mod rows;
+mod scan;
 mod settings;
+mod shelf;
+mod sql;
+mod upkeep;
+mod verify;
+mod views;
+mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,99 +33,91 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use futures::future::BoxFuture;
 use model::{InstrumentId, LogPosition};
-use runtime::{Clock, Tasks};
+use runtime::{Clock, SystemClock, Tasks};
 use tables::{
-    BatchStream, QueryEngine, QueryError, QueryLimits, RowBatch, StoreError, Table, TableName, TableScan,
-    TableStore, TimeRange,
+    BatchStream, QueryEngine, QueryError, QueryLimits, RowBatch, StoreError, TABLES, Table, TableName,
+    TableScan, TableStore, TimeRange,
 };
 
 pub use error::Error;
+pub use report::{CompactReport, DamagedFile, TableInfo, VacuumReport};
 pub use settings::LakeSettings;
 
-/// What one round of merging did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CompactReport {
-    /// Merges committed.
-    pub merges: usize,
-    /// Files that went into them.
-    pub files_before: usize,
-    /// Files that came out.
-    pub files_after: usize,
-    /// Rows merged.
-    pub rows: u64,
-}
-
-/// What one round of cleaning did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VacuumReport {
-    /// Data files deleted.
-    pub files_deleted: usize,
-    /// Commit entries and checkpoints deleted.
-    pub log_files_deleted: usize,
-}
-
-/// A table as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableInfo {
-    /// Name.
-    pub name: TableName,
-    /// Version of the table in the lake.
-    pub version: u64,
-    /// Data files.
-    pub files: usize,
-    /// Their size.
-    pub bytes: u64,
-    /// Committed rows.
-    pub rows: u64,
-    /// Rows that wait for a commit.
-    pub rows_buffered: usize,
-    /// Log position that is committed.
-    pub committed: LogPosition,
-}
-
-/// A data file that is not what the log says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DamagedFile {
-    /// Table.
-    pub table: TableName,
-    /// Path within the lake.
-    pub path: String,
-    /// What is wrong.
-    pub reason: String,
-}
+use crate::engine::Engine;
+use crate::log::TableLog;
+use crate::place::Place;
+use crate::reader::Reader;
+use crate::shelf::House;
+use crate::sql::Sql;
 
 /// The lake. A handle; clones share it.
 #[derive(Clone)]
 pub struct Lake {
-    _clock: Arc<dyn Clock>,
+    house: Arc<House>,
+    engine: Arc<Engine>,
+    sql: Arc<Sql>,
 }
 
 impl Lake {
     /// Opens the lake, making the folder and the tables that are not there.
     pub async fn open(
-        _settings: LakeSettings,
+        settings: LakeSettings,
         clock: Arc<dyn Clock>,
-        _tables: &'static [&'static Table],
+        tables: &'static [&'static Table],
     ) -> Result<Self, Error> {
-        Ok(Self { _clock: clock })
+        Self::open_as(settings, clock, tables, true).await
+    }
+
+    async fn open_as(
+        settings: LakeSettings,
+        clock: Arc<dyn Clock>,
+        tables: &'static [&'static Table],
+        may_change: bool,
+    ) -> Result<Self, Error> {
+        let engine = Arc::new(Engine::start(settings.threads)?);
+        let place = Arc::new(Place::find(&settings.location, may_change)?);
+        let reader = Arc::new(Reader::new(Arc::clone(&place), settings.footer_memory_bytes)?);
+        let sql = Arc::new(Sql::new(&reader, settings.threads)?);
+        let mut opened = Vec::with_capacity(tables.len());
+        for table in tables {
+            let place = Arc::clone(&place);
+            opened.extend(engine.run(TableLog::open(place, table, may_change)).await?);
+        }
+        let house = Arc::new(House::new(settings, clock, place, reader, opened));
+        Ok(Self { house, engine, sql })
     }
 
     /// Starts merging, checkpoints and cleaning in the background.
-    pub fn start_upkeep(&self, _tasks: &Tasks) {}
+    pub fn start_upkeep(&self, tasks: &Tasks) {
+        upkeep::start(&self.house, &self.engine, tasks);
+    }
 
     /// Merges what is due now.
     pub async fn compact_now(&self) -> Result<CompactReport, Error> {
-        Ok(CompactReport::default())
+        let house = Arc::clone(&self.house);
+        self.engine.run(async move { compact::compact(&house).await }).await
     }
 
-    /// Deletes data files and commit entries that nobody needs any more.
+    /// Writes the checkpoints that are due, then deletes data files and commit entries that nobody needs any more.
     pub async fn vacuum_now(&self) -> Result<VacuumReport, Error> {
-        Ok(VacuumReport::default())
+        let house = Arc::clone(&self.house);
+        let work = async move {
+            upkeep::checkpoints(&house).await?;
+            upkeep::clean(&house).await
+        };
+        self.engine.run(work).await
     }
 
     /// Looks at every data file: whether it is there, whole and readable.
     pub async fn verify(&self) -> Result<Vec<DamagedFile>, Error> {
-        Ok(Vec::new())
+        let house = Arc::clone(&self.house);
+        self.engine.run(async move { verify::verify(&house).await }).await
+    }
+
+    /// Names the versions of a table that must stay readable: cleaning leaves their files and commit entries alone.
+    pub fn pin(&self, table: TableName, versions: Vec<u64>) -> Result<(), Error> {
+        self.house.set_pins(self.house.shelf(table)?, versions);
+        Ok(())
     }
 
     /// The store for writers and point readers.
@@ -121,57 +132,71 @@ impl Lake {
 
     /// Every table as it stands.
     pub fn table_infos(&self) -> Vec<TableInfo> {
-        Vec::new()
+        let captured = self.house.capture_all();
+        captured.iter().map(TableInfo::of).collect()
     }
 }
 
 /// Opens a lake for reading alone, such as for a query without a running process. Nothing is made or repaired.
-pub async fn open_read_only(_location: &str) -> Result<Arc<dyn QueryEngine>, Error> {
-    Err(Error::Failed("reading a lake alone is being built".to_owned()))
+pub async fn open_read_only(location: &str) -> Result<Arc<dyn QueryEngine>, Error> {
+    let settings = LakeSettings::at(location);
+    let lake = Lake::open_as(settings, SystemClock::shared(), TABLES, false).await?;
+    if lake.house.shelves.is_empty() {
+        return Err(Error::Unusable(format!("there is no lake at {location}; start one with tickhouse run")));
+    }
+    Ok(Arc::new(lake))
 }
 
 impl TableStore for Lake {
-    fn append(&self, _rows: RowBatch) -> Result<(), StoreError> {
-        Err(StoreError::BufferFull)
+    fn append(&self, rows: RowBatch) -> Result<(), StoreError> {
+        commit::append(&self.house, rows)
     }
 
-    fn commit(&self, _through: LogPosition) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async { Ok(()) })
+    fn commit(&self, through: LogPosition) -> BoxFuture<'_, Result<(), StoreError>> {
+        let house = Arc::clone(&self.house);
+        let work = async move { commit::commit(&house, through).await };
+        Box::pin(async move { Ok(self.engine.run(work).await?) })
     }
 
     fn buffered(&self) -> (usize, usize) {
-        (0, 0)
+        (self.house.buffered(), self.house.settings.buffer_rows_max)
     }
 
     fn positions(&self) -> BTreeMap<TableName, LogPosition> {
-        BTreeMap::new()
+        self.house.positions()
     }
 
     fn scan(
         &self,
-        _table: TableName,
-        _scan: TableScan,
+        table: TableName,
+        scan: TableScan,
     ) -> BoxFuture<'_, Result<Vec<RecordBatch>, StoreError>> {
-        Box::pin(async { Ok(Vec::new()) })
+        let house = Arc::clone(&self.house);
+        let work = async move { scan::scan(&house, table, scan).await };
+        Box::pin(async move { Ok(self.engine.run(work).await?) })
     }
 
     fn replace(
         &self,
-        _table: TableName,
-        _instrument: InstrumentId,
-        _range: TimeRange,
-        _rows: RecordBatch,
+        table: TableName,
+        instrument: InstrumentId,
+        range: TimeRange,
+        rows: RecordBatch,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async { Ok(()) })
+        let house = Arc::clone(&self.house);
+        let work = async move { commit::replace(&house, table, instrument, range, rows).await };
+        Box::pin(async move { Ok(self.engine.run(work).await?) })
     }
 }
 
 impl QueryEngine for Lake {
     fn query<'a>(
         &'a self,
-        _sql: &'a str,
-        _limits: QueryLimits,
+        sql: &'a str,
+        limits: QueryLimits,
     ) -> BoxFuture<'a, Result<BatchStream, QueryError>> {
-        Box::pin(async { Err(QueryError::Failed("SQL is being built".to_owned())) })
+        let (house, tools, engine) =
+            (Arc::clone(&self.house), Arc::clone(&self.sql), Arc::clone(&self.engine));
+        Box::pin(sql::query(house, tools, engine, (sql.to_owned(), limits)))
     }
 }

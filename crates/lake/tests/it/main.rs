@@ -1,1 +1,9 @@
 //! The lake at its border: what goes in comes out, whatever happens in between.
+
+mod keyed;
+mod repair;
+mod reading;
+mod sql;
+mod support;
+mod traps;
+mod upkeep;

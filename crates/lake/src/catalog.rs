@@ -1,0 +1,93 @@
+//! The names a query can use: captured tables, and views that are planned when they are asked for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::datafusion::catalog::view::ViewTable;
+use deltalake::datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
+use deltalake::datafusion::error::DataFusionError;
+use deltalake::datafusion::execution::SessionState;
+use deltalake::datafusion::execution::session_state::SessionStateBuilder;
+
+use crate::provider::LakeTable;
+use crate::reader::Reader;
+use crate::shelf::Captured;
+use crate::views::VIEWS;
+
+/// Name of the catalogue and of the schema in it.
+pub(crate) const CATALOG: &str = "tickhouse";
+pub(crate) const SCHEMA: &str = "public";
+
+/// Tables at one moment, and the views over them.
+pub(crate) struct Names {
+    tables: BTreeMap<&'static str, Arc<dyn TableProvider>>,
+    /// For planning views; knows the tables alone.
+    planner: Option<SessionState>,
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.tables.keys()).finish()
+    }
+}
+
+impl Names {
+    /// A state like `base` that knows these tables and all views.
+    pub(crate) fn register(
+        base: &SessionState,
+        reader: &Arc<Reader>,
+        captured: Vec<Captured>,
+    ) -> Result<SessionState, DataFusionError> {
+        let tables: BTreeMap<_, _> = captured
+            .into_iter()
+            .map(|captured| {
+                let name = captured.table.name.as_str();
+                (name, Arc::new(LakeTable::new(Arc::clone(reader), captured)) as Arc<dyn TableProvider>)
+            })
+            .collect();
+        let planner = with_names(base, Self { tables: tables.clone(), planner: None })?;
+        with_names(base, Self { tables, planner: Some(planner) })
+    }
+
+    /// Every name, for messages.
+    pub(crate) fn all(tables: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+        let mut names: Vec<_> = tables.chain(VIEWS.iter().map(|view| view.name)).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+fn with_names(base: &SessionState, names: Names) -> Result<SessionState, DataFusionError> {
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(SCHEMA, Arc::new(names))?;
+    let list = deltalake::datafusion::catalog::MemoryCatalogProviderList::new();
+    deltalake::datafusion::catalog::CatalogProviderList::register_catalog(
+        &list,
+        CATALOG.to_owned(),
+        Arc::new(catalog),
+    );
+    Ok(SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(Arc::new(list)).build())
+}
+
+#[async_trait]
+impl SchemaProvider for Names {
+    fn table_names(&self) -> Vec<String> {
+        Self::all(self.tables.keys().copied()).into_iter().map(str::to_owned).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if let Some(table) = self.tables.get(name) {
+            return Ok(Some(Arc::clone(table)));
+        }
+        let view = VIEWS.iter().find(|view| view.name == name);
+        let (Some(view), Some(planner)) = (view, &self.planner) else { return Ok(None) };
+        let plan = planner.create_logical_plan(view.sql).await?;
+        Ok(Some(Arc::new(ViewTable::new(plan, Some(view.sql.to_owned())))))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.tables.contains_key(name) || (self.planner.is_some() && VIEWS.iter().any(|view| view.name == name))
+    }
+}

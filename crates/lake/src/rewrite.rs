@@ -1,0 +1,188 @@
+//! Writes files again without some of their rows: those with known keys, or those of a range. Committing is left to
+//! `commit`.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, TimestampMicrosecondType};
+use arrow_array::{BooleanArray, RecordBatch};
+use deltalake::arrow::compute::filter_record_batch;
+use deltalake::kernel::Add;
+use futures::TryStreamExt;
+use model::{Date, InstrumentId};
+use tables::{Table, TimeRange};
+
+use crate::error::{Error, failed};
+use crate::file::DataFile;
+use crate::reader::FileAsk;
+use crate::rows::{self, Keys, column_of};
+use crate::shelf::{Captured, House, Shelf};
+use crate::write::{FileWriter, Grade};
+
+/// Files to take away, and what stays of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rewritten {
+    pub(crate) removed: Vec<Arc<DataFile>>,
+    pub(crate) added: Vec<Add>,
+}
+
+type Keep<'a> = dyn Fn(&RecordBatch) -> Result<BooleanArray, Error> + Send + Sync + 'a;
+
+/// Plans a commit after which no stored row has the key of one of these.
+pub(crate) async fn without_keys(
+    house: &House,
+    shelf: &Shelf,
+    captured: &Captured,
+    new: &RecordBatch,
+) -> Result<Rewritten, Error> {
+    let table = shelf.table;
+    let keys = Keys::of(table)?;
+    let known = keys.set(new)?;
+    let touched = Touched::of(table, new)?;
+    let mut plan = Rewritten::default();
+    for file in captured.files.iter().filter(|file| touched.may_meet(table, file)) {
+        let keep = |batch: &RecordBatch| keys.absent(batch, &known);
+        if holds_others(house, table, file, &keep).await? {
+            without(house, table, file, &keep, &mut plan).await?;
+        }
+    }
+    Ok(plan)
+}
+
+/// Plans a commit after which no stored row of the instrument lies in the range.
+pub(crate) async fn without_range(
+    house: &House,
+    shelf: &Shelf,
+    captured: &Captured,
+    instrument: &InstrumentId,
+    range: TimeRange,
+) -> Result<Rewritten, Error> {
+    let table = shelf.table;
+    let mut plan = Rewritten::default();
+    for file in captured.files.iter().filter(|file| file.may_hold(table, Some(instrument.as_str()), Some(range))) {
+        let keep = |batch: &RecordBatch| {
+            let inside = inside(table, batch, instrument, range)?;
+            Ok(inside.iter().map(|is_inside| Some(is_inside != Some(true))).collect())
+        };
+        if holds_others(house, table, file, &keep).await? {
+            without(house, table, file, &keep, &mut plan).await?;
+        }
+    }
+    Ok(plan)
+}
+
+/// Which rows are of the instrument and in the range.
+pub(crate) fn inside(
+    table: &Table,
+    batch: &RecordBatch,
+    instrument: &InstrumentId,
+    range: TimeRange,
+) -> Result<BooleanArray, Error> {
+    let names = column_of(batch, "instrument")?.as_string::<i32>();
+    let times = column_of(batch, table.time)?.as_primitive::<TimestampMicrosecondType>();
+    let is_inside = names.iter().zip(times.iter()).map(|(name, time)| {
+        let is_in_range = time.is_some_and(|time| range.start.0 <= time && time < range.end.0);
+        Some(is_in_range && name == Some(instrument.as_str()))
+    });
+    Ok(is_inside.collect())
+}
+
+/// Where new rows lie, to leave alone the files that cannot hold their keys.
+struct Touched {
+    times: Vec<i64>,
+    instruments: Vec<String>,
+    partitions: Vec<Date>,
+}
+
+impl Touched {
+    fn of(table: &Table, new: &RecordBatch) -> Result<Self, Error> {
+        let mut times =
+            column_of(new, table.time)?.as_primitive::<TimestampMicrosecondType>().values().to_vec();
+        times.sort_unstable();
+        times.dedup();
+        let names = column_of(new, "instrument")?.as_string::<i32>();
+        let mut instruments: Vec<String> = names.iter().flatten().map(str::to_owned).collect();
+        instruments.sort_unstable();
+        instruments.dedup();
+        let mut partitions = Vec::new();
+        if let Some(name) = table.partition.column() {
+            partitions = column_of(new, name)?.as_primitive::<Date32Type>().values().iter().map(|day| Date(*day)).collect();
+            partitions.sort_unstable();
+            partitions.dedup();
+        }
+        Ok(Self { times, instruments, partitions })
+    }
+
+    fn may_meet(&self, table: &Table, file: &DataFile) -> bool {
+        let (low, high) = file.times(table);
+        let next = self.times.partition_point(|time| *time < low);
+        let is_in_time = self.times.get(next).is_some_and(|time| *time <= high);
+        let is_in_part = file.partition.is_none_or(|day| self.partitions.binary_search(&day).is_ok());
+        is_in_time && is_in_part && self.instruments.iter().any(|name| file.may_hold(table, Some(name), None))
+    }
+}
+
+/// Whether some rows of the file are not to be kept. Reads the key columns alone.
+async fn holds_others(
+    house: &House,
+    table: &'static Table,
+    file: &Arc<DataFile>,
+    keep: &Keep<'_>,
+) -> Result<bool, Error> {
+    let schema = table.row_schema();
+    let mut columns: Vec<usize> = table.key.iter().filter_map(|name| schema.index_of(name).ok()).collect();
+    columns.extend(schema.index_of(table.time).ok().filter(|index| !columns.contains(index)));
+    let mut stream = open(house, table, file, Some(columns))?;
+    while let Some(batch) = stream.try_next().await.map_err(failed(format!("read {}", file.path)))? {
+        if keep(&batch)?.true_count() < batch.num_rows() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes the kept rows of the file anew.
+async fn without(
+    house: &House,
+    table: &'static Table,
+    file: &Arc<DataFile>,
+    keep: &Keep<'_>,
+    plan: &mut Rewritten,
+) -> Result<(), Error> {
+    let columns = (0..table.columns.len()).collect();
+    let mut stream = open(house, table, file, Some(columns))?;
+    let mut writer = FileWriter::start(&house.place, table, file.partition, Grade::Merged)?;
+    let is_sorted = file.is_sorted();
+    let mut unsorted = Vec::new();
+    while let Some(batch) = stream.try_next().await.map_err(failed(format!("read {}", file.path)))? {
+        let kept = filter_record_batch(&batch, &keep(&batch)?).map_err(failed("drop replaced rows"))?;
+        if is_sorted {
+            writer.write(&kept).await?;
+        } else {
+            unsorted.push(kept);
+        }
+    }
+    if !unsorted.is_empty() {
+        let joined = rows::concat(&table.row_schema(), &unsorted)?;
+        writer.write(&rows::sort(table, &joined, false)?).await?;
+    }
+    plan.removed.push(Arc::clone(file));
+    if writer.rows() > 0 {
+        plan.added.push(writer.finish(house.now(), true).await?);
+    }
+    Ok(())
+}
+
+fn open(
+    house: &House,
+    table: &'static Table,
+    file: &Arc<DataFile>,
+    projection: Option<Vec<usize>>,
+) -> Result<futures::stream::BoxStream<'static, Result<RecordBatch, deltalake::datafusion::error::DataFusionError>>, Error>
+{
+    let files = [Arc::clone(file)];
+    let ask = FileAsk { table, files: &files, predicate: None, projection, streams: 1 };
+    let doing = || format!("read {} of table {}", file.path, table.name);
+    let plan = house.reader.plan(&ask).map_err(failed(doing()))?;
+    house.reader.stream(plan).map_err(failed(doing()))
+}

@@ -1,0 +1,157 @@
+//! Work on rows in memory: sorting by key, splitting by partition, telling keys apart.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, TimestampMicrosecondType};
+use arrow_array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, UInt32Array};
+use arrow_schema::SchemaRef;
+use deltalake::arrow::compute::{
+    SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch,
+};
+use deltalake::arrow::row::{OwnedRow, RowConverter, SortField};
+use model::{Date, Time};
+use tables::{Partition, Table};
+
+use crate::error::{Error, failed};
+
+/// Adds the partition column to rows in the table's row schema.
+pub(crate) fn with_partition(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let Some(column) = table.partition.time_column() else { return Ok(batch.clone()) };
+    let times = column_of(batch, column)?.as_primitive::<TimestampMicrosecondType>();
+    let days = times.values().iter().map(|time| partition_of(table, Time(*time)).0);
+    let mut columns = batch.columns().to_vec();
+    columns.push(Arc::new(Date32Array::from_iter_values(days)));
+    RecordBatch::try_new(table.stored_schema(), columns).map_err(failed("add the partition column"))
+}
+
+/// The partition a moment falls in.
+pub(crate) fn partition_of(table: &Table, time: Time) -> Date {
+    let day = time.date();
+    match table.partition {
+        Partition::Month(_) => {
+            let (_, _, day_of_month) = day.civil();
+            Date(day.0 - (day_of_month as i32 - 1))
+        }
+        Partition::Day(_) | Partition::None => day,
+    }
+}
+
+/// Takes the partition column away.
+pub(crate) fn without_partition(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let indices: Vec<usize> = (0..table.columns.len()).collect();
+    batch.project(&indices).map_err(failed("take the partition column away"))
+}
+
+/// The column of that name.
+pub(crate) fn column_of<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, Error> {
+    batch.column_by_name(name).ok_or_else(|| Error::Failed(format!("there is no column {name} in the rows")))
+}
+
+/// One batch of many.
+pub(crate) fn concat(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch, Error> {
+    match batches {
+        [one] => Ok(one.clone()),
+        many => concat_batches(schema, many).map_err(failed("join rows")),
+    }
+}
+
+/// Rows sorted by the table's key, nulls first; within the partition if the rows carry it.
+pub(crate) fn sort(table: &Table, batch: &RecordBatch, is_partitioned: bool) -> Result<RecordBatch, Error> {
+    let partition = table.partition.column().filter(|_| is_partitioned);
+    let names: Vec<&str> = partition.into_iter().chain(table.key.iter().copied()).collect();
+    sort_by(batch, &names)
+}
+
+/// Rows sorted by columns, nulls first.
+pub(crate) fn sort_by(batch: &RecordBatch, names: &[&str]) -> Result<RecordBatch, Error> {
+    let options = Some(SortOptions { descending: false, nulls_first: true });
+    let columns = names
+        .iter()
+        .map(|name| Ok(SortColumn { values: Arc::clone(column_of(batch, name)?), options }))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let order = lexsort_to_indices(&columns, None).map_err(failed("sort rows"))?;
+    take_record_batch(batch, &order).map_err(failed("sort rows"))
+}
+
+/// The same rows, last one first.
+pub(crate) fn reverse(batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let order = UInt32Array::from_iter_values((0..batch.num_rows() as u32).rev());
+    take_record_batch(batch, &order).map_err(failed("turn rows around"))
+}
+
+/// Splits rows that are sorted by partition into one batch per partition, without the partition column.
+pub(crate) fn split(table: &Table, sorted: &RecordBatch) -> Result<Vec<(Option<Date>, RecordBatch)>, Error> {
+    let Some(name) = table.partition.column() else {
+        return Ok(vec![(None, sorted.clone())]);
+    };
+    let days = column_of(sorted, name)?.as_primitive::<Date32Type>().values().clone();
+    let rows = without_partition(table, sorted)?;
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for chunk in days.chunk_by(|one, next| one == next) {
+        parts.push((chunk.first().map(|day| Date(*day)), rows.slice(start, chunk.len())));
+        start += chunk.len();
+    }
+    Ok(parts)
+}
+
+/// Makes comparable keys of rows.
+pub(crate) struct Keys {
+    converter: RowConverter,
+    names: &'static [&'static str],
+}
+
+impl Keys {
+    pub(crate) fn of(table: &Table) -> Result<Self, Error> {
+        let kinds = table.key.iter().filter_map(|name| table.column(name)).map(|column| column.kind);
+        let fields = kinds.map(|kind| SortField::new(kind.data_type())).collect();
+        let converter = RowConverter::new(fields).map_err(failed("compare keys"))?;
+        Ok(Self { converter, names: table.key })
+    }
+
+    fn rows(&self, batch: &RecordBatch) -> Result<deltalake::arrow::row::Rows, Error> {
+        let columns =
+            self.names.iter().map(|name| column_of(batch, name).cloned()).collect::<Result<Vec<_>, _>>()?;
+        self.converter.convert_columns(&columns).map_err(failed("compare keys"))
+    }
+
+    /// The keys of all rows.
+    pub(crate) fn set(&self, batch: &RecordBatch) -> Result<HashSet<OwnedRow>, Error> {
+        Ok(self.rows(batch)?.iter().map(|row| row.owned()).collect())
+    }
+
+    /// Which rows have none of these keys.
+    pub(crate) fn absent(&self, batch: &RecordBatch, keys: &HashSet<OwnedRow>) -> Result<BooleanArray, Error> {
+        Ok(self.rows(batch)?.iter().map(|row| Some(!keys.contains(&row.owned()))).collect())
+    }
+
+    /// The rows without those that a later row with the same key replaces.
+    pub(crate) fn newest(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        let rows = self.rows(batch)?;
+        let mut seen = HashSet::with_capacity(batch.num_rows());
+        let mut keep = vec![false; batch.num_rows()];
+        for (index, kept) in keep.iter_mut().enumerate().rev() {
+            *kept = seen.insert(rows.row(index));
+        }
+        if keep.iter().all(|kept| *kept) {
+            return Ok(batch.clone());
+        }
+        filter_record_batch(batch, &keep.into()).map_err(failed("drop replaced rows"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for partitions.
+    use super::*;
+    use tables::TableName;
+
+    #[test]
+    fn months_are_named_by_their_first_day() {
+        let time = Time::parse("2024-02-29T23:59:59Z").unwrap();
+        assert_eq!(partition_of(tables::table(TableName::Bars), time).to_string(), "2024-02-01");
+        assert_eq!(partition_of(tables::table(TableName::Trades), time).to_string(), "2024-02-29");
+    }
+}

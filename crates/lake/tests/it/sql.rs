@@ -1,0 +1,96 @@
+//! SQL: the cases in `tests/sql/*.slt`, limits, and refusals.
+
+use std::time::Duration;
+
+use tables::{QueryError, QueryLimits, Rows};
+use tempfile::TempDir;
+
+use crate::support::*;
+
+async fn world() -> (TempDir, lake::Lake) {
+    let folder = TempDir::new().unwrap();
+    let lake = open(folder.path()).await;
+    append_trades(&lake, "BTC", 1..101);
+    append_trades(&lake, "ETH", 1..101);
+    lake.store().append(batch(&Rows::Bars((0..10).map(|minute| bar(minute, 5, 0)).collect()), 1)).unwrap();
+    commit(&lake, 50).await;
+    (folder, lake)
+}
+
+/// Runs every file of `tests/sql`: `query`, the text, `----`, the lines expected; or `refused <part of the message>`.
+#[tokio::test]
+async fn the_written_cases_hold() {
+    let (_folder, lake) = world().await;
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sql");
+    let mut files: Vec<_> = std::fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    let mut failures = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for case in text.split("\n\n").map(str::trim).filter(|case| !case.is_empty() && !case.starts_with('#')) {
+            if let Err(difference) = check(&lake, case).await {
+                failures.push(format!("{}: {case}\n=> {difference}", file.display()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+async fn check(lake: &lake::Lake, case: &str) -> Result<(), String> {
+    let (head, body) = case.split_once('\n').unwrap();
+    let (text, expected) = body.split_once("\n----").unwrap_or((body, ""));
+    let found = try_sql(lake, text).await;
+    match (head.split_once(' ').unwrap_or((head, "")), found) {
+        (("query", _), Ok(found)) => {
+            let (found, expected) = (lines(&found).join("\n"), expected.trim());
+            if found == expected { Ok(()) } else { Err(format!("found\n{found}")) }
+        }
+        (("refused", part), Err(QueryError::Refused(what))) if what.contains(part) => Ok(()),
+        (_, Ok(found)) => Err(format!("answered: {:?}", lines(&found))),
+        (_, Err(error)) => Err(format!("{error:?}")),
+    }
+}
+
+#[tokio::test]
+async fn limits_of_rows_memory_and_time_are_told_apart() {
+    let (_folder, lake) = world().await;
+    let few = QueryLimits { rows_max: 10, ..QueryLimits::default() };
+    let found = try_sql_within(&lake, "SELECT * FROM trades LIMIT 10", few).await.unwrap();
+    assert_eq!(lines(&found).len(), 10);
+    let over = try_sql_within(&lake, "SELECT * FROM trades", few).await.unwrap_err();
+    assert!(matches!(&over, QueryError::OverLimit(what) if what.contains("10 rows")), "{over:?}");
+    let small = QueryLimits { memory_bytes_max: 200_000, ..QueryLimits::default() };
+    let large = "SELECT a.price, b.price FROM trades a, trades b, trades c ORDER BY a.price * b.price * c.price";
+    let over = try_sql_within(&lake, large, small).await.unwrap_err();
+    assert!(matches!(&over, QueryError::OverLimit(what) if what.contains("memory")), "{over:?}");
+    let short = QueryLimits { time_max: Duration::from_millis(50), ..QueryLimits::default() };
+    let long = "SELECT count(*) FROM trades a, trades b, trades c, trades d WHERE a.price + b.price < c.price - d.price";
+    let over = try_sql_within(&lake, long, short).await.unwrap_err();
+    assert!(matches!(&over, QueryError::OverLimit(what) if what.contains("longer")), "{over:?}");
+}
+
+#[tokio::test]
+async fn a_lake_is_read_without_its_process() {
+    let (folder, lake) = world().await;
+    commit(&lake, 100).await;
+    drop(lake);
+    let before = log_entries(folder.path(), "trades").len();
+    let engine = lake::open_read_only(&folder.path().to_string_lossy()).await.unwrap();
+    let stream = engine.query("SELECT count(*) FROM trades", QueryLimits::default()).await.unwrap();
+    let found: Vec<_> = futures::TryStreamExt::try_collect(stream.batches).await.unwrap();
+    assert_eq!(lines(&found), ["200"]);
+    assert_eq!(log_entries(folder.path(), "trades").len(), before);
+    let nothing = TempDir::new().unwrap();
+    let refused = lake::open_read_only(&nothing.path().to_string_lossy()).await.err().unwrap().to_string();
+    assert!(refused.contains("no lake"), "{refused}");
+}
+
+#[tokio::test]
+async fn answers_know_their_schema_without_rows_and_have_plain_texts() {
+    let (_folder, lake) = world().await;
+    let text = "SELECT upper(instrument) AS a, concat(instrument, 'x') AS b, substr(source, 2) AS c FROM trades WHERE false";
+    let stream = lake.query().query(text, QueryLimits::default()).await.unwrap();
+    let kinds: Vec<_> = stream.schema.fields().iter().map(|field| field.data_type().to_string()).collect();
+    assert_eq!(kinds, ["Utf8", "Utf8", "Utf8"]);
+}
