@@ -46,7 +46,8 @@ impl Buffer {
         while let [.., before, last] = &self.chunks[..] {
             let together = before.positions.len() + last.positions.len();
             let is_in_order = before.positions.last() <= last.positions.first();
-            if before.positions.len() > 2 * last.positions.len() || together > CHUNK_ROWS_MAX || !is_in_order {
+            if before.positions.len() > 2 * last.positions.len() || together > CHUNK_ROWS_MAX || !is_in_order
+            {
                 break;
             }
             let Ok(rows) = concat_batches(&before.rows.schema(), [&before.rows, &last.rows]) else { break };
@@ -101,6 +102,7 @@ pub(crate) fn newer_than(
         return Ok((!positions.is_empty()).then_some((rows, positions)));
     }
     let positions: Vec<_> = positions.into_iter().filter(|position| *position > committed).collect();
-    let rows = filter_record_batch(&rows, &keep.into()).map_err(failed("drop rows that are stored already"))?;
+    let rows =
+        filter_record_batch(&rows, &keep.into()).map_err(failed("drop rows that are stored already"))?;
     Ok((!positions.is_empty()).then_some((rows, positions)))
 }

@@ -88,6 +88,7 @@ impl SchemaProvider for Names {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.tables.contains_key(name) || (self.planner.is_some() && VIEWS.iter().any(|view| view.name == name))
+        self.tables.contains_key(name)
+            || (self.planner.is_some() && VIEWS.iter().any(|view| view.name == name))
     }
 }

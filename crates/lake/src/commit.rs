@@ -141,7 +141,8 @@ async fn commit_plan(
     change: &Change,
     through: Option<LogPosition>,
 ) -> Result<Written, Error> {
-    let removes = plan.removed.iter().map(|file| Action::Remove(file.to_remove(shelf.table, house.now(), true)));
+    let removes =
+        plan.removed.iter().map(|file| Action::Remove(file.to_remove(shelf.table, house.now(), true)));
     let added = plan.added.iter().chain(adds);
     let actions = removes.chain(added.clone().map(|add| Action::Add(add.clone()))).collect();
     let written = shelf.log.commit(version + 1, actions, change, through).await?;
@@ -207,7 +208,8 @@ pub(crate) async fn replace(
     }
     let stored = if table.is_keyed { rows::Keys::of(table)?.newest(&stored)? } else { stored };
     let _turn = shelf.turn().await?;
-    let adds = if stored.num_rows() == 0 { Vec::new() } else { write_rows(house, shelf, vec![stored]).await? };
+    let adds =
+        if stored.num_rows() == 0 { Vec::new() } else { write_rows(house, shelf, vec![stored]).await? };
     let which = format!(
         "instrument = '{instrument}' AND {time} >= '{}' AND {time} < '{}'",
         range.start,
@@ -221,7 +223,8 @@ pub(crate) async fn replace(
         if adds.is_empty() && plan.removed.is_empty() {
             return Ok(());
         }
-        if commit_plan(house, shelf, captured.version, (&adds, &plan), &change, None).await? == Written::Done {
+        if commit_plan(house, shelf, captured.version, (&adds, &plan), &change, None).await? == Written::Done
+        {
             return Ok(());
         }
     }
@@ -241,7 +244,8 @@ pub(crate) async fn commit_merge(
         if !inputs.iter().all(|file| active.contains(file.path.as_str())) {
             return Ok(false);
         }
-        let removes = inputs.iter().map(|file| Action::Remove(file.to_remove(shelf.table, house.now(), false)));
+        let removes =
+            inputs.iter().map(|file| Action::Remove(file.to_remove(shelf.table, house.now(), false)));
         let actions = removes.chain(adds.iter().map(|add| Action::Add(add.clone()))).collect();
         let version = captured.version + 1;
         match shelf.log.commit(version, actions, &Change::Merge, None).await? {

@@ -75,7 +75,8 @@ fn due(house: &House, table: &'static Table, files: &[Arc<DataFile>]) -> Option<
 fn is_settled(house: &House, table: &Table, partition: Option<Date>, files: &[Arc<DataFile>]) -> bool {
     let Some(day) = partition else { return false };
     let quiet = i64::try_from(house.settings.settle_after.as_micros()).unwrap_or(i64::MAX);
-    let newest = files.iter().filter(|file| !file.is_settled()).map(|file| file.written).max().unwrap_or_default();
+    let newest =
+        files.iter().filter(|file| !file.is_settled()).map(|file| file.written).max().unwrap_or_default();
     let now = house.now();
     rows::partition_of(table, now) != day && now.0.saturating_sub(newest.0) >= quiet
 }
@@ -88,6 +89,9 @@ fn due_in(
 ) -> Option<(Vec<Arc<DataFile>>, Grade)> {
     let fan_in = house.settings.fan_in_max.max(2);
     let rows_max = if table.is_keyed { KEYED_ROWS_MAX } else { EVENT_ROWS_MAX };
+    if is_settled {
+        return due_in_settled(files, rows_max, fan_in);
+    }
     let mut tiers: BTreeMap<u32, Vec<Arc<DataFile>>> = BTreeMap::new();
     for file in files.iter().filter(|file| !file.is_final() && file.rows < rows_max / 2) {
         tiers.entry(tier(file.rows)).or_default().push(Arc::clone(file));
@@ -101,10 +105,15 @@ fn due_in(
             return Some((tier, Grade::Merged));
         }
     }
-    if !is_settled {
-        return None;
-    }
-    // In a settled partition everything that has not got its last form is merged, with the smallest of the rest.
+    None
+}
+
+/// In a settled partition everything that has not got its last form is merged, with the smallest of the rest.
+fn due_in_settled(
+    files: &[Arc<DataFile>],
+    rows_max: u64,
+    fan_in: usize,
+) -> Option<(Vec<Arc<DataFile>>, Grade)> {
     let rows: u64 = files.iter().map(|file| file.rows).sum();
     let has_news = files.iter().any(|file| !file.is_final());
     let count_best = rows.div_ceil(rows_max).max(1) as usize;
@@ -115,7 +124,8 @@ fn due_in(
     inputs.sort_by_key(|file| (file.is_final(), file.rows));
     inputs.truncate(fan_in);
     let is_last = inputs.len() == files.len();
-    Some((inputs, if is_last { Grade::Final } else { Grade::Settled })).filter(|(inputs, _)| inputs.len() > 1 || has_news)
+    Some((inputs, if is_last { Grade::Final } else { Grade::Settled }))
+        .filter(|(inputs, _)| inputs.len() > 1 || has_news)
 }
 
 fn tier(rows: u64) -> u32 {
@@ -153,7 +163,10 @@ pub(crate) async fn merge_files(house: &House, shelf: &Shelf, merge: &Merge) -> 
     let (adds, written) = output.finish().await?;
     let read: u64 = merge.inputs.iter().map(|file| file.rows).sum();
     if written != read {
-        return Err(Error::Corrupt(format!("{}: {read} rows went in, {written} came out; nothing changed", doing())));
+        return Err(Error::Corrupt(format!(
+            "{}: {read} rows went in, {written} came out; nothing changed",
+            doing()
+        )));
     }
     Ok(adds)
 }

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use deltalake::logstore::object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
-    local::LocalFileSystem, path::Path,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart, local::LocalFileSystem,
+    path::Path,
 };
 use futures::stream::BoxStream;
 use runtime::tasks::blocking;
@@ -83,11 +83,7 @@ fn write(target: &FilePath, payload: &PutPayload, is_new: bool) -> std::io::Resu
             file.write_all(part)?;
         }
         file.sync_all()?;
-        if is_new {
-            std::fs::hard_link(&staged, target)
-        } else {
-            std::fs::rename(&staged, target)
-        }
+        if is_new { std::fs::hard_link(&staged, target) } else { std::fs::rename(&staged, target) }
     };
     let result = write();
     if is_new || result.is_err() {

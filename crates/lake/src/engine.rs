@@ -38,7 +38,9 @@ impl Engine {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        self.start_work(work).await.map_err(|error| Error::Failed(format!("work in the lake broke off: {error}")))?
+        self.start_work(work)
+            .await
+            .map_err(|error| Error::Failed(format!("work in the lake broke off: {error}")))?
     }
 }
 

@@ -143,7 +143,12 @@ pub(crate) const FINAL_PREFIX: &str = "sorted-final-";
 
 /// The partition as the log wants it.
 pub(crate) fn partition_values(table: &Table, partition: Option<Date>) -> HashMap<String, Option<String>> {
-    table.partition.column().map(|name| (name.to_owned(), partition.map(|day| day.to_string()))).into_iter().collect()
+    table
+        .partition
+        .column()
+        .map(|name| (name.to_owned(), partition.map(|day| day.to_string())))
+        .into_iter()
+        .collect()
 }
 
 /// Gathers the statistics of a file while it is written.
@@ -218,7 +223,8 @@ impl Gathered {
             low.insert(name.clone(), least);
             high.insert(name, most);
         }
-        json!({ "numRecords": self.rows, "minValues": low, "maxValues": high, "nullCount": nulls }).to_string()
+        json!({ "numRecords": self.rows, "minValues": low, "maxValues": high, "nullCount": nulls })
+            .to_string()
     }
 }
 

@@ -166,11 +166,7 @@ impl TableStore for Lake {
         self.house.positions()
     }
 
-    fn scan(
-        &self,
-        table: TableName,
-        scan: TableScan,
-    ) -> BoxFuture<'_, Result<Vec<RecordBatch>, StoreError>> {
+    fn scan(&self, table: TableName, scan: TableScan) -> BoxFuture<'_, Result<Vec<RecordBatch>, StoreError>> {
         let house = Arc::clone(&self.house);
         let work = async move { scan::scan(&house, table, scan).await };
         Box::pin(async move { Ok(self.engine.run(work).await?) })

@@ -41,7 +41,9 @@ impl Place {
         let shown = path.display();
         if may_create {
             std::fs::create_dir_all(path).map_err(|error| {
-                Error::Unusable(format!("make the folder of the lake {shown}: {error}; choose one you may write"))
+                Error::Unusable(format!(
+                    "make the folder of the lake {shown}: {error}; choose one you may write"
+                ))
             })?;
         }
         let path = path
@@ -55,8 +57,9 @@ impl Place {
     }
 
     fn remote(location: &str, url: &Url) -> Result<Self, Error> {
-        let (store, prefix) = parse_url_opts(url, std::env::vars().map(|(key, value)| (key.to_lowercase(), value)))
-            .map_err(|error| refuse(location, &error.to_string()))?;
+        let (store, prefix) =
+            parse_url_opts(url, std::env::vars().map(|(key, value)| (key.to_lowercase(), value)))
+                .map_err(|error| refuse(location, &error.to_string()))?;
         let mut root = url.clone();
         if !root.path().ends_with('/') {
             root.set_path(&format!("{}/", url.path()));
@@ -82,13 +85,15 @@ impl Place {
     /// The full path of a table's file in the store.
     pub(crate) fn path(&self, table: &str, file: &str) -> Path {
         let joined = format!("{}/{table}/{file}", self.prefix);
-        let joined = joined.trim_start_matches('/');
+        let joined = joined.trim_matches('/');
         Path::parse(joined).unwrap_or_else(|_| Path::from(joined))
     }
 }
 
 fn refuse(location: &str, reason: &str) -> Error {
-    Error::Unusable(format!("the lake cannot lie at {location:?}: {reason}; give a folder or a URL like s3://bucket/lake"))
+    Error::Unusable(format!(
+        "the lake cannot lie at {location:?}: {reason}; give a folder or a URL like s3://bucket/lake"
+    ))
 }
 
 /// Commits by conditional put, without the client libraries that the crate's own `s3` feature brings.

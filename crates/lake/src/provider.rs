@@ -45,7 +45,9 @@ impl LakeTable {
         let files = &self.captured.files;
         let Some(predicate) = predicate else { return Ok(files.to_vec()) };
         let known = FileBounds { table: self.captured.table, files };
-        let pruning = PruningPredicateBuilder::new().with_file_schema(self.schema()).try_build(Arc::clone(predicate))?;
+        let pruning = PruningPredicateBuilder::new()
+            .with_file_schema(self.schema())
+            .try_build(Arc::clone(predicate))?;
         let kept = pruning.prune(&known)?;
         Ok(files.iter().zip(kept).filter(|(_, is_kept)| *is_kept).map(|(file, _)| Arc::clone(file)).collect())
     }
@@ -148,7 +150,8 @@ impl TableProvider for LakeTable {
             _ => parts.push(plan(projection.clone())?),
         }
         if !waiting.is_empty() {
-            let waiting = MemorySourceConfig::try_new_exec(&[waiting], schema.clone(), Some(projection.clone()))?;
+            let waiting =
+                MemorySourceConfig::try_new_exec(&[waiting], schema.clone(), Some(projection.clone()))?;
             parts.push(waiting);
         }
         if parts.is_empty() {

@@ -10,12 +10,10 @@ use deltalake::datafusion::common::{DataFusionError, Statistics};
 use deltalake::datafusion::datasource::listing::PartitionedFile;
 use deltalake::datafusion::datasource::memory::DataSourceExec;
 use deltalake::datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use deltalake::datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfigBuilder, ParquetSource,
-};
+use deltalake::datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use deltalake::datafusion::datasource::table_schema::TableSchema;
-use deltalake::datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use deltalake::datafusion::execution::TaskContext;
+use deltalake::datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use deltalake::datafusion::physical_expr::expressions::Column;
 use deltalake::datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use deltalake::datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -107,7 +105,8 @@ impl Reader {
 
     fn config(&self, ask: &FileAsk<'_>) -> Result<FileScanConfigBuilder, DataFusionError> {
         let table = ask.table;
-        let partition = table.stored_schema().fields().iter().skip(table.columns.len()).cloned().collect::<Vec<_>>();
+        let partition =
+            table.stored_schema().fields().iter().skip(table.columns.len()).cloned().collect::<Vec<_>>();
         let schema = TableSchema::builder(table.row_schema()).with_table_partition_cols(partition).build();
         let mut source = ParquetSource::new(schema)
             .with_enable_page_index(true)

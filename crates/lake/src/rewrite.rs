@@ -59,7 +59,9 @@ pub(crate) async fn without_range(
 ) -> Result<Rewritten, Error> {
     let table = shelf.table;
     let mut plan = Rewritten::default();
-    for file in captured.files.iter().filter(|file| file.may_hold(table, Some(instrument.as_str()), Some(range))) {
+    for file in
+        captured.files.iter().filter(|file| file.may_hold(table, Some(instrument.as_str()), Some(range)))
+    {
         let keep = |batch: &RecordBatch| {
             let inside = inside(table, batch, instrument, range)?;
             Ok(inside.iter().map(|is_inside| Some(is_inside != Some(true))).collect())
@@ -106,7 +108,12 @@ impl Touched {
         instruments.dedup();
         let mut partitions = Vec::new();
         if let Some(name) = table.partition.column() {
-            partitions = column_of(new, name)?.as_primitive::<Date32Type>().values().iter().map(|day| Date(*day)).collect();
+            partitions = column_of(new, name)?
+                .as_primitive::<Date32Type>()
+                .values()
+                .iter()
+                .map(|day| Date(*day))
+                .collect();
             partitions.sort_unstable();
             partitions.dedup();
         }
@@ -178,8 +185,10 @@ fn open(
     table: &'static Table,
     file: &Arc<DataFile>,
     projection: Option<Vec<usize>>,
-) -> Result<futures::stream::BoxStream<'static, Result<RecordBatch, deltalake::datafusion::error::DataFusionError>>, Error>
-{
+) -> Result<
+    futures::stream::BoxStream<'static, Result<RecordBatch, deltalake::datafusion::error::DataFusionError>>,
+    Error,
+> {
     let files = [Arc::clone(file)];
     let ask = FileAsk { table, files: &files, predicate: None, projection, streams: 1 };
     let doing = || format!("read {} of table {}", file.path, table.name);

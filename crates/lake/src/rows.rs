@@ -123,7 +123,11 @@ impl Keys {
     }
 
     /// Which rows have none of these keys.
-    pub(crate) fn absent(&self, batch: &RecordBatch, keys: &HashSet<OwnedRow>) -> Result<BooleanArray, Error> {
+    pub(crate) fn absent(
+        &self,
+        batch: &RecordBatch,
+        keys: &HashSet<OwnedRow>,
+    ) -> Result<BooleanArray, Error> {
         Ok(self.rows(batch)?.iter().map(|row| Some(!keys.contains(&row.owned()))).collect())
     }
 

@@ -142,7 +142,10 @@ impl<'a> Scan<'a> {
             None => true,
         };
         let files = self.captured.files.iter();
-        files.filter(|file| file.may_hold(self.table, instrument, range) && may_reach(file)).cloned().collect()
+        files
+            .filter(|file| file.may_hold(self.table, instrument, range) && may_reach(file))
+            .cloned()
+            .collect()
     }
 
     /// Rows of a part of the range, sorted.
@@ -178,21 +181,22 @@ impl<'a> Scan<'a> {
             return Ok(Some(joined));
         }
         // With one instrument its column cannot decide anything.
-        let skip = usize::from(self.ask.instrument.is_some() && self.table.key.first() == Some(&"instrument"));
+        let skip =
+            usize::from(self.ask.instrument.is_some() && self.table.key.first() == Some(&"instrument"));
         rows::sort_by(&joined, &self.table.key[skip..]).map(Some)
     }
 
     fn predicate(&self, range: Option<TimeRange>) -> Result<Option<Arc<dyn PhysicalExpr>>, DataFusionError> {
         let schema: Arc<Schema> = self.table.stored_schema();
-        let compare = |name: &str, operator, value| binary(col(name, &schema)?, operator, lit(value), &schema);
+        let compare =
+            |name: &str, operator, value| binary(col(name, &schema)?, operator, lit(value), &schema);
         let mut terms = Vec::new();
         if let Some(instrument) = &self.ask.instrument {
             let value = ScalarValue::Utf8(Some(instrument.as_str().to_owned()));
             terms.push(compare("instrument", Operator::Eq, value)?);
         }
         if let Some(range) = range {
-            let moment =
-                |time: Time| ScalarValue::TimestampMicrosecond(Some(time.0), Some("UTC".into()));
+            let moment = |time: Time| ScalarValue::TimestampMicrosecond(Some(time.0), Some("UTC".into()));
             terms.push(compare(self.table.time, Operator::GtEq, moment(range.start))?);
             terms.push(compare(self.table.time, Operator::Lt, moment(range.end))?);
         }
@@ -214,7 +218,8 @@ impl<'a> Scan<'a> {
         }
         if !self.ask.columns.is_empty() {
             let schema = rows.schema();
-            let indices = self.ask.columns.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>();
+            let indices =
+                self.ask.columns.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>();
             rows = indices.and_then(|indices| rows.project(&indices)).map_err(failed("choose columns"))?;
         } else {
             rows = rows::without_partition(self.table, &rows)?;

@@ -74,7 +74,8 @@ pub(crate) async fn query(
 ) -> Result<BatchStream, QueryError> {
     let watch = Stopwatch::start();
     let planner = Arc::clone(&house);
-    let planning = engine.start_work(async move { within(limits.time_max, plan(&planner, &sql, &text, limits)).await });
+    let planning =
+        engine.start_work(async move { within(limits.time_max, plan(&planner, &sql, &text, limits)).await });
     let (stream, captured) = planning
         .await
         .map_err(|error| QueryError::Failed(format!("planning broke off: {error}")))?
@@ -108,7 +109,11 @@ async fn plan(
     let captured = house.capture_all();
     let planned = async {
         let logical = state.statement_to_plan(statement).await?;
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&logical)?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&logical)?;
         let physical = state.create_physical_plan(&logical).await?;
         execute_stream(physical, state.task_ctx())
     };
@@ -247,11 +252,7 @@ fn root(error: &DataFusionError) -> String {
 }
 
 /// Turns an error of planning or running into the asker's language.
-fn explain<'a>(
-    error: &DataFusionError,
-    limits: QueryLimits,
-    names: impl Fn() -> Vec<&'a str>,
-) -> QueryError {
+fn explain<'a>(error: &DataFusionError, limits: QueryLimits, names: impl Fn() -> Vec<&'a str>) -> QueryError {
     let what = root(error);
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => QueryError::OverLimit(format!(
@@ -266,7 +267,8 @@ fn explain<'a>(
         | DataFusionError::Configuration(_)
         | DataFusionError::Plan(_) => {
             let is_unknown_table = what.contains("not found") && what.contains("table");
-            let help = if is_unknown_table { format!("; there are {}", names().join(", ")) } else { String::new() };
+            let help =
+                if is_unknown_table { format!("; there are {}", names().join(", ")) } else { String::new() };
             QueryError::Refused(format!("{what}{help}"))
         }
         _ => QueryError::Failed(what),

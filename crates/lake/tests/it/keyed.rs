@@ -28,10 +28,7 @@ async fn the_newest_row_of_a_key_wins_in_the_buffer_over_the_lake_and_in_the_lak
         ..TableScan::default()
     };
     let found = lake.store().scan(TableName::Bars, ask).await.unwrap();
-    assert_eq!(
-        lines(&found),
-        ["0 2024-08-08T00:03:00Z", "1 2024-08-08T00:02:00Z", "1 2024-08-08T00:01:00Z"]
-    );
+    assert_eq!(lines(&found), ["0 2024-08-08T00:03:00Z", "1 2024-08-08T00:02:00Z", "1 2024-08-08T00:01:00Z"]);
 
     commit(&lake, 6).await;
     assert_eq!(sql(&lake, NEWEST).await, ["5.0 0", "66.0 1", "77.0 1", "8.0 0"]);

@@ -1,8 +1,8 @@
 //! The lake at its border: what goes in comes out, whatever happens in between.
 
 mod keyed;
-mod repair;
 mod reading;
+mod repair;
 mod sql;
 mod support;
 mod traps;

@@ -42,7 +42,10 @@ async fn a_crash_between_two_tables_of_a_flush_stores_each_row_once() {
     std::fs::remove_file(log_entries(folder.path(), "bars").pop().unwrap()).unwrap();
     let lake = open(folder.path()).await;
     let positions = lake.store().positions();
-    assert_eq!((positions[&TableName::Trades], positions[&TableName::Bars]), (LogPosition(10), LogPosition(0)));
+    assert_eq!(
+        (positions[&TableName::Trades], positions[&TableName::Bars]),
+        (LogPosition(10), LogPosition(0))
+    );
     append_trades(&lake, "BTC", 1..11);
     lake.store().append(batch(&bars, 1)).unwrap();
     commit(&lake, 10).await;

@@ -28,7 +28,9 @@ async fn the_written_cases_hold() {
     let mut failures = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        for case in text.split("\n\n").map(str::trim).filter(|case| !case.is_empty() && !case.starts_with('#')) {
+        for case in
+            text.split("\n\n").map(str::trim).filter(|case| !case.is_empty() && !case.starts_with('#'))
+        {
             if let Err(difference) = check(&lake, case).await {
                 failures.push(format!("{}: {case}\n=> {difference}", file.display()));
             }
@@ -61,7 +63,8 @@ async fn limits_of_rows_memory_and_time_are_told_apart() {
     let over = try_sql_within(&lake, "SELECT * FROM trades", few).await.unwrap_err();
     assert!(matches!(&over, QueryError::OverLimit(what) if what.contains("10 rows")), "{over:?}");
     let small = QueryLimits { memory_bytes_max: 200_000, ..QueryLimits::default() };
-    let large = "SELECT a.price, b.price FROM trades a, trades b, trades c ORDER BY a.price * b.price * c.price";
+    let large =
+        "SELECT a.price, b.price FROM trades a, trades b, trades c ORDER BY a.price * b.price * c.price";
     let over = try_sql_within(&lake, large, small).await.unwrap_err();
     assert!(matches!(&over, QueryError::OverLimit(what) if what.contains("memory")), "{over:?}");
     let short = QueryLimits { time_max: Duration::from_millis(50), ..QueryLimits::default() };

@@ -1,11 +1,10 @@
 //! Rows and lakes for the cases.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::types::Int64Type;
 use futures::TryStreamExt;
 use lake::{Lake, LakeSettings};
 use model::{
@@ -135,13 +134,6 @@ pub(crate) fn ids(batches: &[RecordBatch]) -> Vec<i64> {
     batches.iter().flat_map(ids).collect()
 }
 
-pub(crate) fn times(batches: &[RecordBatch], column: &str) -> Vec<i64> {
-    let times = |batch: &RecordBatch| {
-        batch.column_by_name(column).unwrap().as_primitive::<TimestampMicrosecondType>().values().to_vec()
-    };
-    batches.iter().flat_map(times).collect()
-}
-
 /// The data files of a table, sorted.
 pub(crate) fn data_files(folder: &Path, table: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
@@ -168,20 +160,4 @@ pub(crate) fn log_entries(folder: &Path, table: &str) -> Vec<std::path::PathBuf>
     found.retain(|path| path.extension().is_some_and(|ext| ext == "json"));
     found.sort();
     found
-}
-
-/// A clock that shows what it was told.
-#[derive(Debug)]
-pub(crate) struct SetClock(pub(crate) std::sync::atomic::AtomicI64);
-
-impl SetClock {
-    pub(crate) fn at(time: Time) -> Arc<Self> {
-        Arc::new(Self(time.0.into()))
-    }
-}
-
-impl runtime::Clock for SetClock {
-    fn now(&self) -> model::Nanos {
-        Time(self.0.load(std::sync::atomic::Ordering::Relaxed)).to_nanos()
-    }
 }

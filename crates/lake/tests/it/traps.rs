@@ -39,7 +39,10 @@ async fn an_empty_commit_entry_in_the_middle_is_refused_loudly() {
     drop(lake);
     std::fs::write(folder.path().join("trades/_delta_log/00000000000000000001.json"), b"").unwrap();
     let refused = Lake::open(settings(folder.path()), SystemClock::shared(), TABLES).await.err().unwrap();
-    assert!(matches!(&refused, Error::Corrupt(what) if what.contains("00000000000000000001.json")), "{refused}");
+    assert!(
+        matches!(&refused, Error::Corrupt(what) if what.contains("00000000000000000001.json")),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -69,7 +72,8 @@ async fn a_cut_data_file_is_named_and_other_tables_answer() {
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     let error = try_sql(&lake, "SELECT sum(price) FROM trades").await.unwrap_err().to_string();
     assert!(error.contains(&name) && error.contains("damaged"), "{error}");
-    let error = lake.store().scan(TableName::Trades, tables::TableScan::default()).await.unwrap_err().to_string();
+    let error =
+        lake.store().scan(TableName::Trades, tables::TableScan::default()).await.unwrap_err().to_string();
     assert!(error.contains(&name), "{error}");
     assert_eq!(sql(&lake, "SELECT close FROM bars").await, ["5.0"]);
     let damaged = lake.verify().await.unwrap();
@@ -85,7 +89,8 @@ async fn nanoseconds_and_unsigned_numbers_are_refused_not_cut() {
     let mut bad = good.clone();
     let schema = good.batch.schema();
     let mut fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
-    fields[1] = Field::new("venue_time", DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), false);
+    fields[1] =
+        Field::new("venue_time", DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), false);
     let mut columns = good.batch.columns().to_vec();
     columns[1] = Arc::new(TimestampNanosecondArray::from(vec![1]).with_timezone("UTC"));
     bad.batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
