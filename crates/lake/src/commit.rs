@@ -92,18 +92,19 @@ async fn commit_table(house: &House, shelf: &Shelf, through: LogPosition) -> Res
         }
         let adds = match written.take() {
             Some(adds) => adds,
-            None => write_rows(house, shelf, waiting.take()?).await?,
+            None => write_rows(house, shelf, waiting.take()).await?,
         };
-        let mut plan = Rewritten::default();
+        let mut rewritten = Rewritten::default();
         if let Some(keyed) = &waiting.keyed {
-            plan = rewrite::without_keys(house, shelf, &captured, keyed).await?;
+            rewritten = rewrite::without_keys(house, shelf, &captured, keyed).await?;
         }
-        let change = if plan.removed.is_empty() {
+        let change = if rewritten.removed.is_empty() {
             Change::Append
         } else {
             Change::Replace("rows with the same key".to_owned())
         };
-        match commit_plan(house, shelf, captured.version, (&adds, &plan), &change, Some(through)).await? {
+        let plan = Plan { adds: &adds, rewritten: &rewritten, change: &change, through: Some(through) };
+        match commit_plan(house, shelf, captured.version, &plan).await? {
             Written::Done => return Ok(()),
             Written::Taken => written = Some(adds),
         }
@@ -127,35 +128,38 @@ impl Waiting {
         Ok(Self { batches: vec![newest.clone()], keyed: Some(newest) })
     }
 
-    fn take(&mut self) -> Result<Vec<RecordBatch>, Error> {
-        Ok(std::mem::take(&mut self.batches))
+    fn take(&mut self) -> Vec<RecordBatch> {
+        std::mem::take(&mut self.batches)
     }
 }
 
-/// Writes one commit and lets readers see it; when the version is taken, reads what the other one did.
-async fn commit_plan(
-    house: &House,
-    shelf: &Shelf,
-    version: u64,
-    (adds, plan): (&[Add], &Rewritten),
-    change: &Change,
+/// One commit to be.
+struct Plan<'a> {
+    adds: &'a [Add],
+    rewritten: &'a Rewritten,
+    change: &'a Change,
     through: Option<LogPosition>,
-) -> Result<Written, Error> {
+}
+
+/// Writes one commit and lets readers see it; when the version is taken, reads what the other one did.
+async fn commit_plan(house: &House, shelf: &Shelf, version: u64, plan: &Plan<'_>) -> Result<Written, Error> {
+    let Plan { adds, rewritten, change, through } = *plan;
+    let table = shelf.table;
     let removes =
-        plan.removed.iter().map(|file| Action::Remove(file.to_remove(shelf.table, house.now(), true)));
-    let added = plan.added.iter().chain(adds);
+        rewritten.removed.iter().map(|file| Action::Remove(file.to_remove(table, house.now(), true)));
+    let added = rewritten.added.iter().chain(adds);
     let actions = removes.chain(added.clone().map(|add| Action::Add(add.clone()))).collect();
     let written = shelf.log.commit(version + 1, actions, change, through).await?;
     match written {
         Written::Done => {
             let changed = Changed {
-                removed: plan.removed.iter().map(|file| file.path.clone()).collect(),
-                added: added.map(|add| Arc::new(DataFile::from_add(shelf.table, add))).collect(),
+                removed: rewritten.removed.iter().map(|file| file.path.clone()).collect(),
+                added: added.map(|add| Arc::new(DataFile::from_add(table, add))).collect(),
             };
             house.adopt(shelf, version + 1, changed, through);
         }
         Written::Taken => {
-            tracing::info!(table = %shelf.table.name, version = version + 1, "another writer was faster, looking again");
+            tracing::info!(table = %table.name, version = version + 1, "another writer was faster, looking again");
             house.adopt_view(shelf, shelf.log.read().await?);
         }
     }
@@ -219,12 +223,12 @@ pub(crate) async fn replace(
     let change = Change::Replace(which);
     loop {
         let captured = house.capture(shelf);
-        let plan = rewrite::without_range(house, shelf, &captured, &instrument, range).await?;
-        if adds.is_empty() && plan.removed.is_empty() {
+        let rewritten = rewrite::without_range(house, shelf, &captured, &instrument, range).await?;
+        if adds.is_empty() && rewritten.removed.is_empty() {
             return Ok(());
         }
-        if commit_plan(house, shelf, captured.version, (&adds, &plan), &change, None).await? == Written::Done
-        {
+        let plan = Plan { adds: &adds, rewritten: &rewritten, change: &change, through: None };
+        if commit_plan(house, shelf, captured.version, &plan).await? == Written::Done {
             return Ok(());
         }
     }

@@ -16,7 +16,7 @@ use deltalake::datafusion::physical_expr::{PhysicalExpr, conjunction};
 use deltalake::datafusion::scalar::ScalarValue;
 use model::Time;
 use model::time::MINUTE;
-use tables::{Table, TableName, TableScan, TimeRange};
+use tables::{Partition, Table, TableName, TableScan, TimeRange};
 
 use crate::error::{Error, failed};
 use crate::file::{Bounds, DataFile};
@@ -24,8 +24,14 @@ use crate::reader::{FileAsk, Reader};
 use crate::rows::{self, Keys};
 use crate::shelf::{Captured, House};
 
-/// The first window of a search with a limit; each further one is four times as long.
-const WINDOW_FIRST: i64 = 10 * MINUTE;
+/// The first window of a search with a limit; each further one is four times as long. Tables of events have many rows
+/// a minute, the others a few an hour.
+fn window_first(table: &Table) -> i64 {
+    match table.partition {
+        Partition::Day(_) => MINUTE,
+        Partition::Month(_) | Partition::None => 120 * MINUTE,
+    }
+}
 
 /// Answers a scan.
 pub(crate) async fn scan(house: &House, name: TableName, ask: TableScan) -> Result<Vec<RecordBatch>, Error> {
@@ -35,7 +41,7 @@ pub(crate) async fn scan(house: &House, name: TableName, ask: TableScan) -> Resu
         (Some(limit), Some(_)) => scan.in_windows(limit).await?,
         _ => scan.between(scan.ask.range).await?.into_iter().collect(),
     };
-    scan.finish(found)
+    scan.finish(&found)
 }
 
 struct Scan<'a> {
@@ -87,7 +93,7 @@ impl<'a> Scan<'a> {
     /// Reads from one end of the range, window by window, until there are enough rows.
     async fn in_windows(&self, limit: usize) -> Result<Vec<RecordBatch>, Error> {
         let Some(mut left) = self.extent()? else { return Ok(Vec::new()) };
-        let mut window = WINDOW_FIRST;
+        let mut window = window_first(self.table);
         let (mut found, mut count) = (Vec::new(), 0);
         while left.start < left.end && count < limit {
             let part = if self.ask.is_descending {
@@ -207,22 +213,22 @@ impl<'a> Scan<'a> {
     }
 
     /// The columns asked for, in the order and number asked for.
-    fn finish(&self, found: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
+    fn finish(&self, found: &[RecordBatch]) -> Result<Vec<RecordBatch>, Error> {
         let Some(first) = found.first() else { return Ok(Vec::new()) };
-        let mut rows = rows::concat(&first.schema(), &found)?;
+        let mut rows = rows::concat(&first.schema(), found)?;
         let limit = self.ask.limit.unwrap_or(usize::MAX).min(rows.num_rows());
         if self.ask.is_descending {
             rows = rows::reverse(&rows.slice(rows.num_rows() - limit, limit))?;
         } else {
             rows = rows.slice(0, limit);
         }
-        if !self.ask.columns.is_empty() {
+        if self.ask.columns.is_empty() {
+            rows = rows::without_partition(self.table, &rows)?;
+        } else {
             let schema = rows.schema();
             let indices =
                 self.ask.columns.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>();
             rows = indices.and_then(|indices| rows.project(&indices)).map_err(failed("choose columns"))?;
-        } else {
-            rows = rows::without_partition(self.table, &rows)?;
         }
         Ok(if rows.num_rows() == 0 { Vec::new() } else { vec![rows] })
     }

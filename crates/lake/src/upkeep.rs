@@ -16,7 +16,7 @@ use crate::shelf::{House, Shelf};
 use crate::{VacuumReport, compact};
 
 /// How often files and commit entries that nobody needs are looked for.
-const CLEAN_EVERY: Duration = Duration::from_secs(3600);
+const CLEAN_EVERY: Duration = Duration::from_hours(1);
 
 /// Starts the background task.
 pub(crate) fn start(house: &Arc<House>, engine: &Arc<Engine>, tasks: &Tasks) {
