@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-pub(crate) use setting::{Kind, Setting, Value};
+pub(crate) use setting::Value;
 
 /// Name of the file looked for when none is named.
 pub(crate) const FILE_NAME: &str = "tickhouse.toml";

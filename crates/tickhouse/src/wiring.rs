@@ -55,10 +55,6 @@ impl House {
         let metrics = Metrics::install().map_err(anyhow::Error::msg)?;
         let rooms = Rooms::default();
 
-        let (log, recovery) =
-            Log::open(settings::rawlog(config, &folder.path("log")), Arc::clone(&clock), &rooms.log)
-                .context("open the raw log")?;
-        state::tell_recovery(&recovery);
         let lake = lake::Lake::open(
             settings::lake(config, &folder.path("lake")),
             Arc::clone(&clock),
@@ -66,6 +62,12 @@ impl House {
         )
         .await
         .context("open the lake")?;
+        let mut log_settings = settings::rawlog(config, &folder.path("log"));
+        // A log that was emptied by hand must not count from 1 again: the tables would take its rows for stored ones.
+        log_settings.not_before = lake.store().positions().into_values().max().unwrap_or_default();
+        let (log, recovery) =
+            Log::open(log_settings, Arc::clone(&clock), &rooms.log).context("open the raw log")?;
+        state::tell_recovery(&recovery);
         lake.start_upkeep(&rooms.lake);
 
         let (wishes, wished) = runtime::queue("wishes", WISHES_MAX);

@@ -62,7 +62,7 @@ impl Sql {
             );
         }
         let engine = lake::open_read_only(&location).await.context("open the tables")?;
-        self.ask_tables(&engine).await
+        self.ask_tables(&*engine).await
     }
 
     async fn ask_process(&self, process: &Running) -> anyhow::Result<Done> {

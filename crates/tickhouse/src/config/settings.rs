@@ -60,7 +60,7 @@ pub(crate) fn lake(config: &Config, directory: &Path) -> LakeSettings {
         compact_every: Duration::from_secs(config.number("lake.compact_s")),
         vacuum_retention: Duration::from_secs(config.number("lake.vacuum_hours") * 3_600),
         log_keep: Duration::from_secs(config.number("lake.log_keep_days") * 86_400),
-        ..LakeSettings::new(location)
+        ..LakeSettings::at(location)
     }
 }
 

@@ -123,12 +123,12 @@ pub(crate) fn tell_recovery(report: &RecoveryReport) {
         segments = report.segment_count,
         "raw log opened"
     );
-    if let Some(torn) = &report.torn {
+    for torn in &report.torn {
         tracing::warn!(
             segment = %torn.segment.display(),
             offset = torn.offset,
             bytes = torn.bytes,
-            kept = %torn.kept.display(),
+            kept = ?torn.kept,
             "the newest segment was not written whole: its torn end was cut and kept beside it"
         );
     }
