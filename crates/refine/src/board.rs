@@ -1,20 +1,16 @@
 //! What readers see without asking the refining thread: the newest of everything, copied here after each batch.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use model::time::MINUTE;
-use model::{
-    Bar, BarSource, Gap, Instrument, InstrumentId, LogPosition, Nanos, Quote, Time, Timeframe, VenueId,
-};
+use model::{Bar, Gap, Instrument, InstrumentId, LogPosition, Nanos, Quote, Time, Timeframe, VenueId};
 use tables::TimeRange;
 
 use crate::books::SharedBook;
+use crate::candles::Settled;
 use crate::clock::VenueClock;
-use crate::house::House;
 use crate::ledger::{Ledger, Newest};
-use crate::output::Output;
 use crate::series::Series;
 use crate::{Counts, InstrumentLine};
 
@@ -34,19 +30,24 @@ pub(crate) struct Covered {
     pub(crate) gaps: Vec<Gap>,
     pub(crate) open_count: usize,
     pub(crate) missing_count: usize,
+    /// Spans observed from end to end, ascending; what goes on now has no end.
+    pub(crate) spans: Vec<TimeRange>,
 }
 
 impl Covered {
-    fn of(ledger: &Ledger) -> Self {
+    pub(crate) fn of(ledger: &Ledger) -> Self {
         let (open_count, missing_count) = ledger.hole_counts();
-        Self {
+        let mut covered = Self {
             start: ledger.start,
             until: ledger.observed_until(),
             absent: ledger.absent(),
             gaps: ledger.gaps(),
             open_count,
             missing_count,
-        }
+            spans: Vec::new(),
+        };
+        covered.spans = covered.observed(Time(i64::MAX));
+        covered
     }
 
     /// Spans observed from end to end, ascending; `now` ends what is still going on.
@@ -75,7 +76,7 @@ pub(crate) struct Shown {
     pub(crate) trades_total: u64,
     pub(crate) is_carried: bool,
     pub(crate) covered: Arc<Covered>,
-    covered_version: u64,
+    pub(crate) covered_version: u64,
     pub(crate) book: Option<SharedBook>,
     /// Open minutes, oldest first.
     pub(crate) open: Vec<Bar>,
@@ -87,11 +88,35 @@ pub(crate) struct Tile {
     pub(crate) venue: Arc<VenueTile>,
     shown: Mutex<Shown>,
     series: RwLock<Series>,
+    /// When history was last asked for, on the venue's clock: bars in use stay in memory.
+    asked: AtomicI64,
+    /// Newest buckets of long timeframes, folded as far as they are settled.
+    settled: Mutex<HashMap<Timeframe, Settled>>,
 }
 
 impl Tile {
     pub(crate) fn new(instrument: InstrumentId, venue: Arc<VenueTile>) -> Self {
-        Self { instrument, venue, shown: Mutex::default(), series: RwLock::default() }
+        Self {
+            instrument,
+            venue,
+            shown: Mutex::default(),
+            series: RwLock::default(),
+            asked: AtomicI64::new(i64::MIN),
+            settled: Mutex::default(),
+        }
+    }
+
+    /// Notes that history is in use now.
+    pub(crate) fn ask(&self, now: Time) {
+        self.asked.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn asked(&self) -> Time {
+        Time(self.asked.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn settled(&self) -> MutexGuard<'_, HashMap<Timeframe, Settled>> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn shown(&self) -> MutexGuard<'_, Shown> {
@@ -110,8 +135,8 @@ impl Tile {
 /// One venue.
 pub(crate) struct VenueTile {
     pub(crate) id: VenueId,
-    clock: Mutex<(VenueClock, Nanos)>,
-    instruments: RwLock<Arc<Vec<Instrument>>>,
+    pub(crate) clock: Mutex<(VenueClock, Nanos)>,
+    pub(crate) instruments: RwLock<Arc<Vec<Instrument>>>,
 }
 
 impl VenueTile {
@@ -133,11 +158,11 @@ impl VenueTile {
 /// Everything shown.
 #[derive(Default)]
 pub(crate) struct Board {
-    tiles: RwLock<HashMap<InstrumentId, Arc<Tile>>>,
-    venues: RwLock<Vec<Arc<VenueTile>>>,
+    pub(crate) tiles: RwLock<HashMap<InstrumentId, Arc<Tile>>>,
+    pub(crate) venues: RwLock<Vec<Arc<VenueTile>>>,
     refined: AtomicU64,
     committed: AtomicU64,
-    counts: Mutex<Counts>,
+    pub(crate) counts: Mutex<Counts>,
     /// Bars in memory, all instruments together.
     pub(crate) bar_count: AtomicUsize,
 }
@@ -204,144 +229,5 @@ impl Board {
             })
         };
         self.tiles().into_iter().filter_map(line).collect()
-    }
-}
-
-/// Copies what changed from the house to the board. Owned by the refining thread.
-pub(crate) struct Shower {
-    board: Arc<Board>,
-    /// By desk.
-    venues: Vec<Arc<VenueTile>>,
-    /// By track.
-    tiles: Vec<Arc<Tile>>,
-    cache_days: u32,
-    /// Venue minute of the last clearing, by desk.
-    cleared: Vec<Time>,
-}
-
-impl Shower {
-    pub(crate) fn new(board: Arc<Board>, cache_days: u32) -> Self {
-        Self { board, venues: Vec::new(), tiles: Vec::new(), cache_days, cleared: Vec::new() }
-    }
-
-    /// Shows everything: to be called once, with the state taken up.
-    pub(crate) fn show_all(&mut self, house: &House) {
-        self.grow(house);
-        for desk in 0..house.desks.len() {
-            self.list(house, desk);
-        }
-        for track in 0..house.tracks.len() {
-            self.show_track(house, track);
-        }
-        self.show_clocks(house);
-    }
-
-    /// Shows what a batch changed.
-    pub(crate) fn show(&mut self, house: &House, out: &mut Output) {
-        self.grow(house);
-        for desk in std::mem::take(&mut out.listed) {
-            self.list(house, desk);
-        }
-        for bar in std::mem::take(&mut out.closed) {
-            if bar.timeframe == Timeframe::MINUTE
-                && let Some(tile) = self.board.tile(&bar.instrument)
-            {
-                tile.series_mut().insert(&bar);
-            }
-        }
-        for track in out.take_touched() {
-            self.show_track(house, track);
-        }
-        self.show_clocks(house);
-        self.clear_old();
-    }
-
-    /// A bar folded anew from the store.
-    pub(crate) fn show_bar(&self, bar: &Bar) {
-        debug_assert_eq!(bar.source, BarSource::Trades, "only our own bars are folded anew");
-        if let Some(tile) = self.board.tile(&bar.instrument) {
-            tile.series_mut().insert(bar);
-        }
-    }
-
-    fn grow(&mut self, house: &House) {
-        for desk in &house.desks[self.venues.len()..] {
-            let venue = Arc::new(VenueTile::new(desk.id()));
-            self.venues.push(Arc::clone(&venue));
-            self.cleared.push(Time(i64::MIN));
-            self.board.venues.write().unwrap_or_else(PoisonError::into_inner).push(venue);
-        }
-        for track in &house.tracks[self.tiles.len()..] {
-            let tile = Arc::new(Tile::new(track.instrument().clone(), Arc::clone(&self.venues[track.desk])));
-            self.tiles.push(Arc::clone(&tile));
-            let mut tiles = self.board.tiles.write().unwrap_or_else(PoisonError::into_inner);
-            tiles.insert(track.instrument().clone(), tile);
-        }
-    }
-
-    fn list(&self, house: &House, desk: usize) {
-        let listed = house.desks[desk].instruments.values().map(|listed| listed.instrument.clone());
-        let listed = Arc::new(listed.collect::<Vec<_>>());
-        *self.venues[desk].instruments.write().unwrap_or_else(PoisonError::into_inner) = listed;
-    }
-
-    fn show_track(&self, house: &House, at: usize) {
-        let track = &house.tracks[at];
-        let tile = &self.tiles[at];
-        let open: Vec<Bar> = track.bars.open(house.now.to_time()).collect();
-        let covered = {
-            let shown = tile.shown();
-            (shown.covered_version != track.ledger.version).then(|| Arc::new(Covered::of(&track.ledger)))
-        };
-        let mut shown = tile.shown();
-        if let Some(covered) = covered {
-            shown.covered = covered;
-            shown.covered_version = track.ledger.version;
-        }
-        if shown.quote.as_ref().map(|quote| quote.sequence)
-            != track.quote.as_ref().map(|quote| quote.sequence)
-        {
-            shown.quote.clone_from(&track.quote);
-        }
-        shown.newest = track.ledger.newest;
-        shown.trades_total = track.trades_total;
-        shown.is_carried = track.ledger.carriers > 0;
-        shown.open = open;
-        if shown.book.is_none() {
-            shown.book.clone_from(&track.book);
-        }
-    }
-
-    fn show_clocks(&self, house: &House) {
-        for (venue, desk) in self.venues.iter().zip(&house.desks) {
-            *venue.clock.lock().unwrap_or_else(PoisonError::into_inner) = (desk.clock, house.now);
-        }
-        *self.board.counts.lock().unwrap_or_else(PoisonError::into_inner) = house.counts;
-    }
-
-    /// Once a minute of the venue: lets go of bars that are old and were not asked for lately.
-    fn clear_old(&mut self) {
-        for (venue, cleared) in self.venues.iter().zip(&mut self.cleared) {
-            let (Some(now), _) = venue.time() else { continue };
-            if now.minute_start() <= *cleared {
-                continue;
-            }
-            *cleared = now.minute_start();
-            let oldest =
-                now.plus_micros(-i64::from(self.cache_days.max(1)) * model::time::DAY).minute_start();
-            for tile in self.tiles.iter().filter(|tile| Arc::ptr_eq(&tile.venue, venue)) {
-                let is_old = {
-                    let series = tile.series();
-                    let first = series.ours.first().into_iter().chain(series.venue.first());
-                    let has_old = first.map(|slim| slim.open_time).min().is_some_and(|first| first < oldest);
-                    has_old && series.asked < now.plus_micros(-10 * MINUTE)
-                };
-                if is_old {
-                    tile.series_mut().forget_before(oldest);
-                }
-            }
-            let count = self.tiles.iter().map(|tile| tile.series().len()).sum();
-            self.board.bar_count.store(count, Ordering::Relaxed);
-        }
     }
 }

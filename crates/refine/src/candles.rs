@@ -1,6 +1,7 @@
 //! Candles of any timeframe, folded from 1-minute bars in memory, older ones read from the store.
 
 mod build;
+mod newest;
 
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,11 @@ use tables::{
 
 use crate::board::{BARS_MAX, Board, Covered, Tile};
 use crate::reading;
-use crate::series::Series;
+use crate::series::{Series, within};
 use crate::views;
 
 pub(crate) use build::{Picture, candles};
+pub(crate) use newest::Settled;
 
 /// Longest stretch of history that an answer leaves in memory.
 const KEPT_SPAN: i64 = 62 * DAY;
@@ -48,13 +50,7 @@ impl Candles for CandleMaker {
     }
 
     fn newest(&self, instrument: &InstrumentId, timeframe: Timeframe) -> Option<Candle> {
-        let tile = self.board.tile(instrument)?;
-        let now = tile.venue.time().0?;
-        let first = timeframe.bucket_start(now);
-        let span = Span { first, end: timeframe.bucket_end(first) };
-        let series = tile.series();
-        let before = series.close_before(first).map(|(_, close)| close);
-        fold(&tile, &series, timeframe, span, (1, before)).pop()
+        newest::newest(self.board.tile(instrument)?.as_ref(), timeframe)
     }
 }
 
@@ -66,30 +62,57 @@ impl CandleMaker {
             // Nothing was heard of the venue since the log began: what is stored ends where it ends.
             None => self.newest_stored(&ask.instrument).await?.unwrap_or(Time(0)),
         };
-        let Some(span) = span(&ask, now) else {
+        let Some(mut span) = span(&ask, now) else {
             let range = ask.range.unwrap_or(TimeRange { start: now, end: now });
             return Ok(CandleAnswer { candles: Vec::new(), coverage: coverage(tile.as_deref(), range, now) });
         };
-        let candles = match &tile {
-            Some(tile) if self.load(tile, span.first, now).await? => {
-                let before = self.close_before(tile, span.first).await?;
-                let series = tile.series();
-                fold(tile, &series, ask.timeframe, span, (ask.limit, before))
-            }
-            _ => self.fold_stored(tile.as_deref(), &ask, span).await?,
-        };
-        let range = ask.range.unwrap_or(TimeRange { start: span.first, end: span.end });
+        let mut candles = self.within(tile.as_deref(), &ask, span, now).await?;
+        if candles.is_empty()
+            && is_startless(&ask)
+            && let Some(older) = self.span_before(&ask, span.first).await?
+        {
+            // Nothing is known of the newest buckets: who pages backwards is led over the hole.
+            span = Span { end: span.end, ..older };
+            candles = self.within(tile.as_deref(), &ask, older, now).await?;
+        }
+        let whole = TimeRange { start: span.first, end: span.end };
+        let range = ask.range.filter(|_| !is_startless(&ask)).unwrap_or(whole);
         let coverage = coverage(tile.as_deref(), range, now);
         Ok(CandleAnswer { candles, coverage })
     }
 
+    async fn within(
+        &self,
+        tile: Option<&Tile>,
+        ask: &CandleAsk,
+        span: Span,
+        now: Time,
+    ) -> Result<Vec<Candle>, StoreError> {
+        match tile {
+            Some(tile) if self.load(tile, span.first, now).await? => {
+                self.know_close_before(tile, ask.timeframe, span.first).await?;
+                let live = Live::of(tile);
+                let series = tile.series();
+                let before = series.close_before(span.first).flatten();
+                Ok(live.fold(tile, &series, ask.timeframe, span, (ask.limit, before)))
+            }
+            _ => self.fold_stored(tile, ask, span).await,
+        }
+    }
+
+    /// The newest buckets of the ask's length that hold a stored bar from before a moment.
+    async fn span_before(&self, ask: &CandleAsk, time: Time) -> Result<Option<Span>, StoreError> {
+        let older = TimeRange { start: Time(0), end: time };
+        let bars = self.edge_bars(&ask.instrument, older, true).await?;
+        let Some(newest) = bars.iter().map(|bar| bar.open_time).max() else { return Ok(None) };
+        let range = Some(TimeRange { start: Time(0), end: time });
+        Ok(span(&CandleAsk { range, ..ask.clone() }, newest))
+    }
+
     /// Sees to it that every bar from `first` on is in memory; false if that would be too many.
     async fn load(&self, tile: &Tile, first: Time, now: Time) -> Result<bool, StoreError> {
-        let complete_from = {
-            let mut series = tile.series_mut();
-            series.asked = now;
-            series.complete_from
-        };
+        tile.ask(now);
+        let complete_from = tile.series().complete_from;
         if complete_from <= first {
             return Ok(true);
         }
@@ -105,15 +128,32 @@ impl CandleMaker {
         Ok(true)
     }
 
-    /// Close of the newest bar before a moment, from memory or the store.
-    async fn close_before(&self, tile: &Tile, time: Time) -> Result<Option<Decimal>, StoreError> {
-        if let Some((_, close)) = tile.series().close_before(time) {
-            return Ok(Some(close));
+    /// Sees to it that the close before the first bucket is in memory, if that bucket may need it.
+    async fn know_close_before(
+        &self,
+        tile: &Tile,
+        timeframe: Timeframe,
+        first: Time,
+    ) -> Result<(), StoreError> {
+        let complete_from = {
+            let live = Live::of(tile);
+            let series = tile.series();
+            let end = timeframe.bucket_end(first);
+            let has_own = !within(&series.ours, first, end).is_empty()
+                || live.open.iter().any(|bar| first <= bar.open_time && bar.open_time < end);
+            // Only a minute that was observed can be empty, and its price comes from before.
+            let is_unobserved = live.covered.start.is_none_or(|start| end <= start);
+            if has_own || is_unobserved || series.close_before(first).is_some() {
+                return Ok(());
+            }
+            series.complete_from
+        };
+        let close = self.stored_close_before(&tile.instrument, complete_from).await?;
+        let mut series = tile.series_mut();
+        if series.complete_from == complete_from {
+            series.close_below = Some(close);
         }
-        let covered = Arc::clone(&tile.shown().covered);
-        let start = covered.start.unwrap_or(Time(i64::MAX));
-        // Only a minute that was observed can be empty, and its price comes from before.
-        if start > time { Ok(None) } else { self.stored_close_before(&tile.instrument, time).await }
+        Ok(())
     }
 
     async fn stored_close_before(
@@ -180,12 +220,13 @@ impl CandleMaker {
                 end = ask.timeframe.bucket_end(end);
             }
             let bars = self.read(&ask.instrument, TimeRange { start: first, end }).await?;
+            let live = tile.map(Live::of);
             let mut series = tile.map(|tile| tile.series().clone()).unwrap_or_default();
             series.merge(&bars);
             let chunk = Span { first, end: end.min(span.end) };
             let limit = ask.limit - candles.len();
-            candles.extend(match tile {
-                Some(tile) => fold(tile, &series, ask.timeframe, chunk, (limit, before)),
+            candles.extend(match live.as_ref().zip(tile) {
+                Some((live, tile)) => live.fold(tile, &series, ask.timeframe, chunk, (limit, before)),
                 None => fold_bare(&ask.instrument, &series, ask.timeframe, chunk, (limit, before)),
             });
             before = candles.last().map(|candle: &Candle| candle.bar.close).or(before);
@@ -207,6 +248,15 @@ fn span(ask: &CandleAsk, now: Time) -> Option<Span> {
             let back = u32::try_from(ask.limit - 1).unwrap_or(u32::MAX).min(1_000_000);
             Span { first: timeframe.buckets_before(newest, back), end: timeframe.bucket_end(newest) }
         }
+        Some(range) if is_startless(ask) => {
+            let end = range.end.min(timeframe.bucket_end(newest));
+            if end <= Time(0) {
+                return None;
+            }
+            let last = timeframe.bucket_start(end.plus_micros(-1));
+            let back = u32::try_from(ask.limit - 1).unwrap_or(u32::MAX).min(1_000_000);
+            Span { first: timeframe.buckets_before(last, back), end }
+        }
         Some(range) => {
             let inside = timeframe.bucket_start(range.start);
             let first = if inside < range.start { timeframe.bucket_end(inside) } else { inside };
@@ -216,29 +266,50 @@ fn span(ask: &CandleAsk, now: Time) -> Option<Span> {
     (span.first < span.end).then_some(span)
 }
 
-fn fold(
-    tile: &Tile,
-    series: &Series,
-    timeframe: Timeframe,
-    span: Span,
-    (limit, before): (usize, Option<Decimal>),
-) -> Vec<Candle> {
-    let (now, edge) = tile.venue.time();
-    let (open, covered) = {
+/// Whether the newest candles before the end of the range are asked for.
+fn is_startless(ask: &CandleAsk) -> bool {
+    ask.range.is_some_and(|range| range.start <= Time(0))
+}
+
+/// What is going on at a tile. To be looked at before its series: then a minute that closes meanwhile is in both.
+pub(crate) struct Live {
+    /// The venue's time, and up to when its minutes are closed.
+    pub(crate) now: Option<Time>,
+    pub(crate) edge: Option<Time>,
+    pub(crate) open: Vec<Bar>,
+    pub(crate) covered: Arc<Covered>,
+}
+
+impl Live {
+    pub(crate) fn of(tile: &Tile) -> Self {
+        let (now, edge) = tile.venue.time();
         let shown = tile.shown();
-        (shown.open.clone(), Arc::clone(&shown.covered))
-    };
-    let now = now.unwrap_or(span.end);
-    let picture = Picture {
-        instrument: &tile.instrument,
-        series,
-        open: &open,
-        // What goes on now has no end: the minute at hand counts as observed.
-        observed: &covered.observed(Time(i64::MAX)),
-        now,
-        edge: edge.unwrap_or(now),
-    };
-    candles(&picture, timeframe, (span.first, span.end), (limit, before))
+        Self { now, edge, open: shown.open.clone(), covered: Arc::clone(&shown.covered) }
+    }
+
+    /// What the rule looks at; `end` stands for now where the venue's clock is not known.
+    pub(crate) fn picture<'a>(&'a self, tile: &'a Tile, series: &'a Series, end: Time) -> Picture<'a> {
+        let now = self.now.unwrap_or(end);
+        Picture {
+            instrument: &tile.instrument,
+            series,
+            open: &self.open,
+            observed: &self.covered.spans,
+            now,
+            edge: self.edge.unwrap_or(now),
+        }
+    }
+
+    fn fold(
+        &self,
+        tile: &Tile,
+        series: &Series,
+        timeframe: Timeframe,
+        span: Span,
+        limits: (usize, Option<Decimal>),
+    ) -> Vec<Candle> {
+        candles(&self.picture(tile, series, span.end), timeframe, (span.first, span.end), limits)
+    }
 }
 
 fn fold_bare(

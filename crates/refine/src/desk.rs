@@ -1,6 +1,6 @@
 //! Everything refine knows of one venue: its decoder, clock and instruments.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::{Channel, Instrument, InstrumentId, Listing, Nanos, Time, VenueId};
 use venues::{Decoder, Venue};
@@ -25,6 +25,9 @@ pub(crate) struct Desk {
     pub(crate) instruments: BTreeMap<InstrumentId, Listed>,
     /// What stream keys mean; follows from the instruments.
     pub(crate) keys: HashMap<Box<str>, (Channel, InstrumentId)>,
+    /// Instruments that streams of this session name. Streams and answers over all instruments bring more than was
+    /// asked for; of those rows only the named ones are kept, or all of them where no stream names any.
+    pub(crate) named: BTreeSet<InstrumentId>,
     /// Instruments by symbol; follows from the instruments.
     pub(crate) symbols: HashMap<Box<str>, InstrumentId>,
     /// Pages of a listing that is not complete yet, and when the newest came.
@@ -43,6 +46,7 @@ impl Desk {
             clock: VenueClock::default(),
             instruments: BTreeMap::new(),
             keys: HashMap::new(),
+            named: BTreeSet::new(),
             symbols: HashMap::new(),
             pages: Vec::new(),
             undecodable: None,
@@ -54,6 +58,11 @@ impl Desk {
         self.venue.facts().id
     }
 
+    /// Whether rows of an instrument are wanted, though nothing but a stream or answer over all of them may bring it.
+    pub(crate) fn wants(&self, instrument: &InstrumentId) -> bool {
+        self.named.is_empty() || self.named.contains(instrument)
+    }
+
     /// The instruments changed: what follows from them is made anew.
     pub(crate) fn learn(&mut self) {
         let instruments: Vec<Instrument> =
@@ -61,7 +70,12 @@ impl Desk {
         if let Some(decoder) = &mut self.decoder {
             decoder.learn(&instruments);
         }
-        let streams = self.venue.streams(&instruments, &[self.channel, Channel::Book]);
+        let is_other_feed = |channel: &Channel| {
+            matches!(channel, Channel::Trades | Channel::RawTrades) && *channel != self.channel
+        };
+        let channels = self.venue.facts().channels.iter().copied();
+        let channels: Vec<Channel> = channels.filter(|channel| !is_other_feed(channel)).collect();
+        let streams = self.venue.streams(&instruments, &channels);
         let known =
             streams.into_iter().filter_map(|stream| Some((stream.key, (stream.channel, stream.instrument?))));
         self.keys = known.collect();

@@ -108,15 +108,20 @@ impl House {
     /// Takes the next record.
     pub(crate) fn take(&mut self, record: &Record, out: &mut Output) {
         let before = self.now;
+        let is_torn = self.position.0 > 0 && record.position.0 > self.position.0 + 1;
         self.position = record.position;
         // A clock set back must not make time run backwards here.
         self.now = self.now.max(record.received);
         out.begin(record.position, record.received);
+        if is_torn {
+            // The log lost records: what streams said in them is not known.
+            self.stood_still(before, GapCause::Undecodable, out);
+        }
         let desk = record.venue.and_then(|venue| self.desk(venue));
         match (record.kind, desk) {
             (RecordKind::Session, _) => self.session(),
             (RecordKind::Tick, _) => self.tick(out),
-            (RecordKind::Resumed, _) => self.resumed(before, out),
+            (RecordKind::Resumed, _) => self.stood_still(before, GapCause::DiskFull, out),
             (RecordKind::Outcome, _) => self.outcome(&record.payload, out),
             (RecordKind::Opened, Some(desk)) => self.opened(desk, record.connection),
             (RecordKind::Carries, Some(desk)) => self.carries(desk, record, out),

@@ -2,6 +2,7 @@
 //!
 //! Where the venue numbers its trades, ids tell; elsewhere the lives of connections and the overlap of answers do.
 
+mod closing;
 mod hole;
 mod numbered;
 mod recent;
@@ -265,19 +266,18 @@ impl Ledger {
     /// Capture goes on after standing still: what a carried stream sent meanwhile is a hole.
     pub(crate) fn resumed(
         &mut self,
-        since: Option<Time>,
-        venue_now: Option<Time>,
-        now: Nanos,
+        (since, venue_now): (Option<Time>, Option<Time>),
+        (cause, now): (GapCause, Nanos),
         findings: &mut Findings,
     ) {
         self.version += 1;
         if self.carriers == 0 {
             return;
         }
-        self.befall(GapCause::DiskFull);
+        self.befall(cause);
         if let (Kind::Timed(timed), Some(start), Some(venue_now)) = (&mut self.kind, self.start, venue_now) {
             let since = timed.down.take().map(|down| down.since).or(since).unwrap_or(start).max(start);
-            self.open_span(since, venue_now.max(since), (GapCause::DiskFull, now), findings);
+            self.open_span(since, venue_now.max(since), (cause, now), findings);
         }
     }
 
@@ -346,126 +346,6 @@ impl Ledger {
             } else {
                 self.holes.push(Hole { is_changed: false, ..hole });
             }
-        }
-    }
-
-    /// What became of filling `first..=last` (or, without numbers, of the hole that began at `first_time`).
-    /// `cause` says why what is still absent stays so.
-    pub(crate) fn outcome(
-        &mut self,
-        asked: (Option<i64>, Option<i64>, Time),
-        cause: GapCause,
-        now: Nanos,
-        findings: &mut Findings,
-    ) {
-        self.version += 1;
-        let cause = if std::mem::take(&mut self.has_bad_answer) && cause == GapCause::NotAtVenue {
-            GapCause::Undecodable
-        } else {
-            cause
-        };
-        let holes = std::mem::take(&mut self.holes);
-        for hole in holes {
-            let is_meant = match (asked, &self.kind) {
-                ((Some(first), Some(last), _), Kind::Numbered(_)) => {
-                    hole.first_id <= last && first <= hole.last_id
-                }
-                ((_, _, first_time), Kind::Timed(_)) => hole.first_time == first_time,
-                _ => false,
-            };
-            if hole.state != HoleState::Open || !is_meant {
-                self.holes.push(hole);
-                continue;
-            }
-            match asked {
-                (Some(first), Some(last), _) if matches!(self.kind, Kind::Numbered(_)) => {
-                    let before = hole.cut(i64::MIN, first - 1);
-                    let after = hole.cut(last + 1, i64::MAX);
-                    if let Some(before) = before {
-                        self.keep_or_close(before, now, findings);
-                    }
-                    if let Some(middle) = hole.cut(first, last) {
-                        self.close(&middle, cause, now, findings);
-                    }
-                    if let Some(after) = after {
-                        self.keep_or_close(after, now, findings);
-                    }
-                }
-                _ => self.close(&hole, cause, now, findings),
-            }
-        }
-        self.forget_old(findings);
-    }
-
-    /// An answer with the stream's most recent trades reached back to `oldest`; with `is_joined` it holds a trade that
-    /// was there before the hole. Streams without numbers only.
-    pub(crate) fn answered(
-        &mut self,
-        oldest: Time,
-        knows: impl Fn(Time) -> bool,
-        now: Nanos,
-        findings: &mut Findings,
-    ) {
-        self.version += 1;
-        if !matches!(self.kind, Kind::Timed(_)) {
-            return;
-        }
-        let mut index = 0;
-        while let Some(hole) = self.holes.get_mut(index) {
-            if hole.state == HoleState::Open {
-                hole.reach_back(oldest, knows(hole.first_time));
-            }
-            let count = self.holes.len();
-            self.settle_if_whole(index, Moment { now, hole_wait: 0, undecodable: None }, findings);
-            index += usize::from(self.holes.len() == count);
-        }
-    }
-
-    fn settle_if_whole(&mut self, index: usize, at: Moment, findings: &mut Findings) {
-        let Some(hole) = self.holes.get(index) else { return };
-        if !hole.parts.is_empty() {
-            return;
-        }
-        let hole = self.holes.remove(index);
-        if hole.state != HoleState::Pending {
-            let cause = hole.cause;
-            self.close(&hole, cause, at.now, findings);
-        }
-    }
-
-    fn keep_or_close(&mut self, hole: Hole, now: Nanos, findings: &mut Findings) {
-        if hole.parts.is_empty() {
-            let cause = hole.cause;
-            self.close(&hole, cause, now, findings);
-        } else {
-            let gap = hole.gap(&self.instrument, self.channel);
-            findings.gaps.push(gap.clone());
-            findings.wishes.push(gap);
-            self.holes.push(Hole { wished: now, ..hole });
-        }
-    }
-
-    /// Writes the hole's filled and missing stretches as rows of their own; the missing ones stay remembered.
-    fn close(&mut self, hole: &Hole, cause: GapCause, now: Nanos, findings: &mut Findings) {
-        for stretch in hole.stretches(cause, now.to_time()) {
-            findings.gaps.push(stretch.gap(&self.instrument, self.channel));
-            if stretch.state == HoleState::Missing {
-                let at = self.holes.partition_point(|known| known.place() < stretch.place());
-                self.holes.insert(at, stretch);
-            }
-        }
-    }
-
-    /// Keeps the number of holes bounded: the oldest are forgotten, and coverage begins behind them.
-    fn forget_old(&mut self, findings: &mut Findings) {
-        while self.holes.len() > HOLES_MAX {
-            let mut hole = self.holes.remove(0);
-            if hole.state != HoleState::Missing {
-                (hole.state, hole.cause) = (HoleState::Missing, GapCause::Refused);
-                hole.closed_time = Some(hole.found.to_time());
-                findings.gaps.push(hole.gap(&self.instrument, self.channel));
-            }
-            self.start = self.start.map(|start| start.max(hole.last_time));
         }
     }
 

@@ -21,6 +21,7 @@ mod reading;
 mod runner;
 mod series;
 mod settings;
+mod shower;
 mod state;
 mod track;
 mod views;
@@ -37,13 +38,14 @@ use runtime::{Clock, Sender, Tasks};
 use tables::{Candles, Coverage, Feed, MarketView, TableStore};
 use tokio::runtime::Handle;
 
-use board::{Board, Shower};
+use board::Board;
 use candles::CandleMaker;
 use checkpoint::States;
 use feed::NewsFeed;
 use flush::Flusher;
 use house::{House, Rules, VenueLookup};
 use runner::{Pace, Requests, Runner};
+use shower::Shower;
 
 pub use error::Error;
 pub use settings::{BooksKept, RefineSettings};

@@ -15,7 +15,7 @@ use tables::{RowBatch, StoreError, TableName, TableScan, TableStore, TimeRange};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::board::{Board, Shower};
+use crate::board::Board;
 use crate::checkpoint::Checkpoint;
 use crate::clock::nanos;
 use crate::feed::NewsFeed;
@@ -24,6 +24,7 @@ use crate::house::House;
 use crate::output::{Output, Recompute};
 use crate::reading;
 use crate::settings::RefineSettings;
+use crate::shower::Shower;
 use crate::state;
 
 /// Records read at a time: news go out after each reading.
@@ -133,6 +134,10 @@ impl Runner {
             let is_open = reader
                 .next_blocking(&mut records, READ_MAX, wait)
                 .map_err(|error| format!("read raw log after {}: {error}", self.house.position))?;
+            for damage in reader.take_damage() {
+                let lost = (damage.last.0 + 1).saturating_sub(damage.first.0);
+                metrics::counter!("tickhouse_log_records_lost_total").increment(lost);
+            }
             self.take(&mut records, stop)?;
             self.publish();
             if self.pace.append_watch.elapsed() >= APPEND_EVERY {
@@ -180,7 +185,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Shows and tells what the batch brought.
+    /// Shows and tells what the batch brought: who hears of something finds it shown.
     fn publish(&mut self) {
         let Self { pace, shower, house, .. } = self;
         shower.show(house, &mut pace.out);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Timeframe, Wish};
+use model::{Channel, Timeframe, Wish};
 use rawlog::{Log, LogSettings};
 use runtime::{Receiver, SystemClock, Tasks};
 use tables::{CandleAsk, DataQuality, News, TableName, TableStore, TimeRange};
@@ -36,6 +36,10 @@ impl World {
     }
 
     fn start(&self) -> Process {
+        self.start_with(self.settings())
+    }
+
+    fn start_with(&self, refining: RefineSettings) -> Process {
         let tasks = Tasks::new();
         let clock = SystemClock::shared();
         let settings = LogSettings::new(self.folder.path().join("log"));
@@ -43,7 +47,7 @@ impl World {
         let (sender, wishes) = runtime::queue("test.wishes", 64);
         let store = Arc::clone(&self.store) as Arc<dyn TableStore>;
         let doors = Doors { log: log.clone(), store, wishes: sender, clock };
-        let refine = start_with(self.settings(), doors, &tasks, fakes::lookup).unwrap();
+        let refine = start_with(refining, doors, &tasks, fakes::lookup).unwrap();
         Process { tasks, log, refine, wishes }
     }
 }
@@ -182,5 +186,75 @@ async fn a_full_row_buffer_makes_refining_wait_and_loses_nothing() {
     process.catch_up(script.records.len() as u64).await;
     assert_eq!(world.store.rows(TableName::Trades).len(), 70);
     assert!(world.store.commits() > 1);
+    process.tasks.close(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_start_the_newest_candles_before_the_end_are_meant() {
+    let world = World::new();
+    let process = world.start();
+    let script = minutes().at(7_200_000).say("trade BTC 11 7200000 200 1").tick();
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    let candles = process.refine.candles();
+    let closes = async |limit, end: i64| {
+        let range = TimeRange { start: model::Time(0), end: model::Time(end) };
+        let answer = candles.candles(CandleAsk { range: Some(range), ..ask("1m", limit) }).await.unwrap();
+        let closes: Vec<_> = answer.candles.iter().map(|candle| candle.bar.close.to_string()).collect();
+        (closes.join(" "), answer.coverage.range.start.0 / 60_000_000)
+    };
+    assert_eq!(closes(2, 360_000_000).await, ("104 105".into(), 4));
+    assert_eq!(closes(1, 360_000_001).await, ("106".into(), 6));
+    assert_eq!(closes(3, i64::MAX).await, ("110 110 200".into(), 118), "quiet minutes are empty");
+    assert_eq!(closes(5, 60_000_000).await, (String::new(), -4));
+    process.tasks.close(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coverage_of_trades_is_that_of_the_canonical_feed() {
+    let world = World::new();
+    let venue = model::VenueId::known("binance").unwrap();
+    let settings = RefineSettings { venues: vec![(venue, Channel::RawTrades)], ..world.settings() };
+    let process = world.start_with(settings);
+    let script =
+        Script::bare("binance").at(1_000).open(1, &["BTC@raw_trades"]).trades([1, 2, 5], 1_000).pass(1_000);
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    let instrument = "binance:BTC-USDT".parse().unwrap();
+    let range = TimeRange { start: model::Time(1_000_000), end: model::Time(1_002_000) };
+    for channel in [Channel::Trades, Channel::RawTrades] {
+        let answer = process.refine.coverage().coverage(&instrument, channel, range).await;
+        assert_eq!((answer.quality, answer.gaps.len()), (DataQuality::Partial, 1), "{channel}");
+        assert_eq!(answer.gaps[0].channel, Channel::RawTrades);
+    }
+    process.tasks.close(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hears_of_something_finds_it_shown() {
+    let world = World::new();
+    let process = world.start();
+    let mut reader = process.refine.feed().subscribe();
+    let (market, candles) = (process.refine.market(), process.refine.candles());
+    let script = minutes().say("quote BTC 5 1000 99 101");
+    process.write(&script, 0).await;
+    let (mut has_quote, mut bars) = (false, 0);
+    while !has_quote {
+        for item in runtime::clock::within(PATIENCE, reader.next()).await.unwrap().unwrap().unwrap().iter() {
+            match &item.news {
+                News::Quote(quote) => {
+                    has_quote = true;
+                    assert_eq!(market.quote(&quote.instrument).unwrap().sequence, quote.sequence);
+                }
+                News::Bar(bar) => {
+                    bars += 1;
+                    let newest = candles.newest(&bar.instrument, Timeframe::MINUTE).unwrap().bar;
+                    assert!(newest.open_time >= bar.open_time);
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(bars > 0);
     process.tasks.close(PATIENCE).await;
 }

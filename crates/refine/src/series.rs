@@ -1,5 +1,6 @@
 //! 1-minute bars of one instrument in memory, ours and the venue's, packed small.
 
+use model::time::MINUTE;
 use model::{Bar, BarSource, BarState, Decimal, InstrumentId, Time, Timeframe};
 
 /// A 1-minute bar without its instrument.
@@ -101,19 +102,36 @@ pub(crate) struct Series {
     pub(crate) venue: Vec<Slim>,
     /// Every known bar from here on is in memory.
     pub(crate) complete_from: Time,
-    /// When history was last asked for, on the venue's clock.
-    pub(crate) asked: Time,
+    /// The close before `complete_from` as the store had it; `None` if it was not asked.
+    pub(crate) close_below: Option<Option<Decimal>>,
+    /// One more whenever a bar may have changed that [`Settled`](crate::candles::Settled) sums hold.
+    pub(crate) version: u64,
 }
 
 impl Default for Series {
     fn default() -> Self {
-        Self { ours: Vec::new(), venue: Vec::new(), complete_from: Time(i64::MAX), asked: Time(i64::MIN) }
+        Self {
+            ours: Vec::new(),
+            venue: Vec::new(),
+            complete_from: Time(i64::MAX),
+            close_below: None,
+            version: 0,
+        }
     }
 }
+
+/// How far behind a series' newest bar its minutes count as settled: what comes later than that is rare.
+pub(crate) const SETTLED_AFTER: i64 = 5 * MINUTE;
 
 impl Series {
     /// Enters a bar unless a newer form of it is known.
     pub(crate) fn insert(&mut self, bar: &Bar) {
+        if bar.open_time < self.settled_through() {
+            self.version += 1;
+        }
+        if bar.open_time < self.complete_from {
+            self.close_below = None;
+        }
         let side = match bar.source {
             BarSource::Trades => &mut self.ours,
             BarSource::Venue => &mut self.venue,
@@ -130,8 +148,15 @@ impl Series {
         }
     }
 
+    /// Minutes before this moment rarely change: sums of them may be kept while `version` stays the same.
+    pub(crate) fn settled_through(&self) -> Time {
+        self.ours.last().map_or(Time(i64::MIN), |last| last.open_time.plus_micros(-SETTLED_AFTER))
+    }
+
     /// Enters many bars read back from the store, in any order.
     pub(crate) fn merge(&mut self, bars: &[Bar]) {
+        self.version += 1;
+        self.close_below = None;
         for source in [BarSource::Trades, BarSource::Venue] {
             let side = if source == BarSource::Trades { &mut self.ours } else { &mut self.venue };
             let mut all: Vec<Slim> = bars.iter().filter(|bar| bar.source == source).map(Slim::of).collect();
@@ -154,14 +179,15 @@ impl Series {
 
     /// Lets go of everything before a moment.
     pub(crate) fn forget_before(&mut self, time: Time) {
+        let below = if time < self.complete_from { self.close_below } else { self.close_before(time) };
         for side in [&mut self.ours, &mut self.venue] {
             let gone = side.partition_point(|slim| slim.open_time < time);
             side.drain(..gone);
             side.shrink_to(side.len() + 64);
         }
-        if self.complete_from < time {
-            self.complete_from = time;
-        }
+        self.version += 1;
+        self.close_below = below;
+        self.complete_from = self.complete_from.max(time);
     }
 
     /// Bars in memory.
@@ -169,13 +195,20 @@ impl Series {
         self.ours.len() + self.venue.len()
     }
 
-    /// Close of the last bar before a moment, and when that bar began.
-    pub(crate) fn close_before(&self, time: Time) -> Option<(Time, Decimal)> {
+    /// Close of the last bar before a moment: the outer `None` means that only the store knows.
+    #[expect(clippy::option_option, reason = "that there is none and that it is not known are two things")]
+    pub(crate) fn close_before(&self, time: Time) -> Option<Option<Decimal>> {
+        if time < self.complete_from {
+            return None;
+        }
         let last = |side: &[Slim]| {
             let at = side.partition_point(|slim| slim.open_time < time);
             at.checked_sub(1).map(|at| (side[at].open_time, side[at].close()))
         };
-        last(&self.ours).max_by_time(last(&self.venue))
+        match last(&self.ours).max_by_time(last(&self.venue)) {
+            Some((open_time, close)) if open_time >= self.complete_from => Some(Some(close)),
+            _ => self.close_below,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The house as bytes and back. Version 1; a change of form needs a new version and a golden file of the old.
 
+mod book_forms;
 mod forms;
 
 #[cfg(test)]
@@ -13,9 +14,8 @@ use crate::desk::{Desk, Listed};
 use crate::house::{Connection, House, Rules};
 use crate::ledger::{Kind, Ledger};
 use crate::track::Track;
-use forms::{
-    BookForm, BookFormError, HoleForm, InstrumentForm, KindForm, ListingForm, QuoteForm, TimeframeForm,
-};
+use book_forms::{BookForm, BookFormError};
+use forms::{HoleForm, InstrumentForm, KindForm, ListingForm, QuoteForm, TimeframeForm};
 use model::{Channel, GapCause, LogPosition, Nanos, Time, VenueId};
 
 const VERSION: u8 = 1;
@@ -52,6 +52,7 @@ struct DeskForm {
     clock: Option<(i64, i64)>,
     edge: Option<i64>,
     instruments: Vec<(InstrumentForm, i64)>,
+    named: Vec<String>,
     pages: Vec<ListingForm>,
     undecodable: Option<i64>,
     undecodable_total: u64,
@@ -159,6 +160,7 @@ fn desk_form(desk: &Desk) -> DeskForm {
             .values()
             .map(|listed| (InstrumentForm::of(&listed.instrument), listed.valid_from.0))
             .collect(),
+        named: desk.named.iter().map(|id| id.as_str().to_owned()).collect(),
         pages: desk.pages.iter().map(ListingForm::of).collect(),
         undecodable: desk.undecodable.map(|when| when.0),
         undecodable_total: desk.undecodable_total,
@@ -184,6 +186,8 @@ fn restore_desk(house: &House, form: DeskForm) -> Result<Desk, StateError> {
             instrument.value().ok_or_else(|| wrong("an instrument holds a value that cannot be"))?;
         desk.instruments.insert(instrument.id.clone(), Listed { instrument, valid_from: Time(valid_from) });
     }
+    let named: Result<_, _> = form.named.iter().map(|id| id.parse()).collect();
+    desk.named = named.map_err(wrong)?;
     let pages: Option<Vec<_>> = form.pages.into_iter().map(ListingForm::value).collect();
     desk.pages = pages.ok_or_else(|| wrong("a listing holds a value that cannot be"))?;
     desk.undecodable = form.undecodable.map(Nanos);

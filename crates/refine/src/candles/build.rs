@@ -24,13 +24,29 @@ pub(crate) struct Picture<'a> {
     pub(crate) edge: Time,
 }
 
-/// What one bucket gathers.
-struct Bucket {
-    open_time: Time,
-    end: Time,
+/// What the minutes of one bucket add up to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gathered {
     sum: Option<BarSum>,
     /// Minutes that were not observed but that the venue tells.
     told_count: i64,
+}
+
+impl Gathered {
+    /// Adds the minutes from one moment to another.
+    pub(crate) fn add(&mut self, picture: &Picture<'_>, timeframe: Timeframe, (from, until): (Time, Time)) {
+        self.add_minutes(&mut Minutes::new(picture, from), timeframe, until);
+    }
+
+    fn add_minutes(&mut self, minutes: &mut Minutes<'_>, timeframe: Timeframe, until: Time) {
+        while minutes.next_before(until) {
+            self.told_count += i64::from(minutes.is_told);
+            match &mut self.sum {
+                Some(sum) => sum.add(&minutes.bar),
+                None => self.sum = Some(BarSum::of(&minutes.bar, timeframe)),
+            }
+        }
+    }
 }
 
 /// Candles of the buckets that start in the span, at most so many from its start; `before` is the close before it.
@@ -45,15 +61,9 @@ pub(crate) fn candles(
     let mut minutes = Minutes::new(picture, first);
     while open_time < end && candles.len() < limit {
         let bucket_end = timeframe.bucket_end(open_time);
-        let mut bucket = Bucket { open_time, end: bucket_end, sum: None, told_count: 0 };
-        while minutes.next_before(bucket_end) {
-            bucket.told_count += i64::from(minutes.is_told);
-            match &mut bucket.sum {
-                Some(sum) => sum.add(&minutes.bar),
-                None => bucket.sum = Some(BarSum::of(&minutes.bar, timeframe)),
-            }
-        }
-        if let Some(candle) = finish(picture, timeframe, bucket, before) {
+        let mut gathered = Gathered::default();
+        gathered.add_minutes(&mut minutes, timeframe, bucket_end);
+        if let Some(candle) = finish(picture, timeframe, open_time, gathered, before) {
             before = Some(candle.bar.close);
             candles.push(candle);
         }
@@ -62,36 +72,39 @@ pub(crate) fn candles(
     candles
 }
 
-fn finish(
+/// The candle of the bucket that starts then, from all its minutes so far.
+pub(crate) fn finish(
     picture: &Picture<'_>,
     timeframe: Timeframe,
-    bucket: Bucket,
+    open_time: Time,
+    gathered: Gathered,
     before: Option<Decimal>,
 ) -> Option<Candle> {
-    let so_far = bucket.end.min(minute_end(picture.now));
-    let (unobserved, has_observed) = unobserved_minutes(picture.observed, bucket.open_time, so_far);
-    let is_complete = unobserved == bucket.told_count;
-    let mut bar = match bucket.sum {
+    let end = timeframe.bucket_end(open_time);
+    let so_far = end.min(minute_end(picture.now));
+    let (unobserved, has_observed) = unobserved_minutes(picture.observed, open_time, so_far);
+    let is_complete = unobserved == gathered.told_count;
+    let mut bar = match gathered.sum {
         Some(sum) => sum.into_bar(),
-        None if has_observed => flat(picture, timeframe, &bucket, before?),
+        None if has_observed => flat(picture, timeframe, (open_time, end), before?),
         None => return None,
     };
-    if bucket.end > picture.edge {
+    if end > picture.edge {
         bar.state = BarState::Forming;
     }
     let is_empty = bar.volume.is_zero() && bar.trade_count.unwrap_or(0) == 0;
     Some(Candle { bar, is_empty, is_complete })
 }
 
-fn flat(picture: &Picture<'_>, timeframe: Timeframe, bucket: &Bucket, close: Decimal) -> Bar {
+fn flat(picture: &Picture<'_>, timeframe: Timeframe, (open_time, end): (Time, Time), close: Decimal) -> Bar {
     Bar {
         timeframe,
-        open_time: bucket.open_time,
+        open_time,
         open: close,
         high: close,
         low: close,
         close,
-        available_time: bucket.end.min(picture.now),
+        available_time: end.min(picture.now),
         ..blank(picture.instrument)
     }
 }

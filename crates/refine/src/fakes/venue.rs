@@ -10,7 +10,8 @@ use model::{
 };
 use venues::contract::{
     Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame,
-    HistoryAsk, HistoryRefusal, Origin, Peek, Poll, RestLimits, RestRequest, Stream, TradeIds, Venue,
+    HistoryAsk, HistoryRefusal, Origin, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds,
+    Venue,
 };
 
 use super::number;
@@ -30,7 +31,7 @@ fn build((id, trade_ids, book_rule): (&'static str, TradeIds, BookRule)) -> Fact
     Facts {
         id: VenueId::known(id).unwrap(),
         endpoints: DefaultEndpoints { rest: "", stream: "" },
-        channels: &[Channel::Trades, Channel::Book],
+        channels: &[Channel::Trades, Channel::RawTrades, Channel::Book],
         trade_ids,
         book_rule,
         streams_max: 1,
@@ -97,7 +98,7 @@ impl Venue for Words {
     }
 
     fn listing(&self, _: Option<&str>) -> RestRequest {
-        unimplemented!("tests write their listings by hand")
+        RestRequest { path: "/listing".into(), weight: 1, purpose: Purpose::Listing }
     }
 
     fn history(&self, _: &HistoryAsk<'_>) -> Result<RestRequest, HistoryRefusal> {

@@ -51,7 +51,10 @@ impl House {
             }
         }
         let now = self.now;
-        self.desks.iter_mut().for_each(|desk| desk.renew_decoder(now));
+        for desk in &mut self.desks {
+            desk.named.clear();
+            desk.renew_decoder(now);
+        }
     }
 
     pub(super) fn opened(&mut self, desk: usize, connection: u32) {
@@ -76,6 +79,11 @@ impl House {
         let mut streams = BTreeSet::new();
         for key in &connection.keys {
             let Some((channel, instrument)) = self.desks[desk].keys.get(key).cloned() else { continue };
+            self.desks[desk].named.insert(instrument.clone());
+            let is_followed = channel == self.desks[desk].channel || channel == Channel::Book;
+            if !is_followed {
+                continue;
+            }
             if channel != Channel::Book || self.rules.books_kept.keeps(&instrument) {
                 streams.insert((channel, self.track(desk, &instrument)));
             }
@@ -140,19 +148,19 @@ impl House {
     pub(super) fn mute(&mut self, desk: usize, payload: &Bytes) {
         let Ok(key) = std::str::from_utf8(payload) else { return };
         let Some((channel, instrument)) = self.desks[desk].keys.get(key).cloned() else { return };
-        if channel != Channel::Book {
+        if channel == self.desks[desk].channel {
             let at = self.track(desk, &instrument);
             self.tracks[at].ledger.stood_still(GapCause::Silent, None);
         }
     }
 
-    /// Capture stood still from the record before until now.
-    pub(super) fn resumed(&mut self, before: Nanos, out: &mut Output) {
+    /// What streams said from the record before until now is not in the log.
+    pub(super) fn stood_still(&mut self, before: Nanos, cause: GapCause, out: &mut Output) {
         let now = self.now;
         for at in 0..self.tracks.len() {
             let clock = self.desks[self.tracks[at].desk].clock;
             let mut findings = Findings::default();
-            self.tracks[at].ledger.resumed(clock.at(before), clock.at(now), now, &mut findings);
+            self.tracks[at].ledger.resumed((clock.at(before), clock.at(now)), (cause, now), &mut findings);
             self.report(at, findings, out);
         }
     }

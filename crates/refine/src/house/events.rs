@@ -17,6 +17,9 @@ impl House {
             Event::Bar(bar) => self.venue_bar(desk, bar, out),
             Event::MarkPrice(mark) => {
                 self.pass_time(desk, mark.time, out);
+                if !self.desks[desk].wants(&mark.instrument) {
+                    return;
+                }
                 let at = self.track(desk, &mark.instrument);
                 let track = &mut self.tracks[at];
                 if track.mark_time.is_none_or(|newest| newest < mark.time) {
@@ -24,13 +27,13 @@ impl House {
                     out.mark_price(mark);
                 }
             }
-            Event::Funding(funding) => {
+            Event::Funding(funding) if self.desks[desk].wants(&funding.instrument) => {
                 let at = self.track(desk, &funding.instrument);
                 if self.tracks[at].take_funding(funding.time) {
                     out.funding(funding);
                 }
             }
-            Event::OpenInterest(interest) => {
+            Event::OpenInterest(interest) if self.desks[desk].wants(&interest.instrument) => {
                 let at = self.track(desk, &interest.instrument);
                 let track = &mut self.tracks[at];
                 if track.interest_time.is_none_or(|newest| newest < interest.time) {
@@ -39,7 +42,7 @@ impl House {
                 }
             }
             Event::Listing(listing) => self.listing(desk, listing, out),
-            Event::Notice(_) => {}
+            Event::Funding(_) | Event::OpenInterest(_) | Event::Notice(_) => {}
         }
     }
 

@@ -270,3 +270,11 @@ fn a_mute_stream_that_speaks_again_has_a_hole() {
         .say(&named("b", 120_000));
     assert_eq!(gap_words(&told(&script).gaps.rows), ["open @100000..120000 silent"]);
 }
+
+#[test]
+fn records_that_the_log_lost_are_a_hole_in_what_was_carried() {
+    let mut script =
+        Script::started(BYBIT).at(100_000).say(&named("a", 100_000)).at(101_000).tick().at(150_000).tick();
+    script.records.last_mut().unwrap().position.0 += 10;
+    assert_eq!(gap_words(&told(&script).gaps.rows), ["open @101000..150000 undecodable"]);
+}

@@ -68,3 +68,14 @@ fn two_symbols_under_one_id_do_not_replace_each_other_forever() {
     }
     assert_eq!(listed_words(&told(&script).instruments.rows).len(), 2);
 }
+
+#[test]
+fn of_streams_over_all_instruments_only_named_ones_are_kept() {
+    let marks = |script: Script| {
+        let out = told(&script.say("mark BTC 1000 5").say("mark ETH 1000 6"));
+        out.mark_prices.rows.iter().map(|mark| mark.instrument.to_string()).collect::<Vec<_>>()
+    };
+    let bare = Script::bare("binance");
+    assert_eq!(marks(bare.clone().open(1, &["!mark"])).len(), 2, "nothing tells which are wanted");
+    assert_eq!(marks(bare.open(1, &["!mark", "BTC@trades"])), ["binance:BTC-USDT"]);
+}
