@@ -1,4 +1,4 @@
-//! The threads on which queries, writing and merging run, apart from those that serve the network.
+//! Threads for queries, writing and merging, apart from those that serve the network.
 
 use std::future::Future;
 use std::pin::Pin;

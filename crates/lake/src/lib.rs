@@ -77,7 +77,7 @@ impl Lake {
         let engine = Arc::new(Engine::start(settings.threads)?);
         let place = Arc::new(Place::find(&settings.location, may_change)?);
         let reader = Arc::new(Reader::new(Arc::clone(&place), settings.footer_memory_bytes)?);
-        let sql = Arc::new(Sql::new(&reader, settings.threads)?);
+        let sql = Arc::new(Sql::new(&reader, &settings)?);
         let mut opened = Vec::with_capacity(tables.len());
         for table in tables {
             let place = Arc::clone(&place);
@@ -191,8 +191,6 @@ impl QueryEngine for Lake {
         sql: &'a str,
         limits: QueryLimits,
     ) -> BoxFuture<'a, Result<BatchStream, QueryError>> {
-        let (house, tools, engine) =
-            (Arc::clone(&self.house), Arc::clone(&self.sql), Arc::clone(&self.engine));
-        Box::pin(sql::query(house, tools, engine, (sql.to_owned(), limits)))
+        Box::pin(sql::query(Arc::clone(&self.house), Arc::clone(&self.sql), (sql.to_owned(), limits)))
     }
 }

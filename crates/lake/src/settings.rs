@@ -25,9 +25,11 @@ pub struct LakeSettings {
     pub checkpoint_every: u64,
     /// Most memory for one query, bytes; a query may ask for less.
     pub query_memory_bytes: usize,
+    /// Most queries running at once; further ones wait within their time.
+    pub queries_max: usize,
     /// Memory for the footers of data files, bytes.
     pub footer_memory_bytes: usize,
-    /// Threads for queries, writing and merging.
+    /// Threads for writing, merging and scans; each SQL query gets so many of its own.
     pub threads: usize,
 }
 
@@ -45,6 +47,7 @@ impl LakeSettings {
             log_keep: Duration::from_hours(72),
             checkpoint_every: 100,
             query_memory_bytes: 256 << 20,
+            queries_max: 8,
             footer_memory_bytes: 32 << 20,
             threads: 2,
         }

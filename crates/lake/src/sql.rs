@@ -1,6 +1,7 @@
 //! SQL for readers: one statement that only reads, within limits of time, memory and rows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -20,23 +21,26 @@ use futures::StreamExt;
 use runtime::clock::{Stopwatch, within};
 use runtime::{Sender, queue};
 use tables::{BatchStream, QueryError, QueryLimits};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::catalog::{CATALOG, Names, SCHEMA};
 use crate::engine::Engine;
 use crate::error::{Error, failed};
 use crate::reader::Reader;
+use crate::settings::LakeSettings;
 use crate::shelf::{Captured, House};
 
 /// What a query needs besides the tables; made once.
 #[derive(Debug)]
 pub(crate) struct Sql {
     base: SessionState,
+    places: Arc<Semaphore>,
 }
 
 impl Sql {
-    pub(crate) fn new(reader: &Reader, threads: usize) -> Result<Self, Error> {
+    pub(crate) fn new(reader: &Reader, settings: &LakeSettings) -> Result<Self, Error> {
         let config = SessionConfig::new()
-            .with_target_partitions(threads.max(1))
+            .with_target_partitions(settings.threads.max(1))
             .with_information_schema(true)
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_create_default_catalog_and_schema(false)
@@ -50,7 +54,7 @@ impl Sql {
             .with_runtime_env(environment)
             .with_default_features()
             .build();
-        Ok(Self { base })
+        Ok(Self { base, places: Arc::new(Semaphore::new(settings.queries_max.max(1))) })
     }
 
     fn state(&self, house: &House, memory_bytes: usize) -> Result<SessionState, DataFusionError> {
@@ -66,34 +70,49 @@ impl Sql {
 }
 
 /// Plans and starts a query.
+///
+/// Each query runs on threads of its own: a plan that computes for long without a pause cannot be cut off in the
+/// middle, and must not hold up others. The clock is watched outside of them, and the number running is bounded.
 pub(crate) async fn query(
     house: Arc<House>,
     sql: Arc<Sql>,
-    engine: Arc<Engine>,
     (text, limits): (String, QueryLimits),
 ) -> Result<BatchStream, QueryError> {
     let watch = Stopwatch::start();
-    let planner = Arc::clone(&house);
-    let planning =
-        engine.start_work(async move { within(limits.time_max, plan(&planner, &sql, &text, limits)).await });
-    let (stream, captured) = planning
+    let place = within(limits.time_max, Arc::clone(&sql.places).acquire_owned())
         .await
-        .map_err(|error| QueryError::Failed(format!("planning broke off: {error}")))?
-        .ok_or_else(|| too_slow(limits))??;
+        .and_then(Result::ok)
+        .ok_or_else(|| {
+        QueryError::OverLimit("too many queries are running; try again later".to_owned())
+    })?;
+    let engine =
+        Engine::start(house.settings.threads).map_err(|error| QueryError::Failed(error.to_string()))?;
+    let planner = Arc::clone(&house);
+    let planning = engine.start_work(async move { (plan(&planner, &sql, &text, limits).await, place) });
+    let (planned, place) = within(left(limits, watch), planning)
+        .await
+        .ok_or_else(|| too_slow(limits))?
+        .map_err(|error| QueryError::Failed(format!("planning broke off: {error}")))?;
+    let (stream, captured) = planned?;
     let schema = plain_schema(&stream.schema());
     let (sender, receiver) = queue("lake.query", 4);
-    let pump = Pump { house, captured, schema: Arc::clone(&schema), limits, watch, sender };
+    let pump = Pump { house, captured, schema: Arc::clone(&schema), limits, sender, _place: place };
     let work = engine.start_work(pump.run(stream));
-    let batches = futures::stream::unfold(Some((receiver, work, engine)), |rest| async move {
+    let batches = futures::stream::unfold(Some((receiver, work, engine)), move |rest| async move {
         let (mut receiver, work, engine) = rest?;
-        match receiver.receive().await {
-            Some(Parcel::Rows(batch)) => Some((Ok(batch), Some((receiver, work, engine)))),
-            Some(Parcel::Broken(error)) => Some((Err(error), None)),
-            Some(Parcel::End) => None,
-            None => Some((Err(QueryError::Failed("the query broke off".to_owned())), None)),
+        match within(left(limits, watch), receiver.receive()).await {
+            Some(Some(Parcel::Rows(batch))) => Some((Ok(batch), Some((receiver, work, engine)))),
+            Some(Some(Parcel::Broken(error))) => Some((Err(error), None)),
+            Some(Some(Parcel::End)) => None,
+            Some(None) => Some((Err(QueryError::Failed("the query broke off".to_owned())), None)),
+            None => Some((Err(too_slow(limits)), None)),
         }
     });
     Ok(BatchStream { schema, batches: batches.boxed() })
+}
+
+fn left(limits: QueryLimits, watch: Stopwatch) -> Duration {
+    limits.time_max.saturating_sub(watch.elapsed())
 }
 
 async fn plan(
@@ -167,8 +186,9 @@ struct Pump {
     captured: Vec<Captured>,
     schema: SchemaRef,
     limits: QueryLimits,
-    watch: Stopwatch,
     sender: Sender<Parcel>,
+    /// Given back when the plan has truly ended.
+    _place: OwnedSemaphorePermit,
 }
 
 enum Parcel {
@@ -181,12 +201,10 @@ impl Pump {
     async fn run(self, mut stream: SendableRecordBatchStream) {
         let mut rows = 0;
         loop {
-            let left = self.limits.time_max.saturating_sub(self.watch.elapsed());
-            let parcel = match within(left, stream.next()).await {
-                None => Parcel::Broken(too_slow(self.limits)),
-                Some(None) => Parcel::End,
-                Some(Some(Err(error))) => Parcel::Broken(self.broken(error).await),
-                Some(Some(Ok(batch))) => {
+            let parcel = match stream.next().await {
+                None => Parcel::End,
+                Some(Err(error)) => Parcel::Broken(self.broken(error).await),
+                Some(Ok(batch)) => {
                     rows += batch.num_rows();
                     self.parcel(&batch, rows)
                 }
