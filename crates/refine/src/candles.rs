@@ -19,7 +19,7 @@ use tables::{
 
 use crate::board::{BARS_MAX, Board, Covered, Tile};
 use crate::reading;
-use crate::series::{Series, within};
+use crate::series::{Before, Series, within};
 use crate::views;
 
 pub(crate) use build::{Picture, candles};
@@ -93,8 +93,9 @@ impl CandleMaker {
                 self.know_close_before(tile, ask.timeframe, span.first).await?;
                 let live = Live::of(tile);
                 let series = tile.series();
-                let before = series.close_before(span.first).flatten();
-                Ok(live.fold(tile, &series, ask.timeframe, span, (ask.limit, before)))
+                let before = series.close_before(span.first).close();
+                let picture = live.picture(tile, &series, span.end);
+                Ok(candles(&picture, ask.timeframe, (span.first, span.end), (ask.limit, before)))
             }
             _ => self.fold_stored(tile, ask, span).await,
         }
@@ -143,7 +144,7 @@ impl CandleMaker {
                 || live.open.iter().any(|bar| first <= bar.open_time && bar.open_time < end);
             // Only a minute that was observed can be empty, and its price comes from before.
             let is_unobserved = live.covered.start.is_none_or(|start| end <= start);
-            if has_own || is_unobserved || series.close_before(first).is_some() {
+            if has_own || is_unobserved || series.close_before(first) != Before::Unasked {
                 return Ok(());
             }
             series.complete_from
@@ -151,7 +152,7 @@ impl CandleMaker {
         let close = self.stored_close_before(&tile.instrument, complete_from).await?;
         let mut series = tile.series_mut();
         if series.complete_from == complete_from {
-            series.close_below = Some(close);
+            series.close_below = Before::told(close);
         }
         Ok(())
     }
@@ -226,7 +227,10 @@ impl CandleMaker {
             let chunk = Span { first, end: end.min(span.end) };
             let limit = ask.limit - candles.len();
             candles.extend(match live.as_ref().zip(tile) {
-                Some((live, tile)) => live.fold(tile, &series, ask.timeframe, chunk, (limit, before)),
+                Some((live, tile)) => {
+                    let picture = live.picture(tile, &series, chunk.end);
+                    build::candles(&picture, ask.timeframe, (chunk.first, chunk.end), (limit, before))
+                }
                 None => fold_bare(&ask.instrument, &series, ask.timeframe, chunk, (limit, before)),
             });
             before = candles.last().map(|candle: &Candle| candle.bar.close).or(before);
@@ -298,17 +302,6 @@ impl Live {
             now,
             edge: self.edge.unwrap_or(now),
         }
-    }
-
-    fn fold(
-        &self,
-        tile: &Tile,
-        series: &Series,
-        timeframe: Timeframe,
-        span: Span,
-        limits: (usize, Option<Decimal>),
-    ) -> Vec<Candle> {
-        candles(&self.picture(tile, series, span.end), timeframe, (span.first, span.end), limits)
     }
 }
 

@@ -18,6 +18,7 @@ mod house;
 mod ledger;
 mod output;
 mod reading;
+mod replay;
 mod runner;
 mod series;
 mod settings;
@@ -26,6 +27,8 @@ mod state;
 mod track;
 mod views;
 
+#[cfg(test)]
+mod recording_tests;
 #[cfg(test)]
 mod running_tests;
 
@@ -48,6 +51,7 @@ use runner::{Pace, Requests, Runner};
 use shower::Shower;
 
 pub use error::Error;
+pub use replay::Replay;
 pub use settings::{BooksKept, RefineSettings};
 
 /// What is known of one instrument's trade stream, for status pages.

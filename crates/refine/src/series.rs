@@ -95,6 +95,32 @@ pub(crate) fn blank(instrument: &InstrumentId) -> Bar {
     }
 }
 
+/// The last close before a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Memory does not tell; the store was not asked.
+    Unasked,
+    /// There is no bar before.
+    Nothing,
+    /// The close of the bar before.
+    Close(Decimal),
+}
+
+impl Before {
+    /// As the store answered.
+    pub(crate) fn told(close: Option<Decimal>) -> Self {
+        close.map_or(Self::Nothing, Self::Close)
+    }
+
+    /// The close, as far as it is known.
+    pub(crate) fn close(self) -> Option<Decimal> {
+        match self {
+            Self::Unasked | Self::Nothing => None,
+            Self::Close(close) => Some(close),
+        }
+    }
+}
+
 /// Bars of one instrument, ascending.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
@@ -102,8 +128,8 @@ pub(crate) struct Series {
     pub(crate) venue: Vec<Slim>,
     /// Every known bar from here on is in memory.
     pub(crate) complete_from: Time,
-    /// The close before `complete_from` as the store had it; `None` if it was not asked.
-    pub(crate) close_below: Option<Option<Decimal>>,
+    /// The close before `complete_from` as the store had it.
+    pub(crate) close_below: Before,
     /// One more whenever a bar may have changed that [`Settled`](crate::candles::Settled) sums hold.
     pub(crate) version: u64,
 }
@@ -114,7 +140,7 @@ impl Default for Series {
             ours: Vec::new(),
             venue: Vec::new(),
             complete_from: Time(i64::MAX),
-            close_below: None,
+            close_below: Before::Unasked,
             version: 0,
         }
     }
@@ -130,7 +156,7 @@ impl Series {
             self.version += 1;
         }
         if bar.open_time < self.complete_from {
-            self.close_below = None;
+            self.close_below = Before::Unasked;
         }
         let side = match bar.source {
             BarSource::Trades => &mut self.ours,
@@ -156,7 +182,7 @@ impl Series {
     /// Enters many bars read back from the store, in any order.
     pub(crate) fn merge(&mut self, bars: &[Bar]) {
         self.version += 1;
-        self.close_below = None;
+        self.close_below = Before::Unasked;
         for source in [BarSource::Trades, BarSource::Venue] {
             let side = if source == BarSource::Trades { &mut self.ours } else { &mut self.venue };
             let mut all: Vec<Slim> = bars.iter().filter(|bar| bar.source == source).map(Slim::of).collect();
@@ -195,18 +221,17 @@ impl Series {
         self.ours.len() + self.venue.len()
     }
 
-    /// Close of the last bar before a moment: the outer `None` means that only the store knows.
-    #[expect(clippy::option_option, reason = "that there is none and that it is not known are two things")]
-    pub(crate) fn close_before(&self, time: Time) -> Option<Option<Decimal>> {
+    /// Close of the last bar before a moment.
+    pub(crate) fn close_before(&self, time: Time) -> Before {
         if time < self.complete_from {
-            return None;
+            return Before::Unasked;
         }
         let last = |side: &[Slim]| {
             let at = side.partition_point(|slim| slim.open_time < time);
             at.checked_sub(1).map(|at| (side[at].open_time, side[at].close()))
         };
         match last(&self.ours).max_by_time(last(&self.venue)) {
-            Some((open_time, close)) if open_time >= self.complete_from => Some(Some(close)),
+            Some((open_time, close)) if open_time >= self.complete_from => Before::Close(close),
             _ => self.close_below,
         }
     }

@@ -84,7 +84,7 @@ pub(super) fn newest(tile: &Tile, timeframe: Timeframe) -> Option<Candle> {
         (settled.through, settled.gathered.clone())
     };
     gathered.add(&picture, timeframe, (from, end));
-    let before = series.close_before(first).flatten();
+    let before = series.close_before(first).close();
     let mut candle = finish(&picture, timeframe, first, gathered, before)?;
     candle.is_complete &= series.complete_from <= first;
     Some(candle)

@@ -9,7 +9,7 @@ use tables::{Candle, TimeRange};
 use super::{Live, Picture, candles};
 use crate::board::{Covered, Tile, VenueTile};
 use crate::clock::VenueClock;
-use crate::series::{Series, blank};
+use crate::series::{Before, Series, blank};
 
 /// 2024-01-01 in minutes since the epoch.
 const NEW_YEAR: i64 = 28_401_120;
@@ -253,7 +253,7 @@ fn whole(tile: &Tile, timeframe: Timeframe) -> Option<Candle> {
     let first = timeframe.bucket_start(live.now.unwrap());
     let end = timeframe.bucket_end(first);
     let series = tile.series();
-    let before = series.close_before(first).flatten();
+    let before = series.close_before(first).close();
     candles(&live.picture(tile, &series, end), timeframe, (first, end), (1, before)).pop()
 }
 
@@ -319,10 +319,14 @@ fn what_may_not_be_in_memory_is_not_complete() {
 fn a_close_is_remembered_when_its_bar_is_let_go() {
     let mut series = Series { complete_from: at(0), ..Series::default() };
     series.insert(&bar(1, (500, 1), BarSource::Trades, 0));
-    assert_eq!(series.close_before(at(1)), None, "the store may know");
+    assert_eq!(series.close_before(at(1)), Before::Unasked, "the store may know");
     series.forget_before(at(5));
-    let close = Some(Some(Decimal::new(502, 1)));
-    assert_eq!((series.close_before(at(9)), series.close_before(at(3))), (close, None));
+    let close = Before::Close(Decimal::new(502, 1));
+    assert_eq!((series.close_before(at(9)), series.close_before(at(3))), (close, Before::Unasked));
     series.insert(&bar(4, (600, 1), BarSource::Trades, 1));
-    assert_eq!(series.close_before(at(9)), None, "a revision from before makes the memory doubtful");
+    assert_eq!(
+        series.close_before(at(9)),
+        Before::Unasked,
+        "a revision from before makes the memory doubtful"
+    );
 }
