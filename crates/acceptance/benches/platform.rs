@@ -44,13 +44,13 @@ struct Reading {
 
 fn read(address: &str) -> Reading {
     let (_, body) = get(&format!("http://{address}/api/v1/status"));
-    let data = if body["data"].is_object() { &body["data"] } else { &body };
+    let data = &body;
     Reading {
         at: Instant::now(),
         trades: data["trades_total"].as_u64().unwrap_or_default(),
         cpu: data["cpu_seconds"].as_f64().unwrap_or_default(),
         memory: data["memory_bytes"].as_u64().unwrap_or_default(),
-        refined: data["refined"].as_u64().unwrap_or_default(),
+        refined: data["lake"]["refined"].as_u64().unwrap_or_default(),
         written: data["log"]["written"].as_u64().unwrap_or_default(),
     }
 }

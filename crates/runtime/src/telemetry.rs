@@ -36,12 +36,18 @@ pub struct LogGuard(
     #[expect(dead_code, reason = "held for its drop")] Option<tracing_appender::non_blocking::WorkerGuard>,
 );
 
+/// Guests that tell every step at `info`; a directive of their own in the filter still wins.
+const QUIET_GUESTS: &str = "buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake=warn,deltalake_core=warn,datafusion=warn,hyper=warn";
+
 /// Sends log lines to standard error and, if asked, to rotating files. To be called once.
 pub fn start_logs(settings: &LogSettings) -> Result<LogGuard, String> {
-    let filter = EnvFilter::try_new(&settings.filter)
+    let filter = EnvFilter::try_new(format!("{QUIET_GUESTS},{}", settings.filter))
         .map_err(|error| format!("log filter {:?}: {error}; try info", settings.filter))?;
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
-    let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let terminal = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false);
     layers.push(match settings.form {
         LogForm::Text => terminal.boxed(),
         LogForm::Json => terminal.json().boxed(),

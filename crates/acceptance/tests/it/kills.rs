@@ -136,7 +136,7 @@ fn settle(process: &mut Process, address: &str) {
     eventually(Duration::from_secs(90), "all holes are settled", || {
         assert!(process.is_running(), "the platform ended by itself");
         let (_, body) = get(&format!("http://{address}/api/v1/status"));
-        let data = if body["data"].is_object() { &body["data"] } else { &body };
+        let data = &body;
         let instruments = data["instruments"].as_array()?;
         let open: u64 = instruments.iter().filter_map(|line| line["gaps_open"].as_u64()).sum();
         (!instruments.is_empty() && open == 0).then_some(())
@@ -195,6 +195,7 @@ fn rounds() -> u32 {
 
 #[test]
 fn ten_kills_lose_and_double_nothing() {
-    killed(rounds(), 11, "drop=0.002,repeat=0.002,cut=7s");
+    // Bybit does not number its trades, so a frame it never sent cannot be noticed there by anyone.
+    killed(rounds(), 11, "binance:drop=0.002,binance-futures:drop=0.002,repeat=0.002,cut=7s");
     killed(rounds(), 12, "all");
 }

@@ -98,7 +98,7 @@ fn replay(file: &Path, extra: &str) -> World {
     let sections = "[refine]\nflush_s = 1\n[collect]\nklines_history_minutes = 0\n";
     world.configure(extra, sections);
     let (mut process, address) = world.run();
-    let status = format!("http://{}/replay/status", world.admin);
+    let status = format!("{}/replay/status", world.admin);
     eventually(Duration::from_mins(2), "the recording was sent", || {
         (get(&status).1["done"] == true).then_some(())
     });
@@ -107,8 +107,9 @@ fn replay(file: &Path, extra: &str) -> World {
     eventually(Duration::from_mins(1), "the lake has everything", || {
         std::thread::sleep(Duration::from_millis(1_500));
         let (_, body) = get(&format!("http://{address}/api/v1/status"));
-        let data = if body["data"].is_object() { &body["data"] } else { &body };
-        let now = (data["trades_total"].as_u64()?, data["rows_buffered"].as_u64().unwrap_or_default());
+        let data = &body;
+        let now =
+            (data["trades_total"].as_u64()?, data["lake"]["rows_buffered"].as_u64().unwrap_or_default());
         let is_settled = now == before;
         before = now;
         is_settled.then_some(())

@@ -74,8 +74,8 @@ pub(crate) fn summary(status: &Value) -> String {
         number(&data["log"]["written"]),
         number(&data["log"]["durable"]),
         data["log"]["bytes"].as_u64().unwrap_or_default() >> 20,
-        number(&data["committed"]),
-        number(&data["rows_buffered"]),
+        number(&data["lake"]["committed"]),
+        number(&data["lake"]["rows_buffered"]),
     );
     let _infallible = writeln!(
         text,
@@ -115,7 +115,7 @@ fn findings(status: &Value) -> Vec<String> {
         if let Some(trouble) = venue["trouble"].as_str() {
             found.push(format!("{name}: {trouble}"));
         }
-        if let Some(until) = venue["banned_until"].as_str() {
+        if let Some(until) = venue["banned_until"].as_i64().and_then(model::Time::from_millis) {
             found.push(format!("{name}: REST stands still until {until}"));
         }
         for stream in venue["streams"].as_array().into_iter().flatten() {
