@@ -97,7 +97,15 @@ impl CandleMaker {
                 let picture = live.picture(tile, &series, span.end);
                 Ok(candles(&picture, ask.timeframe, (span.first, span.end), (ask.limit, before)))
             }
-            _ => self.fold_stored(tile, ask, span).await,
+            _ => {
+                if let Some(tile) = tile
+                    && span.end > ask.timeframe.bucket_start(now)
+                {
+                    // Who asks for this much wants to follow the newest candle too: that one is made from memory.
+                    self.load(tile, ask.timeframe.bucket_start(now), now).await?;
+                }
+                self.fold_stored(tile, ask, span).await
+            }
         }
     }
 

@@ -132,6 +132,11 @@ async fn a_restart_goes_on_from_the_state_and_asks_again_for_what_is_open() {
     process.write(&script, half).await;
     process.catch_up(script.records.len() as u64).await;
     assert_eq!(world.store.rows(TableName::Trades).len(), 12);
+    // Twenty months are read piece by piece, but the newest one stays in memory to be followed.
+    process.refine.candles().candles(ask("1M", 20)).await.unwrap();
+    let instrument = "binance:BTC-USDT".parse().unwrap();
+    let month = process.refine.candles().newest(&instrument, Timeframe::Month).unwrap();
+    assert_eq!(month.bar.trade_count, Some(12));
     let candles = process.refine.candles().candles(ask("1m", 20)).await.unwrap();
     assert_eq!(candles.candles.len(), 10, "bars of before the restart are read from the store");
     assert_eq!(candles.coverage.quality, DataQuality::Partial);
