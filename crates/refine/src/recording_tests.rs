@@ -68,8 +68,12 @@ impl Tape {
         let mut tape = Self { records: Vec::new(), venue, ticked: first };
         tape.push(first, RecordKind::Session, "test");
         let base = symbol.trim_end_matches("USDT");
+        let contract = match venue.as_str() {
+            "binance" => "",
+            _ => r#""contractType":"PERPETUAL","deliveryDate":4133404800000,"#,
+        };
         let listing = format!(
-            r#"{{"symbols":[{{"symbol":"{symbol}","pair":"{symbol}","status":"TRADING","contractType":"PERPETUAL",
+            r#"{{"symbols":[{{"symbol":"{symbol}","pair":"{symbol}","status":"TRADING",{contract}
             "baseAsset":"{base}","quoteAsset":"USDT","marginAsset":"USDT","filters":[]}}]}}"#
         );
         tape.answer(first, "listing", &listing);
@@ -221,4 +225,9 @@ async fn check(venue: &str, symbol: &str, file: &str, count: usize) {
 async fn a_recorded_night_of_spot_is_whole() {
     check("binance", "BTCUSDT", "binance/spot-btcusdt-2024-08-08-midnight.jsonl.zst", 19_904).await;
     check("binance", "ETHUSDT", "binance/spot-ethusdt-2024-08-08-midnight.jsonl.zst", 14_515).await;
+}
+
+#[tokio::test]
+async fn a_recorded_morning_of_futures_is_whole() {
+    check("binance-futures", "BTCUSDT", "binance-futures/btcusdt-2024-08-08.jsonl.zst", 21_313).await;
 }

@@ -263,3 +263,28 @@ async fn who_hears_of_something_finds_it_shown() {
     assert!(bars > 0);
     process.tasks.close(PATIENCE).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bucket_in_memory_is_answered_without_the_store() {
+    let world = World::new();
+    let process = world.start();
+    let script = minutes().at(1_200_000).say("trade BTC 11 1200000 200 1").tick();
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    let one = |minute: i64| {
+        let range = TimeRange {
+            start: model::Time(minute * 60_000_000),
+            end: model::Time((minute + 1) * 60_000_000),
+        };
+        CandleAsk { range: Some(range), ..ask("1m", 1) }
+    };
+    let candles = process.refine.candles();
+    candles.candles(one(8)).await.unwrap();
+    let scans = world.store.scans();
+    for (minute, close) in [(9, "109"), (15, "110"), (16, "110"), (20, "200")] {
+        let answer = candles.candles(one(minute)).await.unwrap();
+        assert_eq!(answer.candles[0].bar.close.to_string(), close);
+    }
+    assert_eq!(world.store.scans(), scans);
+    process.tasks.close(PATIENCE).await;
+}

@@ -25,6 +25,7 @@ struct Inner {
     rows: BTreeMap<TableName, Vec<Row>>,
     positions: BTreeMap<TableName, LogPosition>,
     commits: usize,
+    scans: usize,
 }
 
 /// The store.
@@ -88,6 +89,11 @@ impl FakeStore {
 
     pub(crate) fn all_rows(&self) -> BTreeMap<TableName, Vec<String>> {
         commit_order().iter().map(|table| (*table, self.rows(*table))).collect()
+    }
+
+    /// How often rows were read back.
+    pub(crate) fn scans(&self) -> usize {
+        self.inner.lock().unwrap().scans
     }
 
     pub(crate) fn commits(&self) -> usize {
@@ -175,7 +181,8 @@ impl TableStore for FakeStore {
     }
 
     fn scan(&self, table: TableName, scan: TableScan) -> BoxFuture<'_, Result<Vec<RecordBatch>, StoreError>> {
-        let inner = self.inner.lock().unwrap();
+        let mut inner = self.inner.lock().unwrap();
+        inner.scans += 1;
         let declared = tables::table(table);
         let time = |row: &Row| value(&row.batch, declared.time).parse::<i64>().unwrap();
         let mut rows = visible(&inner, table);
