@@ -290,7 +290,9 @@ impl House {
             connection.last_frame = record.received;
         }
         let frame = Frame { payload: &record.payload, received: record.received, origin: Origin::Stream };
-        self.decode(desk, &frame, out);
+        if !self.decode(desk, &frame, out) {
+            self.lost(desk, record, out);
+        }
     }
 
     /// The answer to a REST question.

@@ -287,9 +287,8 @@ fn futures_with_their_listing() {
 #[test]
 fn bybit_spot_and_linear_use_the_same_topics() {
     let venue = |line: &Value| {
-        let text =
-            line["conn"].as_str().unwrap_or_default().to_owned() + line["url"].as_str().unwrap_or_default();
-        if text.to_lowercase().contains("linear") { "bybit-linear".into() } else { "bybit".into() }
+        // The first socket of the recording is the linear one, the second the spot one.
+        if line["conn"] == "BYBIT.ws.2" { "bybit-linear".into() } else { "bybit".into() }
     };
     check("bybit/spot-linear-2026-08-09.jsonl.zst", venue, AGGREGATED, &[]);
 }

@@ -165,6 +165,15 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.place.disable_cleanup(true);
+            eprintln!("the world of the failed test is kept in {}", self.place.path().display());
+        }
+    }
+}
+
 /// Runs the binary to its end.
 pub(crate) fn tickhouse(directory: &Path, arguments: &[&str]) -> Output {
     clean(Command::new(binary()))

@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use model::{Channel, GapCause, Nanos};
 use rawlog::Record;
+use venues::{Peek, TradeIds};
 
 use super::House;
 use crate::books::{self, BookStep};
 use crate::ledger::{Findings, Kind};
 use crate::output::Output;
+
+/// How old the trades of a frame may be when it arrives, microseconds.
+const FRAME_AGE_MAX: i64 = model::time::SECOND;
 
 /// A connection that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +155,40 @@ impl House {
         if channel == self.desks[desk].channel {
             let at = self.track(desk, &instrument);
             self.tracks[at].ledger.stood_still(GapCause::Silent, None);
+        }
+    }
+
+    /// A frame could not be read. Numbered streams show by a jump what it held; of the others, those that it may have
+    /// belonged to have a hole around its receipt.
+    pub(super) fn lost(&mut self, desk: usize, record: &Record, out: &mut Output) {
+        if self.desks[desk].venue.facts().trade_ids == TradeIds::Contiguous {
+            return;
+        }
+        let Some(connection) = self.connections.get(&(desk, record.connection)) else { return };
+        let venue = self.desks[desk].venue;
+        let key = match venue.peek(&record.payload) {
+            Peek::Data(key) => Some(key.to_owned()),
+            _ => venue.key_of(&record.payload),
+        };
+        let known = key.and_then(|key| self.desks[desk].keys.get(key.as_str()).cloned());
+        let trades = self.desks[desk].channel;
+        let tracks: Vec<usize> = match known {
+            Some((channel, _)) if channel != trades => return,
+            Some((_, instrument)) => self.index.get(&instrument).copied().into_iter().collect(),
+            None => connection
+                .streams
+                .iter()
+                .filter(|(channel, _)| *channel == trades)
+                .map(|(_, at)| *at)
+                .collect(),
+        };
+        let now = self.now;
+        let venue_now = self.desks[desk].clock.at(now);
+        let since = venue_now.map(|venue_now| venue_now.plus_micros(-FRAME_AGE_MAX));
+        for at in tracks {
+            let mut findings = Findings::default();
+            self.tracks[at].ledger.resumed((since, venue_now), (GapCause::Undecodable, now), &mut findings);
+            self.report(at, findings, out);
         }
     }
 

@@ -278,3 +278,10 @@ fn records_that_the_log_lost_are_a_hole_in_what_was_carried() {
     script.records.last_mut().unwrap().position.0 += 10;
     assert_eq!(gap_words(&told(&script).gaps.rows), ["open @101000..150000 undecodable"]);
 }
+
+#[test]
+fn a_cut_frame_of_a_venue_without_numbers_is_a_hole() {
+    let script =
+        Script::started(BYBIT).at(100_000).say(&named("a", 100_000)).at(105_000).say("trade BTC b 105");
+    assert_eq!(gap_words(&told(&script).gaps.rows), ["open @104000..105000 undecodable"]);
+}
