@@ -41,7 +41,7 @@ struct Rooms {
 const WISHES_MAX: usize = 65_536;
 
 /// Longest wait for one task to end.
-const CLOSE_EACH_MAX: Duration = Duration::from_millis(2_000);
+const CLOSE_EACH_MAX: Duration = Duration::from_secs(2);
 
 impl House {
     /// Opens the folder and starts every room.
@@ -77,7 +77,7 @@ impl House {
             .context("start refining")?;
 
         let control =
-            control::Control::open(&folder.path("control.sqlite")).context("open the control state")?;
+            control::Control::open(folder.path("control.sqlite")).context("open the control state")?;
         let doors = collect::Doors {
             log: log.clone(),
             clock: Arc::clone(&clock),

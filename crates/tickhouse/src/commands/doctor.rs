@@ -53,7 +53,7 @@ impl Doctor {
         let process = running(&directory);
         match &process {
             Some(process) => {
-                report.tell("process", Ok(format!("{} serves {}", process.pid, process.address)))
+                report.tell("process", Ok(format!("{} serves {}", process.pid, process.address)));
             }
             None => report.tell("port", check_port(&config)),
         }

@@ -126,7 +126,7 @@ impl Sql {
         let mut bytes = Vec::new();
         match self.format {
             Form::Table => {
-                bytes = format!("{}\n", arrow_cast::pretty::pretty_format_batches(batches)?).into_bytes()
+                bytes = format!("{}\n", arrow_cast::pretty::pretty_format_batches(batches)?).into_bytes();
             }
             Form::Csv => {
                 let mut writer = arrow_csv::WriterBuilder::new().with_header(true).build(&mut bytes);
