@@ -52,6 +52,9 @@ impl Surroundings {
     }
 }
 
+/// Why a connection ended when the house closes: no trouble.
+pub(crate) const STOPPED: &str = "stopped";
+
 /// Runs a connection to its end.
 pub(crate) async fn run(
     around: Arc<Surroundings>,
@@ -60,7 +63,7 @@ pub(crate) async fn run(
     stop: Stop,
 ) {
     let opened = tokio::select! {
-        () = stop.requested() => Err("stopped".to_owned()),
+        () = stop.requested() => Err(STOPPED.to_owned()),
         opened = open(&around, &url) => opened,
     };
     let socket = match opened {
@@ -130,7 +133,7 @@ impl Connection {
             }
             let read = tokio::select! {
                 biased;
-                () = &mut stopped => return "stopped".into(),
+                () = &mut stopped => return STOPPED.into(),
                 command = self.link.commands.receive() => {
                     match command {
                         Some(command) => self.obey(command),

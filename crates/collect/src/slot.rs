@@ -162,7 +162,9 @@ impl Slot {
             let number = running.link.number;
             *place = None;
             self.count_end(&state, now);
-            self.trouble = Some(format!("{TROUBLE}: {} ({number}): {reason}", self.url));
+            if reason != crate::connection::STOPPED {
+                self.trouble = Some(format!("{TROUBLE}: {} ({number}): {reason}", self.url));
+            }
             self.news.push(format!("connection {number} ended: {reason}"));
         }
         if self.current.is_none() && self.successor.is_some() {

@@ -20,8 +20,8 @@ use crate::wiring::{House, close, wait};
 /// Venues of the demo.
 const VENUES: &[&str] = &["binance", "binance-futures", "bybit", "bybit-linear"];
 
-/// Minutes of venue bars fetched at start: enough for twenty candles of 173 minutes, and a few of 2,850.
-const HISTORY_MINUTES: u64 = 14_400;
+/// Minutes of venue bars fetched at start: five days, forty candles of 173 minutes.
+const HISTORY_MINUTES: u64 = 7_200;
 
 /// Simulated exchanges and everything else, in one process, on loopback.
 #[derive(Args)]
