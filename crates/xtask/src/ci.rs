@@ -38,7 +38,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
         outcomes: Vec::new(),
     };
     gate.step("format", || command_step("cargo", &["fmt", "--all", "--check"], &[]));
-    gate.step("tidy", || tidy::run().map(|()| "house rules and guests are in order".into()));
+    gate.step("tidy", || tidy::run().map(|()| "house rules are in order".into()));
+    let target = gate.target.clone();
+    gate.step("deny", || deny(&target));
     gate.step("generated", || generate::compare().map(|()| "references are fresh".into()));
     gate.step("web", web);
     gate.step("build", || command_step("cargo", &["build"], SELECTION));
@@ -117,17 +119,30 @@ pub(crate) const NEXTEST_SELECTION: &[&str] = &["--workspace", "--locked", "--ca
 
 /// `cargo nextest`, built once where it is missing.
 pub(crate) fn nextest(target: &Path) -> anyhow::Result<Command> {
-    let own = target.join("tools/bin/cargo-nextest");
-    if shell::answers("cargo", &["nextest", "--version"]) {
-        return Ok(command("cargo", &["nextest"]));
+    cargo_tool(target, "cargo-nextest", "nextest")
+}
+
+/// A subcommand of cargo's that is a package of its own, built once where it is missing.
+fn cargo_tool(target: &Path, package: &str, subcommand: &str) -> anyhow::Result<Command> {
+    let own = target.join("tools/bin").join(package);
+    if shell::answers("cargo", &[subcommand, "--version"]) {
+        return Ok(command("cargo", &[subcommand]));
     }
     if !own.exists() {
-        shell::say("cargo-nextest is missing; building it once, into the target folder");
+        shell::say(&format!("{package} is missing; building it once, into the target folder"));
         let tools = target.join("tools");
-        let mut install = command("cargo", &["install", "--locked", "--debug", "cargo-nextest", "--root"]);
+        let mut install = command("cargo", &["install", "--locked", "--debug", package, "--root"]);
         shell::run(install.arg(&tools).env("CARGO_TARGET_DIR", tools.join("build")))?;
     }
-    Ok(command(&own.to_string_lossy(), &["nextest"]))
+    Ok(command(&own.to_string_lossy(), &[subcommand]))
+}
+
+/// Bans, licences and sources of every guest, by deny.toml.
+fn deny(target: &Path) -> anyhow::Result<String> {
+    let mut check = cargo_tool(target, "cargo-deny", "deny")?;
+    keep(check.args(["--locked", "check", "bans", "licenses", "sources"]), |line| {
+        line.contains("licenses ok")
+    })
 }
 
 /// The interpreter of a virtual environment that holds what the Python tests need.

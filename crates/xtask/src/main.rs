@@ -4,7 +4,6 @@
 
 mod bench;
 mod ci;
-mod deny;
 mod generate;
 mod release;
 mod shell;
@@ -17,7 +16,7 @@ const USAGE: &str = "\
 usage: cargo xtask <chore>
 
   ci                 the whole gate, cheap checks first
-  tidy               the house rules alone (tidy.toml, deny.toml)
+  tidy               the house rules alone (tidy.toml)
   generate           renew api/ and docs/reference/ (--check: only compare)
   bench              measure; see docs/performance.md
   soak               the long journeys, in real time

@@ -13,8 +13,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use crate::shell;
 use crate::workspace::{self, Workspace};
-use crate::{deny, shell};
 
 /// `tidy.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -125,7 +125,6 @@ fn check() -> anyhow::Result<Vec<Finding>> {
     links::check(&sources, &mut findings);
     lists::check(&rules, &sources, &mut findings);
     guests::check(&rules, &workspace, &sources, &mut findings)?;
-    deny::check(&workspace, &mut findings)?;
     findings.sort();
     findings.dedup();
     Ok(findings)

@@ -24,13 +24,7 @@ pub(crate) struct Workspace {
 pub(crate) struct Package {
     /// Name.
     pub(crate) name: String,
-    /// Version.
-    pub(crate) version: String,
     id: String,
-    /// SPDX expression.
-    pub(crate) license: Option<String>,
-    /// Registry or repository; absent for our own.
-    pub(crate) source: Option<String>,
     /// What it asks for.
     pub(crate) dependencies: Vec<Dependency>,
     manifest_path: PathBuf,
@@ -45,8 +39,6 @@ pub(crate) struct Dependency {
     pub(crate) rename: Option<String>,
     /// `None` for normal ones, else `dev` or `build`.
     pub(crate) kind: Option<String>,
-    /// Version asked for.
-    pub(crate) req: String,
     /// Folder, for our own.
     pub(crate) path: Option<PathBuf>,
 }
