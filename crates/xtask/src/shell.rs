@@ -15,6 +15,16 @@ pub(crate) fn say(words: &str) {
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(crate::workspace::root()).stdin(Stdio::null());
+    // What `cargo run` says about xtask itself: build scripts of guests look at it, and would have everything above them
+    // compiled anew at each turn between `make test` and `make build`.
+    for (variable, _) in std::env::vars_os() {
+        let is_about_xtask = variable.to_str().is_some_and(|variable| {
+            variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
+        });
+        if is_about_xtask {
+            command.env_remove(variable);
+        }
+    }
     command
 }
 
