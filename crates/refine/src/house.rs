@@ -286,9 +286,6 @@ impl House {
 
     /// A frame of a stream.
     fn frame(&mut self, desk: usize, record: &Record, out: &mut Output) {
-        if let Some(connection) = self.connections.get_mut(&(desk, record.connection)) {
-            connection.last_frame = record.received;
-        }
         let frame = Frame { payload: &record.payload, received: record.received, origin: Origin::Stream };
         if !self.decode(desk, &frame, out) {
             self.lost(desk, record, out);

@@ -229,19 +229,18 @@ impl Ledger {
         }
     }
 
-    /// A connection no longer carries the stream; `proven` is the venue's time when its last frame came.
-    pub(crate) fn dropped(&mut self, proven: Option<Time>, cause: GapCause) {
+    /// A connection no longer carries the stream. What it said of other streams proves nothing of this one: venues
+    /// agree to a subscription and send none of it, and nobody may have noticed yet.
+    pub(crate) fn dropped(&mut self, cause: GapCause) {
         self.version += 1;
         self.carriers = self.carriers.saturating_sub(1);
         let newest = self.newest.map(|newest| newest.venue_time);
         if let Kind::Timed(timed) = &mut self.kind {
-            // What the venue matched shortly before its last frame may not have been in it.
-            timed.proven = timed.proven.max(proven.map(|time| time.plus_micros(-timed::MARGIN)));
             if self.carriers == 0
                 && timed.down.is_none()
                 && let Some(start) = self.start
             {
-                let since = timed.proven.max(newest).unwrap_or(start).max(start);
+                let since = timed.told.max(newest).unwrap_or(start).max(start);
                 timed.down = Some(timed::Down { since, cause });
             }
         }
@@ -294,6 +293,9 @@ impl Ledger {
         self.holes.push(Hole::span(since, until, cause, now));
         let hole = self.holes.last_mut().expect("a hole was just pushed");
         hole.wished = now;
+        if let Kind::Timed(timed) = &mut self.kind {
+            timed.told = timed.told.max(Some(until.plus_micros(-timed::MARGIN)));
+        }
         let gap = hole.gap(&self.instrument, self.channel);
         findings.gaps.push(gap.clone());
         findings.wishes.push(gap);
@@ -369,7 +371,7 @@ impl Ledger {
         match &self.kind {
             Kind::Timed(timed) => match timed.down {
                 Some(down) => Some(down.since),
-                None if self.carriers == 0 => timed.proven.max(newest).or(self.start),
+                None if self.carriers == 0 => timed.told.max(newest).or(self.start),
                 None => None,
             },
             // Whether ids jumped while nobody listened shows with the next trade.

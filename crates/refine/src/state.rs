@@ -89,7 +89,8 @@ struct ConnectionForm {
     id: u32,
     keys: Vec<Box<str>>,
     streams: Vec<(String, u32)>,
-    last_frame: i64,
+    /// Once the receipt of the last frame; the form keeps its place.
+    unused: i64,
 }
 
 /// The house as bytes, with a version.
@@ -136,7 +137,6 @@ pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
         let restored = Connection {
             keys: connection.keys,
             streams: streams.ok_or_else(|| wrong("a connection carries an unknown channel"))?,
-            last_frame: Nanos(connection.last_frame),
         };
         if restored.streams.iter().any(|(_, track)| *track >= house.tracks.len()) {
             return Err(wrong("a connection carries an unknown instrument"));
@@ -291,6 +291,6 @@ fn connection_form((place, connection): (&(usize, u32), &Connection)) -> Connect
             .iter()
             .map(|(channel, track)| (channel.as_str().to_owned(), *track as u32))
             .collect(),
-        last_frame: connection.last_frame.0,
+        unused: 0,
     }
 }

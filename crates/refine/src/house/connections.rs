@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use model::{Channel, GapCause, Nanos};
+use model::{Channel, GapCause};
 use rawlog::Record;
 use venues::{Peek, TradeIds};
 
@@ -22,15 +22,12 @@ pub(crate) struct Connection {
     pub(crate) keys: Vec<Box<str>>,
     /// What of them is known: trades and books.
     pub(crate) streams: BTreeSet<(Channel, usize)>,
-    /// When its last frame came.
-    pub(crate) last_frame: Nanos,
 }
 
 impl House {
     /// The process started: connections of the session before are gone.
     pub(super) fn session(&mut self) {
-        for ((desk, _), connection) in std::mem::take(&mut self.connections) {
-            let proven = self.desks[desk].clock.at(connection.last_frame);
+        for connection in std::mem::take(&mut self.connections).into_values() {
             for (channel, track) in connection.streams {
                 let track = &mut self.tracks[track];
                 if channel == Channel::Book {
@@ -40,7 +37,7 @@ impl House {
                         books::lock(book).suspend(&mut |_| {});
                     }
                 } else {
-                    track.ledger.dropped(proven, GapCause::Stopped);
+                    track.ledger.dropped(GapCause::Stopped);
                 }
             }
         }
@@ -62,7 +59,7 @@ impl House {
     }
 
     pub(super) fn opened(&mut self, desk: usize, connection: u32) {
-        let fresh = Connection { keys: Vec::new(), streams: BTreeSet::new(), last_frame: self.now };
+        let fresh = Connection { keys: Vec::new(), streams: BTreeSet::new() };
         self.connections.entry((desk, connection)).or_insert(fresh);
     }
 
@@ -94,7 +91,6 @@ impl House {
         }
         let gone: Vec<_> = connection.streams.difference(&streams).copied().collect();
         let new: Vec<_> = streams.difference(&connection.streams).copied().collect();
-        let last_frame = connection.last_frame;
         connection.streams = streams;
         self.connections.insert((desk, id), connection);
         // New ones first: a stream that moves within one record is carried throughout.
@@ -102,7 +98,7 @@ impl House {
             self.carried(desk, channel, track, out);
         }
         for (channel, track) in gone {
-            self.dropped(desk, (channel, track), last_frame, out);
+            self.dropped(channel, track, out);
         }
     }
 
@@ -120,12 +116,11 @@ impl House {
         self.report(at, findings, out);
     }
 
-    fn dropped(&mut self, desk: usize, (channel, at): (Channel, usize), last_frame: Nanos, out: &mut Output) {
+    fn dropped(&mut self, channel: Channel, at: usize, out: &mut Output) {
         self.touch(at, out);
-        let proven = self.desks[desk].clock.at(last_frame);
         let track = &mut self.tracks[at];
         if channel != Channel::Book {
-            track.ledger.dropped(proven, GapCause::Disconnected);
+            track.ledger.dropped(GapCause::Disconnected);
             return;
         }
         track.book_carriers = track.book_carriers.saturating_sub(1);
@@ -143,8 +138,8 @@ impl House {
 
     pub(super) fn closed(&mut self, desk: usize, id: u32, out: &mut Output) {
         let Some(connection) = self.connections.remove(&(desk, id)) else { return };
-        for stream in connection.streams {
-            self.dropped(desk, stream, connection.last_frame, out);
+        for (channel, track) in connection.streams {
+            self.dropped(channel, track, out);
         }
     }
 

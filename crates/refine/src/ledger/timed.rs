@@ -8,7 +8,7 @@ use super::hole::{Hole, HoleState};
 use super::numbered::Verdict;
 use super::recent::{RecentIds, key};
 
-/// How much earlier than its last frame a connection's trades are only surely there: venues send in bursts.
+/// How far our reckoning of the venue's clock may be ahead.
 pub(crate) const MARGIN: i64 = SECOND;
 /// How far behind a hole's end an answer's trades still belong to it; the stream brings the later ones.
 const TAIL: i64 = 2 * SECOND;
@@ -25,8 +25,8 @@ pub(crate) struct Down {
 pub(crate) struct Timed {
     pub(crate) recent: RecentIds,
     pub(crate) down: Option<Down>,
-    /// Up to when frames of connections that are gone prove the stream.
-    pub(crate) proven: Option<Time>,
+    /// Up to when rows of `gaps` tell of the stream, so that a quiet one is not asked about again from its beginning.
+    pub(crate) told: Option<Time>,
 }
 
 impl Timed {

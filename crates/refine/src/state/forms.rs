@@ -260,7 +260,7 @@ impl HoleForm {
 #[derive(Serialize, Deserialize)]
 pub(super) enum KindForm {
     Numbered { first: Option<i64>, last: i64, first_time: i64, last_time: i64, began: i64 },
-    Timed { recent: Vec<(i64, u128)>, down: Option<(i64, String)>, proven: Option<i64> },
+    Timed { recent: Vec<(i64, u128)>, down: Option<(i64, String)>, told: Option<i64> },
 }
 
 impl KindForm {
@@ -276,7 +276,7 @@ impl KindForm {
             Kind::Timed(timed) => Self::Timed {
                 recent: timed.recent.iter().map(|(time, id)| (time.0, id)).collect(),
                 down: timed.down.map(|down| (down.since.0, down.cause.as_str().to_owned())),
-                proven: timed.proven.map(|time| time.0),
+                told: timed.told.map(|time| time.0),
             },
         }
     }
@@ -290,7 +290,7 @@ impl KindForm {
                 last_time: Time(last_time),
                 began: Nanos(began),
             }),
-            Self::Timed { recent, down, proven } => {
+            Self::Timed { recent, down, told } => {
                 let mut ids = RecentIds::default();
                 for (time, id) in recent {
                     ids.insert(Time(time), id);
@@ -299,7 +299,7 @@ impl KindForm {
                     since: Time(since),
                     cause: GapCause::named(&cause).unwrap_or(GapCause::Disconnected),
                 });
-                Kind::Timed(Timed { recent: ids, down, proven: proven.map(Time) })
+                Kind::Timed(Timed { recent: ids, down, told: told.map(Time) })
             }
         }
     }
