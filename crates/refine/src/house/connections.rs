@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use model::{Channel, GapCause};
+use model::{Channel, GapCause, Nanos};
 use rawlog::Record;
 use venues::{Peek, TradeIds};
 
