@@ -6,16 +6,20 @@
 #![expect(clippy::disallowed_macros, reason = "a bench prints")]
 #![expect(dead_code, reason = "the tests' world is shared and not all of it is used here")]
 
+#[path = "platform/candles.rs"]
+mod candles;
+#[path = "platform/latency.rs"]
+mod latency;
 #[path = "../tests/it/world.rs"]
 mod world;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use futures::{SinkExt, StreamExt};
-use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
+use serde_json::Value;
 
-use world::{World, block_on, eventually, get};
+use candles::candles;
+use latency::latency;
+use world::{World, eventually, get};
 
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -103,76 +107,4 @@ fn ingest() {
 
 fn many() {
     load("700 instruments, 5,000 events/s asked", "5000", "700");
-}
-
-/// Receipt at our socket to arrival at a WebSocket client, at 20,000 events per second.
-fn latency() {
-    let world = World::start(&["--load", "20000", "--instruments", "20", "--venues", "binance-futures"]);
-    world.configure("channels = [\"trades\"]", "[collect]\nklines_history_minutes = 0\n");
-    let (mut process, address) = world.run();
-    eventually(Duration::from_secs(30), "trades arrive", || (read(&address).trades > 0).then_some(()));
-    let mut waits = block_on(async {
-        let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/ws/stream"))
-            .await
-            .expect("the stream opens");
-        let ask =
-            json!({"action": "subscribe", "subscriptions": [{"symbol": "BTCUSDT", "channels": ["trades"]}]});
-        socket.send(Message::text(ask.to_string())).await.expect("the stream takes a message");
-        let mut waits = Vec::new();
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(seconds().min(20)) {
-            let Some(Ok(message)) = socket.next().await else { break };
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros();
-            let Ok(value) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
-                continue;
-            };
-            // Receipt is told in milliseconds, cut: waits come out half a millisecond too long on average.
-            let received = value["data"]["received_time"].as_u64().map(|millis| millis * 1_000);
-            if let (Some("trade"), Some(received)) = (value["type"].as_str(), received) {
-                waits.push(now.saturating_sub(u128::from(received)));
-            }
-        }
-        waits
-    });
-    waits.sort_unstable();
-    let at = |share: f64| waits.get((waits.len() as f64 * share) as usize).copied().unwrap_or_default();
-    println!(
-        "latency, socket in to client out, {} trades: p50 {} µs, p99 {} µs",
-        waits.len(),
-        at(0.5),
-        at(0.99)
-    );
-    process.end();
-}
-
-/// One month of candles over REST, warm; and how soon a restarted platform serves the first candle.
-fn candles() {
-    let world = World::start(&["--instruments", "2", "--rate", "200", "--venues", "binance-futures"]);
-    world.configure("", "[collect]\nklines_history_minutes = 46080\n");
-    let (mut process, address) = world.run();
-    for timeframe in ["15", "173"] {
-        let wanted = 43_200 / timeframe.parse::<usize>().expect("a number");
-        let url = format!("http://{address}/api/v1/data/klines/BTCUSDT?timeframe={timeframe}&limit={wanted}");
-        eventually(Duration::from_mins(2), "a month of candles", || {
-            (get(&url).1["data"].as_array().map_or(0, Vec::len) >= wanted).then_some(())
-        });
-        let mut times: Vec<Duration> = (0..50)
-            .map(|_| {
-                let started = Instant::now();
-                let _answer = get(&url);
-                started.elapsed()
-            })
-            .collect();
-        times.sort_unstable();
-        println!("one month of {timeframe}m candles over REST: p50 {:?}, p90 {:?}", times[25], times[45]);
-    }
-    process.end();
-    let started = Instant::now();
-    let (mut process, address) = world.run();
-    let url = format!("http://{address}/api/v1/data/klines/BTCUSDT?timeframe=1&limit=1");
-    eventually(Duration::from_mins(1), "the first candle", || {
-        get(&url).1["data"].as_array().is_some_and(|data| !data.is_empty()).then_some(())
-    });
-    println!("restart until the first candle is served: {:?}", started.elapsed());
-    process.end();
 }
