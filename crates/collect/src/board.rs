@@ -8,6 +8,7 @@ use model::status::{StreamHealth, StreamStatus, VenueStatus};
 use model::{Channel, InstrumentId, Nanos, VenueId};
 use venues::Stream;
 
+use crate::klines::KlineProgress;
 use crate::silence::History;
 
 /// One stream, over all connections that carry it.
@@ -134,6 +135,8 @@ pub(crate) struct Board {
     clock_skew_micros: AtomicI64,
     trouble: Mutex<Option<String>>,
     unknown_symbols: Mutex<Vec<String>>,
+    /// Whose past klines are on their way.
+    pub(crate) klines: KlineProgress,
 }
 
 /// No skew was measured yet.
@@ -153,6 +156,7 @@ impl Board {
             clock_skew_micros: AtomicI64::new(NO_SKEW),
             trouble: Mutex::default(),
             unknown_symbols: Mutex::default(),
+            klines: KlineProgress::default(),
         }
     }
 

@@ -125,6 +125,12 @@ impl Collector {
         self.venues.iter().map(|post| (post.venue, count(post))).collect()
     }
 
+    /// Whether past klines of an instrument are on their way.
+    pub fn is_fetching_klines(&self, instrument: &InstrumentId) -> bool {
+        let post = self.venues.iter().find(|post| post.venue == instrument.venue());
+        post.is_some_and(|post| post.board.klines.is_fetching(instrument))
+    }
+
     fn grant(&self, wish: Wish) {
         let venue = match &wish {
             Wish::Fill(gap) => gap.instrument.venue(),
@@ -296,6 +302,9 @@ impl Starter<'_> {
             selection: selection.clone(),
             history: self.settings.klines_history,
         });
+        if !self.settings.klines_history.is_zero() {
+            around.board.klines.expect();
+        }
         let polls = Arc::new(Polls {
             around: Arc::clone(around),
             desk: Arc::clone(desk),

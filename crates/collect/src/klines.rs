@@ -1,15 +1,15 @@
 //! Fetches past 1-minute klines of each instrument once, the newest first and all instruments side by side, so that
 //! recent candles are there within seconds and older ones follow as the budget allows.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use model::time::MINUTE;
-use model::{Instrument, Time};
+use model::{Instrument, InstrumentId, Time};
 use runtime::Stop;
 use tokio::sync::watch;
 use venues::HistoryAsk;
@@ -46,12 +46,62 @@ struct Page {
     tries: u32,
 }
 
+/// Whose klines are being fetched, for those who want to know whether more will come.
+#[derive(Debug, Default)]
+pub(crate) struct KlineProgress(Mutex<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Klines are wanted, and for which instruments is not known yet.
+    is_unplanned: bool,
+    /// Pages not fetched yet.
+    pages: BTreeMap<InstrumentId, usize>,
+}
+
+impl KlineProgress {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Klines will be fetched once the instruments are known.
+    pub(crate) fn expect(&self) {
+        *self.lock() = Progress { is_unplanned: true, pages: BTreeMap::new() };
+    }
+
+    fn plan(&self, pages: &[Page]) {
+        let mut progress = self.lock();
+        progress.is_unplanned = false;
+        for page in pages {
+            *progress.pages.entry(page.instrument.id.clone()).or_default() += 1;
+        }
+    }
+
+    /// A page is there or given up.
+    fn finish(&self, page: &Page) {
+        let mut progress = self.lock();
+        if let Some(count) = progress.pages.get_mut(&page.instrument.id) {
+            *count -= 1;
+            if *count == 0 {
+                progress.pages.remove(&page.instrument.id);
+            }
+        }
+    }
+
+    /// Whether klines of an instrument are on their way.
+    pub(crate) fn is_fetching(&self, instrument: &InstrumentId) -> bool {
+        let progress = self.lock();
+        progress.is_unplanned || progress.pages.contains_key(instrument)
+    }
+}
+
 impl Klines {
     /// Fetches for every instrument chosen now or later, until told to stop.
     pub(crate) async fn run(&self, stop: Stop) -> Result<(), String> {
         if self.history.is_zero() {
             return Ok(());
         }
+        let progress = &self.around.board.klines;
+        progress.expect();
         let mut selection = self.selection.clone();
         let mut served = BTreeSet::new();
         let mut pages: VecDeque<Page> = VecDeque::new();
@@ -61,7 +111,9 @@ impl Klines {
         loop {
             let now = self.venue_time();
             if seams.front().is_some_and(|(time, _)| *time <= now) {
-                pages.extend(seams.pop_front().into_iter().flat_map(|(_, pages)| pages));
+                let due: Vec<Page> = seams.pop_front().into_iter().flat_map(|(_, pages)| pages).collect();
+                progress.plan(&due);
+                pages.extend(due);
             }
             while running.len() < RUNNING_MAX
                 && let Some(page) = pages.pop_front()
@@ -81,15 +133,19 @@ impl Klines {
                         .filter(|instrument| served.insert(instrument.id.clone()))
                         .map(|instrument| Arc::new(instrument.clone()))
                         .collect();
+                    let now = self.venue_time().minute_start();
+                    let planned = plan(&new, now, self.history);
+                    progress.plan(&planned);
                     if !new.is_empty() {
-                        let now = self.venue_time().minute_start();
-                        pages.extend(plan(&new, now, self.history));
+                        pages.extend(planned);
                         seams.push_back((now.plus_micros(SEAM_AFTER.as_micros() as i64), seam(&new, now)));
                     }
                 }
                 Some((page, is_done)) = running.next() => {
                     if !is_done && page.tries < TRIES_MAX {
                         pages.push_back(Page { tries: page.tries + 1, ..page });
+                    } else {
+                        progress.finish(&page);
                     }
                 }
                 () = runtime::sleep(Duration::from_secs(1)) => {}
@@ -155,6 +211,22 @@ mod tests {
     //! Cases for pages.
     use super::*;
     use crate::testing::instrument;
+
+    #[test]
+    fn an_instrument_is_being_fetched_until_its_last_page_is_there() {
+        let (btc, eth) = (Arc::new(instrument("BTC", "USDT")), Arc::new(instrument("ETH", "USDT")));
+        let progress = KlineProgress::default();
+        assert!(!progress.is_fetching(&btc.id), "nobody wants klines");
+        progress.expect();
+        assert!(progress.is_fetching(&btc.id), "which instruments are wanted is not known yet");
+        let pages = plan(std::slice::from_ref(&btc), Time(2_000 * MINUTE), Duration::from_hours(25));
+        progress.plan(&pages);
+        assert!(progress.is_fetching(&btc.id) && !progress.is_fetching(&eth.id));
+        progress.finish(&pages[0]);
+        assert!(progress.is_fetching(&btc.id), "one page is left");
+        progress.finish(&pages[1]);
+        assert!(!progress.is_fetching(&btc.id));
+    }
 
     #[test]
     fn the_newest_part_of_every_instrument_comes_first() {

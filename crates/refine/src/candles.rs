@@ -69,7 +69,7 @@ impl CandleMaker {
         let mut candles = self.within(tile.as_deref(), &ask, span, now).await?;
         if candles.is_empty()
             && is_startless(&ask)
-            && let Some(older) = self.span_before(&ask, span.first).await?
+            && let Some(older) = self.span_before(tile.as_deref(), &ask, span.first).await?
         {
             // Nothing is known of the newest buckets: who pages backwards is led over the hole.
             span = Span { end: span.end, ..older };
@@ -90,12 +90,15 @@ impl CandleMaker {
     ) -> Result<Vec<Candle>, StoreError> {
         match tile {
             Some(tile) if self.load(tile, span.first, now).await? => {
-                self.know_close_before(tile, ask.timeframe, span.first).await?;
+                // Empty buckets from before history began are not walked over.
+                let begins = tile.series().begins.unwrap_or(span.first).min(now);
+                let first = span.first.max(ask.timeframe.bucket_start(begins));
+                self.know_close_before(tile, ask.timeframe, first).await?;
                 let live = Live::of(tile);
                 let series = tile.series();
-                let before = series.close_before(span.first).close();
+                let before = series.close_before(first).close();
                 let picture = live.picture(tile, &series, span.end);
-                Ok(candles(&picture, ask.timeframe, (span.first, span.end), (ask.limit, before)))
+                Ok(candles(&picture, ask.timeframe, (first, span.end), (ask.limit, before)))
             }
             _ => {
                 if let Some(tile) = tile
@@ -110,7 +113,15 @@ impl CandleMaker {
     }
 
     /// The newest buckets of the ask's length that hold a stored bar from before a moment.
-    async fn span_before(&self, ask: &CandleAsk, time: Time) -> Result<Option<Span>, StoreError> {
+    async fn span_before(
+        &self,
+        tile: Option<&Tile>,
+        ask: &CandleAsk,
+        time: Time,
+    ) -> Result<Option<Span>, StoreError> {
+        if self.begins(tile, &ask.instrument).await? >= time {
+            return Ok(None);
+        }
         let older = TimeRange { start: Time(0), end: time };
         let bars = self.edge_bars(&ask.instrument, older, true).await?;
         let Some(newest) = bars.iter().map(|bar| bar.open_time).max() else { return Ok(None) };
@@ -121,20 +132,44 @@ impl CandleMaker {
     /// Sees to it that every bar from `first` on is in memory; false if that would be too many.
     async fn load(&self, tile: &Tile, first: Time, now: Time) -> Result<bool, StoreError> {
         tile.ask(now);
-        let complete_from = tile.series().complete_from;
-        if complete_from <= first {
+        let is_far = |time: Time| now.0.saturating_sub(time.0) > KEPT_SPAN;
+        // A search of everything, but only once: who asks for more than there is asks again and again.
+        let first =
+            if is_far(first) { first.max(self.begins(Some(tile), &tile.instrument).await?) } else { first };
+        let (whole_from, complete_from) = {
+            let series = tile.series();
+            (series.whole_from(), series.complete_from)
+        };
+        if whole_from <= first {
             return Ok(true);
         }
-        let is_far = now.0 - first.0 > KEPT_SPAN;
-        if is_far || self.board.bar_count.load(Ordering::Relaxed) > BARS_MAX {
+        if is_far(first) || self.board.bar_count.load(Ordering::Relaxed) > BARS_MAX {
             return Ok(false);
         }
         let bars = self.read(&tile.instrument, TimeRange { start: first, end: complete_from }).await?;
         let mut series = tile.series_mut();
         series.merge(&bars);
-        series.complete_from = series.complete_from.min(first);
+        if series.complete_from <= complete_from {
+            series.complete_from = series.complete_from.min(first);
+        }
         self.board.bar_count.fetch_add(bars.len(), Ordering::Relaxed);
         Ok(true)
+    }
+
+    /// Open time of the oldest bar there is; the end of time while there is none. The store is searched once.
+    async fn begins(&self, tile: Option<&Tile>, instrument: &InstrumentId) -> Result<Time, StoreError> {
+        if let Some(begins) = tile.and_then(|tile| tile.series().begins) {
+            return Ok(begins);
+        }
+        let all = TimeRange { start: Time(0), end: Time(i64::MAX) };
+        let bars = self.edge_bars(instrument, all, false).await?;
+        let stored = bars.iter().map(|bar| bar.open_time).min();
+        let Some(tile) = tile else { return Ok(stored.unwrap_or(Time(i64::MAX))) };
+        let mut series = tile.series_mut();
+        // What is in memory may not be readable in the store yet.
+        let begins = stored.into_iter().chain(series.oldest()).min().unwrap_or(Time(i64::MAX));
+        series.begins = Some(begins);
+        Ok(begins)
     }
 
     /// Sees to it that the close before the first bucket is in memory, if that bucket may need it.
@@ -211,18 +246,11 @@ impl CandleMaker {
         span: Span,
     ) -> Result<Vec<Candle>, StoreError> {
         let mut candles = Vec::new();
-        let mut first = match self
-            .edge_bars(&ask.instrument, TimeRange { start: span.first, end: Time(i64::MAX) }, false)
-            .await?
-        {
-            bars if bars.is_empty() => span.first,
-            // Nothing is stored before the first bar, so there is no need to look there.
-            bars => {
-                let oldest = bars.iter().map(|bar| bar.open_time).min().unwrap_or(span.first);
-                span.first.max(ask.timeframe.bucket_start(oldest))
-            }
-        };
-        let mut before = self.stored_close_before(&ask.instrument, first).await?;
+        // Nothing is stored before the first bar, so there is no need to look there.
+        let begins = self.begins(tile, &ask.instrument).await?;
+        let mut first = span.first.max(ask.timeframe.bucket_start(begins.min(span.end)));
+        let mut before =
+            if begins < first { self.stored_close_before(&ask.instrument, first).await? } else { None };
         while first < span.end && candles.len() < ask.limit {
             let mut end = ask.timeframe.bucket_end(first);
             while end < span.end && end.0 - first.0 < CHUNK {
@@ -307,6 +335,7 @@ impl Live {
             series,
             open: &self.open,
             observed: &self.covered.spans,
+            gaps: &self.covered.gaps,
             now,
             edge: self.edge.unwrap_or(now),
         }
@@ -320,7 +349,8 @@ fn fold_bare(
     span: Span,
     (limit, before): (usize, Option<Decimal>),
 ) -> Vec<Candle> {
-    let picture = Picture { instrument, series, open: &[], observed: &[], now: span.end, edge: span.end };
+    let picture =
+        Picture { instrument, series, open: &[], observed: &[], gaps: &[], now: span.end, edge: span.end };
     candles(&picture, timeframe, (span.first, span.end), (limit, before))
 }
 

@@ -288,3 +288,74 @@ async fn one_bucket_in_memory_is_answered_without_the_store() {
     assert_eq!(world.store.scans(), scans);
     process.tasks.close(PATIENCE).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_candles_than_there_are_do_not_search_the_store_each_time() {
+    let world = World::new();
+    let process = world.start();
+    let script = minutes();
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    process.refine.flush_now().await;
+    let candles = process.refine.candles();
+    let all = candles.candles(ask("3m", 50_000)).await.unwrap().candles;
+    assert_eq!(all.len(), 4);
+    let scans = world.store.scans();
+    for (timeframe, limit, count) in [("1m", 50_000, 10), ("3m", 40_000, 4), ("173m", 50_000, 1)] {
+        assert_eq!(candles.candles(ask(timeframe, limit)).await.unwrap().candles.len(), count, "{timeframe}");
+    }
+    let before = TimeRange { start: model::Time(0), end: model::Time(60_000_000) };
+    let older = CandleAsk { range: Some(before), ..ask("1m", 10) };
+    assert!(candles.candles(older).await.unwrap().candles.is_empty());
+    assert_eq!(world.store.scans(), scans, "where history begins is known");
+    let script = script.say("bar BTC -86400000 90 5 closed").tick();
+    process.write(&script, script.records.len() - 2).await;
+    process.catch_up(script.records.len() as u64).await;
+    let with_older = candles.candles(ask("1m", 50_000)).await.unwrap().candles;
+    assert_eq!(with_older.len(), 11, "a bar from before is not overlooked");
+    process.tasks.close(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn candles_after_a_restart_equal_those_of_a_run_that_went_on() {
+    let first = minutes().say("bar BTC -600000 90 5 closed").pass(500);
+    let half = first.records.len();
+    let whole = first
+        .session()
+        .open(1, &["BTC@trades", "ETH@trades"])
+        .trades([11, 12, 13], 606_000)
+        .at(1_205_000)
+        .say("trade BTC 14 1205000 140 2\ntrade BTC 15 1205001 150 3")
+        .pass(2_000);
+    let tell = async |refine: &Refine| {
+        let (candles, mut told) = (refine.candles(), Vec::new());
+        for timeframe in ["1m", "3m", "15m", "173m", "1d", "1w", "1M"] {
+            // As a subscription does: candles first, then the newest one at every change.
+            let answer = candles.candles(ask(timeframe, 20)).await.unwrap();
+            let newest = candles.newest(&ask(timeframe, 1).instrument, ask(timeframe, 1).timeframe);
+            assert_eq!(answer.candles.last(), newest.as_ref(), "{timeframe}");
+            assert!(answer.candles.is_sorted_by_key(|candle| candle.bar.open_time), "oldest first");
+            told.push((answer.candles, answer.coverage.quality));
+        }
+        told
+    };
+    let world = World::new();
+    let process = world.start();
+    process.write(&whole, 0).await;
+    process.catch_up(whole.records.len() as u64).await;
+    let continuous = tell(&process.refine).await;
+    process.tasks.close(PATIENCE).await;
+
+    let world = World::new();
+    let process = world.start();
+    let mut begun = whole.clone();
+    begun.records.truncate(half);
+    process.write(&begun, 0).await;
+    process.catch_up(half as u64).await;
+    process.tasks.close(PATIENCE).await;
+    let process = world.start();
+    process.write(&whole, half).await;
+    process.catch_up(whole.records.len() as u64).await;
+    assert_eq!(tell(&process.refine).await, continuous);
+    process.tasks.close(PATIENCE).await;
+}

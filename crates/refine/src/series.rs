@@ -130,6 +130,8 @@ pub(crate) struct Series {
     pub(crate) complete_from: Time,
     /// The close before `complete_from` as the store had it.
     pub(crate) close_below: Before,
+    /// Where history begins: no bar is older. `None` until the store was asked.
+    pub(crate) begins: Option<Time>,
     /// One more whenever a bar may have changed that [`Settled`](crate::candles::Settled) sums hold.
     pub(crate) version: u64,
 }
@@ -141,6 +143,7 @@ impl Default for Series {
             venue: Vec::new(),
             complete_from: Time(i64::MAX),
             close_below: Before::Unasked,
+            begins: None,
             version: 0,
         }
     }
@@ -155,6 +158,7 @@ impl Series {
         if bar.open_time < self.settled_through() {
             self.version += 1;
         }
+        self.reach_back(bar.open_time);
         if bar.open_time < self.complete_from {
             self.close_below = Before::Unasked;
         }
@@ -183,6 +187,7 @@ impl Series {
     pub(crate) fn merge(&mut self, bars: &[Bar]) {
         self.version += 1;
         self.close_below = Before::Unasked;
+        self.begins = self.begins.map(|begins| bars.iter().map(|bar| bar.open_time).fold(begins, Time::min));
         for source in [BarSource::Trades, BarSource::Venue] {
             let side = if source == BarSource::Trades { &mut self.ours } else { &mut self.venue };
             let mut all: Vec<Slim> = bars.iter().filter(|bar| bar.source == source).map(Slim::of).collect();
@@ -201,6 +206,30 @@ impl Series {
             }
             *side = kept;
         }
+    }
+
+    /// From when on every bar there is is in memory.
+    pub(crate) fn whole_from(&self) -> Time {
+        if self.is_whole() { Time(i64::MIN) } else { self.complete_from }
+    }
+
+    /// Whether there is nothing that is not in memory.
+    fn is_whole(&self) -> bool {
+        self.begins.is_some_and(|begins| begins >= self.complete_from)
+    }
+
+    /// A bar comes into memory: history may begin with it.
+    fn reach_back(&mut self, open_time: Time) {
+        if self.is_whole() {
+            self.complete_from = self.complete_from.min(open_time);
+        }
+        self.begins = self.begins.map(|begins| begins.min(open_time));
+    }
+
+    /// Open time of the oldest bar in memory.
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        let first = |side: &[Slim]| side.first().map(|slim| slim.open_time);
+        [first(&self.ours), first(&self.venue)].into_iter().flatten().min()
     }
 
     /// Lets go of everything before a moment.
@@ -223,7 +252,8 @@ impl Series {
 
     /// Close of the last bar before a moment.
     pub(crate) fn close_before(&self, time: Time) -> Before {
-        if time < self.complete_from {
+        let is_whole = self.is_whole();
+        if time < self.complete_from && !is_whole {
             return Before::Unasked;
         }
         let last = |side: &[Slim]| {
@@ -232,6 +262,7 @@ impl Series {
         };
         match last(&self.ours).max_by_time(last(&self.venue)) {
             Some((open_time, close)) if open_time >= self.complete_from => Before::Close(close),
+            _ if is_whole => Before::Nothing,
             _ => self.close_below,
         }
     }

@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use model::{Bar, InstrumentId, Timeframe};
 
-use crate::coverage::{CoverageAnswer, TimeRange};
+use crate::coverage::{CoverageAnswer, DataQuality, TimeRange};
 use crate::store::StoreError;
 
 /// Which candles.
@@ -28,6 +28,10 @@ pub struct Candle {
     pub is_empty: bool,
     /// Every minute of it so far was observed or came from the venue.
     pub is_complete: bool,
+    /// The verdict over its range so far: complete only if no hole lies in it either.
+    pub quality: DataQuality,
+    /// A hole in its range may still be filled.
+    pub is_repairing: bool,
 }
 
 /// Candles, ascending, with what is known of their range.

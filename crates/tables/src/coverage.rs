@@ -25,8 +25,8 @@ impl TimeRange {
     }
 }
 
-/// How much of a range is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much of a range is there, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DataQuality {
     /// All of it was observed or filled.
     Complete,
@@ -44,6 +44,12 @@ impl DataQuality {
             Self::Partial => "partial",
             Self::Unknown => "unknown",
         }
+    }
+
+    /// The worse of two.
+    #[must_use]
+    pub fn at_most(self, other: Self) -> Self {
+        self.max(other)
     }
 }
 

@@ -79,4 +79,7 @@ pub struct HouseStatus {
 pub trait StatusSource: Send + Sync {
     /// Now.
     fn status(&self) -> HouseStatus;
+
+    /// Whether past bars of an instrument are being fetched from its venue.
+    fn is_fetching_history(&self, instrument: &model::InstrumentId) -> bool;
 }

@@ -32,7 +32,12 @@ pub(super) fn latency() {
         std::thread::sleep(Duration::from_secs(2));
         let symbols = symbols(&address);
         let singles: Vec<Vec<String>> = symbols.iter().take(4).map(|symbol| vec![symbol.clone()]).collect();
-        measure(&world, &address, &format!("round {round}, 4 clients with an instrument each"), (&singles, took));
+        measure(
+            &world,
+            &address,
+            &format!("round {round}, 4 clients with an instrument each"),
+            (&singles, took),
+        );
         let name = format!("round {round}, 1 client with all {} instruments", symbols.len());
         measure(&world, &address, &name, (&[symbols], took));
         process.end();
@@ -85,8 +90,9 @@ fn measure(world: &World, address: &str, name: &str, (clients, took): (&[Vec<Str
 }
 
 async fn listen(address: &str, symbols: &[String], took: Duration) -> Heard {
-    let (mut socket, _) =
-        tokio_tungstenite::connect_async(format!("ws://{address}/ws/stream")).await.expect("the stream opens");
+    let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/ws/stream"))
+        .await
+        .expect("the stream opens");
     let wanted: Vec<Value> =
         symbols.iter().map(|symbol| json!({"symbol": symbol, "channels": ["trades"]})).collect();
     let ask = json!({"action": "subscribe", "subscriptions": wanted});

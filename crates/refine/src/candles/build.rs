@@ -5,8 +5,8 @@
 
 use derivations::BarSum;
 use model::time::MINUTE;
-use model::{Bar, BarSource, BarState, Decimal, InstrumentId, Time, Timeframe};
-use tables::{Candle, TimeRange};
+use model::{Bar, BarSource, BarState, Decimal, Gap, GapState, InstrumentId, Time, Timeframe};
+use tables::{Candle, DataQuality, TimeRange};
 
 use crate::series::{Series, blank, within};
 
@@ -18,6 +18,8 @@ pub(crate) struct Picture<'a> {
     pub(crate) open: &'a [Bar],
     /// Spans observed from end to end, ascending.
     pub(crate) observed: &'a [TimeRange],
+    /// Holes that are open or missing, ascending.
+    pub(crate) gaps: &'a [Gap],
     /// The venue's time.
     pub(crate) now: Time,
     /// Minutes that end here or before are closed.
@@ -84,6 +86,8 @@ pub(crate) fn finish(
     let so_far = end.min(minute_end(picture.now));
     let (unobserved, has_observed) = unobserved_minutes(picture.observed, open_time, so_far);
     let is_complete = unobserved == gathered.told_count;
+    let is_known = has_observed || gathered.told_count > 0;
+    let (has_gap, is_repairing) = gaps_between(picture.gaps, open_time, end);
     let mut bar = match gathered.sum {
         Some(sum) => sum.into_bar(),
         None if has_observed => flat(picture, timeframe, (open_time, end), before?),
@@ -93,7 +97,20 @@ pub(crate) fn finish(
         bar.state = BarState::Forming;
     }
     let is_empty = bar.volume.is_zero() && bar.trade_count.unwrap_or(0) == 0;
-    Some(Candle { bar, is_empty, is_complete })
+    let quality = match (is_complete && !has_gap, is_complete || is_known) {
+        (true, _) => DataQuality::Complete,
+        (false, true) => DataQuality::Partial,
+        (false, false) => DataQuality::Unknown,
+    };
+    Some(Candle { bar, is_empty, is_complete, quality, is_repairing })
+}
+
+/// Whether a hole touches the span, and whether one of them may still be filled.
+fn gaps_between(gaps: &[Gap], start: Time, end: Time) -> (bool, bool) {
+    let mut near = gaps.iter().filter(|gap| gap.first_time < end && start <= gap.last_time);
+    let Some(first) = near.next() else { return (false, false) };
+    let is_open = |gap: &Gap| gap.state == GapState::Open;
+    (true, is_open(first) || near.any(is_open))
 }
 
 fn flat(picture: &Picture<'_>, timeframe: Timeframe, (open_time, end): (Time, Time), close: Decimal) -> Bar {

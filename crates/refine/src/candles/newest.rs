@@ -1,7 +1,7 @@
 //! The newest candle, cheap enough for every change: what lies some minutes back in a long bucket is folded once.
 
 use model::{Time, Timeframe};
-use tables::{Candle, TimeRange};
+use tables::{Candle, DataQuality, TimeRange};
 
 use super::Live;
 use super::build::{Gathered, Picture, finish};
@@ -86,6 +86,9 @@ pub(super) fn newest(tile: &Tile, timeframe: Timeframe) -> Option<Candle> {
     gathered.add(&picture, timeframe, (from, end));
     let before = series.close_before(first).close();
     let mut candle = finish(&picture, timeframe, first, gathered, before)?;
-    candle.is_complete &= series.complete_from <= first;
+    if series.whole_from() > first {
+        candle.is_complete = false;
+        candle.quality = candle.quality.at_most(DataQuality::Partial);
+    }
     Some(candle)
 }

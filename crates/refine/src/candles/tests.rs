@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use model::time::MINUTE;
-use model::{Bar, BarSource, BarState, Decimal, InstrumentId, Nanos, Time, Timeframe};
-use tables::{Candle, TimeRange};
+use model::{
+    Bar, BarSource, BarState, Channel, Decimal, Gap, GapCause, GapState, InstrumentId, Nanos, Time, Timeframe,
+};
+use tables::{Candle, DataQuality, TimeRange};
 
 use super::{Live, Picture, candles};
 use crate::board::{Covered, Tile, VenueTile};
@@ -200,6 +202,7 @@ fn candles_equal_a_fold_over_minutes_in_any_timeframe() {
             series: &series,
             open: &[],
             observed: &observed,
+            gaps: &[],
             now,
             edge: now,
         };
@@ -328,5 +331,61 @@ fn a_close_is_remembered_when_its_bar_is_let_go() {
         series.close_before(at(9)),
         Before::Unasked,
         "a revision from before makes the memory doubtful"
+    );
+}
+
+#[test]
+fn a_candle_tells_the_holes_of_its_own_range_only() {
+    let tile = tile();
+    tile.series_mut().complete_from = at(0);
+    for minute in 0..20 {
+        tile.series_mut().insert(&bar(minute, (1_000, 1), BarSource::Trades, 0));
+    }
+    show(&tile, 20, &[]);
+    let hole = |minute: i64, state| Gap {
+        instrument: instrument(),
+        channel: Channel::Trades,
+        first_id: Some(1),
+        last_id: Some(2),
+        first_time: at(minute),
+        last_time: at(minute).plus_micros(1),
+        state,
+        cause: GapCause::Dropped,
+        source: None,
+        found_time: at(minute),
+        closed_time: None,
+    };
+    let covered = Covered {
+        gaps: vec![hole(3, GapState::Missing), hole(12, GapState::Open)],
+        ..(*tile.shown().covered).clone()
+    };
+    tile.shown().covered = Arc::new(covered);
+    let live = Live::of(&tile);
+    let series = tile.series();
+    let picture = live.picture(&tile, &series, at(20));
+    let five = Timeframe::Minutes(5);
+    let told: Vec<_> = candles(&picture, five, (at(0), at(20)), (usize::MAX, None))
+        .iter()
+        .map(|candle| (candle.quality, candle.is_repairing))
+        .collect();
+    let (complete, partial) = (DataQuality::Complete, DataQuality::Partial);
+    assert_eq!(told, [(partial, false), (complete, false), (partial, true), (complete, false)]);
+}
+
+#[test]
+fn where_history_begins_is_remembered_and_goes_back_with_older_bars() {
+    let mut series = Series { complete_from: at(50), ..Series::default() };
+    series.insert(&bar(50, (500, 1), BarSource::Trades, 0));
+    assert_eq!(series.whole_from(), at(50), "the store may know more");
+    series.begins = Some(at(50));
+    assert_eq!((series.whole_from(), series.close_before(at(50))), (Time(i64::MIN), Before::Nothing));
+    series.insert(&bar(10, (400, 1), BarSource::Venue, 0));
+    assert_eq!((series.begins, series.whole_from()), (Some(at(10)), Time(i64::MIN)));
+    assert_eq!(series.close_before(at(50)), Before::Close(Decimal::new(402, 1)));
+    series.forget_before(at(20));
+    assert_eq!(
+        (series.begins, series.whole_from()),
+        (Some(at(10)), at(20)),
+        "what was let go is in the store"
     );
 }

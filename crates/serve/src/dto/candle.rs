@@ -1,7 +1,7 @@
 //! A candle as readers see it.
 
 use serde::Serialize;
-use tables::{Candle, CoverageAnswer, DataQuality, TimeRange};
+use tables::{Candle, DataQuality};
 use utoipa::ToSchema;
 
 use super::Number;
@@ -77,37 +77,28 @@ impl From<&Candle> for CandleForm {
 /// How far the data below a candle can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct DataStatus {
-    /// History before the process started is still being fetched.
+    /// Past bars of the instrument are being fetched from its venue.
     pub(crate) historical_loading: bool,
-    /// A hole is being repaired.
+    /// A hole in the candle's range is being repaired.
     pub(crate) gap_recovery: bool,
-    /// `complete`, `partial` or `unknown`.
+    /// Of the candle's range: `complete`, `partial` or `unknown`.
     pub(crate) data_quality: &'static str,
 }
 
-/// The span of a candle.
-pub(crate) fn span(candle: &Candle) -> TimeRange {
-    let bar = &candle.bar;
-    TimeRange { start: bar.open_time, end: bar.timeframe.bucket_end(bar.open_time) }
-}
-
-/// The verdict over candles: their own minutes first, the coverage of the trades below them where those leave a doubt.
-pub(crate) fn quality(candles: &[Candle], coverage: Option<&CoverageAnswer>) -> DataQuality {
-    let below = coverage.map_or(DataQuality::Partial, |coverage| coverage.quality);
-    if candles.is_empty() {
-        return below;
+impl DataStatus {
+    /// What candles say of themselves.
+    pub(crate) fn of(candles: &[Candle], is_fetching: bool) -> Self {
+        let best = candles.iter().map(|candle| candle.quality).min();
+        let worst = candles.iter().map(|candle| candle.quality).max();
+        let quality = match (best, worst) {
+            (Some(best), Some(worst)) if best == worst => best,
+            (Some(_), Some(_)) => DataQuality::Partial,
+            _ => DataQuality::Unknown,
+        };
+        Self {
+            historical_loading: is_fetching,
+            gap_recovery: candles.iter().any(|candle| candle.is_repairing),
+            data_quality: quality.as_str(),
+        }
     }
-    let has_hole = candles.iter().any(|candle| !candle.is_complete || has_gap(&span(candle), coverage));
-    match (has_hole, candles.iter().any(|candle| candle.is_complete), below) {
-        (false, _, _) => DataQuality::Complete,
-        (true, false, DataQuality::Unknown) => DataQuality::Unknown,
-        (true, _, _) => DataQuality::Partial,
-    }
-}
-
-fn has_gap(span: &TimeRange, coverage: Option<&CoverageAnswer>) -> bool {
-    let Some(coverage) = coverage else { return false };
-    coverage.gaps.iter().any(|gap| {
-        span.overlap(&TimeRange { start: gap.first_time, end: gap.last_time.plus_micros(1) }).is_some()
-    })
 }

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Bar, BarState, GapState, Time, Timeframe};
-use tables::{Candle, CandleAnswer, CandleAsk, CoverageAnswer, DataQuality, StoreError, TimeRange};
+use model::{Bar, BarState, Gap, GapState, Time, Timeframe};
+use tables::{CandleAnswer, CandleAsk, StoreError, TimeRange};
 
 use super::hub::{Done, State};
 use super::messages;
@@ -13,11 +13,8 @@ use super::outbox::CandleKey;
 use super::pace::{CandleListener, HISTORY_PACE};
 use super::routes::{Reader, Route};
 use super::words::Names;
-use crate::dto::candle::{DataStatus, quality};
+use crate::dto::candle::DataStatus;
 use crate::refusal::Refusal;
-
-/// How long after the start of the process missing history counts as being fetched.
-const HISTORY_SECONDS: i64 = 120;
 
 impl State {
     /// A client wants a series.
@@ -38,6 +35,7 @@ impl State {
             got: 0,
             is_live,
             is_loading: false,
+            was_fetching: false,
         });
         self.ask_initial(reader.id, key, asked);
     }
@@ -60,36 +58,32 @@ impl State {
         key: &CandleKey,
         answer: Result<CandleAnswer, StoreError>,
     ) {
-        let status = self.house.status();
+        let is_fetching = self.house.doors.status.is_fetching_history(&key.0);
         let Some(route) = self.routes.get_mut(&key.0) else { return };
         let names = Arc::clone(&route.names);
         let Some(topic) = route.candles.get_mut(&key.1) else { return };
         let Some(listener) = topic.listeners.iter_mut().find(|one| one.reader.id == reader) else { return };
         match answer {
             Ok(answer) => {
-                let phase =
-                    status.instruments.iter().find(|line| line.instrument == key.0).map(|line| line.phase);
-                let uptime = crate::dto::status::uptime_seconds(&status);
-                let is_young =
-                    uptime < HISTORY_SECONDS || phase == Some("waiting") || answer.coverage.is_repairing;
                 let has_all = answer.candles.len() >= listener.asked || reaches_listing(&names, &answer);
-                listener.is_loading = !has_all && is_young;
+                // When fetching ends, the last bars may still be on their way through the log: one more look.
+                let was_fetching = std::mem::replace(&mut listener.was_fetching, is_fetching);
+                listener.is_loading = !has_all && (is_fetching || was_fetching);
                 let is_news =
                     !listener.is_live || answer.candles.len() > listener.got || !listener.is_loading;
                 listener.got = answer.candles.len();
                 if listener.is_loading {
                     self.pace.loading.push((reader, key.clone()));
                 }
+                self.pace.is_fetching |= is_fetching;
                 if listener.asked > 0 && is_news {
-                    let data_status =
-                        data_status(&answer.candles, Some(&answer.coverage), listener.is_loading);
-                    let text = messages::initial(&names, key.1, &answer.candles, data_status);
+                    let status = initial_status(&answer, is_fetching || listener.is_loading);
+                    let text = messages::initial(&names, key.1, &answer.candles, status);
                     listener.reader.outbox.forget(key);
                     listener.reader.outbox.say(text);
                 }
                 let newest = answer.candles.last().map(|candle| candle.bar.open_time);
                 topic.open_time = topic.open_time.max(newest);
-                route.coverage = Some(answer.coverage);
             }
             Err(error) => listener.reader.outbox.say(messages::error(None, &Refusal::from(error))),
         }
@@ -151,6 +145,7 @@ impl State {
         answer: Result<CandleAnswer, StoreError>,
     ) {
         self.finals_asked.remove(&(key.clone(), open_time));
+        let is_fetching = self.house.doors.status.is_fetching_history(&key.0);
         let Some(route) = self.routes.get_mut(&key.0) else { return };
         let Some(topic) = route.candles.get_mut(&key.1) else { return };
         if is_closing {
@@ -162,8 +157,7 @@ impl State {
                 if let Some(candle) = found
                     && topic.closed.as_ref() != Some(candle)
                 {
-                    let status =
-                        data_status(std::slice::from_ref(candle), Some(&answer.coverage), topic.is_loading());
+                    let status = DataStatus::of(std::slice::from_ref(candle), is_fetching);
                     let text = messages::candle(&route.names, candle, status);
                     for listener in topic.live() {
                         listener.reader.outbox.put_final(key, open_time, &text);
@@ -186,23 +180,40 @@ impl State {
             let Some(Reverse((_, key))) = self.pace.due.pop() else { break };
             self.send_newest(&key, now);
         }
-        if !self.pace.loading.is_empty() && self.pace.history_wait().is_zero() {
+        if self.pace.watches_history() && self.pace.history_wait().is_zero() {
             self.pace.history_due = now + HISTORY_PACE;
-            for (reader, key) in std::mem::take(&mut self.pace.loading) {
-                let asked =
-                    self.routes.get(&key.0).and_then(|route| route.candles.get(&key.1)).and_then(|topic| {
-                        topic.listeners.iter().find(|one| one.reader.id == reader).map(|one| one.asked)
-                    });
-                if let Some(asked) = asked {
-                    self.ask_initial(reader, key, asked);
+            self.look_at_history();
+        }
+    }
+
+    // Whoever was told that history is being fetched hears when that is over, and gets the candles it still lacks.
+    fn look_at_history(&mut self) {
+        let status = Arc::clone(&self.house.doors.status);
+        self.pace.is_fetching = false;
+        for (id, route) in self.routes.iter_mut().filter(|(_, route)| !route.candles.is_empty()) {
+            let is_fetching = status.is_fetching_history(id);
+            self.pace.is_fetching |= is_fetching;
+            if std::mem::replace(&mut route.was_fetching, is_fetching) != is_fetching {
+                for (timeframe, topic) in &mut route.candles {
+                    self.pace.touch((id.clone(), *timeframe), topic);
                 }
+            }
+        }
+        for (reader, key) in std::mem::take(&mut self.pace.loading) {
+            let topic = self.routes.get(&key.0).and_then(|route| route.candles.get(&key.1));
+            let listener = topic.and_then(|topic| topic.listeners.iter().find(|one| one.reader.id == reader));
+            if let Some(asked) = listener.map(|listener| listener.asked) {
+                self.ask_initial(reader, key, asked);
             }
         }
     }
 
     fn send_newest(&mut self, key: &CandleKey, now: Duration) {
+        let is_fetching = self.house.doors.status.is_fetching_history(&key.0);
+        self.pace.is_fetching |= is_fetching;
         let Some(route) = self.routes.get_mut(&key.0) else { return };
-        let Route { names, candles, coverage, .. } = route;
+        route.was_fetching |= is_fetching;
+        let Route { names, candles, .. } = route;
         let Some(topic) = candles.get_mut(&key.1) else { return };
         topic.is_due = false;
         // The candle before is still being asked for, and comes first.
@@ -224,7 +235,7 @@ impl State {
             return;
         }
         topic.open_time = topic.open_time.max(Some(open_time));
-        let status = data_status(std::slice::from_ref(&candle), coverage.as_ref(), topic.is_loading());
+        let status = DataStatus::of(std::slice::from_ref(&candle), is_fetching);
         let state = (candle, status);
         if topic.forming.as_ref() == Some(&state) || topic.closed.as_ref() == Some(&state.0) {
             return;
@@ -245,54 +256,22 @@ impl State {
         topic.forming = Some(state);
     }
 
-    /// A hole was found, filled or given up: the verdict over the newest candles may have changed.
-    pub(super) fn pass_gap(&mut self, gap: &model::Gap) {
+    /// A hole was found, filled or given up: the verdict over the candles it lies in may have changed.
+    pub(super) fn pass_gap(&mut self, gap: &Gap) {
         let Some(route) = self.routes.get_mut(&gap.instrument) else { return };
-        if route.candles.is_empty() {
-            return;
-        }
-        match &mut route.coverage_asked {
-            Some(is_due_again) => *is_due_again = true,
-            None => self.ask_coverage(&gap.instrument.clone()),
-        }
-    }
-
-    fn ask_coverage(&mut self, id: &model::InstrumentId) {
-        let Some(route) = self.routes.get_mut(id) else { return };
-        let spans = route.candles.iter().filter_map(|(timeframe, topic)| {
-            topic.open_time.map(|start| TimeRange { start, end: timeframe.bucket_end(start) })
-        });
-        let Some(range) = spans.reduce(|left, right| TimeRange {
-            start: left.start.min(right.start),
-            end: left.end.max(right.end),
-        }) else {
-            return;
-        };
-        route.coverage_asked = Some(false);
-        let (coverage, id) = (Arc::clone(&self.house.doors.coverage), id.clone());
-        let asked = id.clone();
-        self.ask(
-            async move { Ok(coverage.coverage(&asked, model::Channel::Trades, range).await) },
-            move |answer| Done::Coverage { id, answer },
-        );
-    }
-
-    /// Coverage is here.
-    pub(super) fn coverage_here(
-        &mut self,
-        id: &model::InstrumentId,
-        answer: Result<CoverageAnswer, StoreError>,
-    ) {
-        let Some(route) = self.routes.get_mut(id) else { return };
-        let is_due_again = route.coverage_asked.take() == Some(true);
-        if let Ok(answer) = answer {
-            route.coverage = Some(answer);
-        }
+        let mut told = Vec::new();
         for (timeframe, topic) in &mut route.candles {
-            self.pace.touch((id.clone(), *timeframe), topic);
+            let key = (gap.instrument.clone(), *timeframe);
+            if let Some(closed) = topic.closed.as_ref().map(|candle| candle.bar.open_time)
+                && closed <= gap.last_time
+                && gap.first_time < timeframe.bucket_end(closed)
+            {
+                told.push((key.clone(), closed));
+            }
+            self.pace.touch(key, topic);
         }
-        if is_due_again {
-            self.ask_coverage(id);
+        for (key, open_time) in told {
+            self.ask_final(key, open_time, false);
         }
     }
 
@@ -312,13 +291,15 @@ fn reaches_listing(names: &Names, answer: &CandleAnswer) -> bool {
     matches!((names.listed_time, first), (Some(listed), Some(first)) if first <= listed)
 }
 
-fn data_status(candles: &[Candle], coverage: Option<&CoverageAnswer>, is_loading: bool) -> DataStatus {
-    let verdict: DataQuality = quality(candles, coverage);
-    let is_open = |gap: &model::Gap| gap.state == GapState::Open;
+fn initial_status(answer: &CandleAnswer, is_fetching: bool) -> DataStatus {
+    let status = DataStatus::of(&answer.candles, is_fetching);
+    if !answer.candles.is_empty() {
+        return status;
+    }
+    let is_open = |gap: &Gap| gap.state == GapState::Open;
     DataStatus {
-        historical_loading: is_loading,
-        gap_recovery: coverage
-            .is_some_and(|coverage| coverage.is_repairing || coverage.gaps.iter().any(is_open)),
-        data_quality: verdict.as_str(),
+        gap_recovery: answer.coverage.gaps.iter().any(is_open),
+        data_quality: answer.coverage.quality.as_str(),
+        ..status
     }
 }

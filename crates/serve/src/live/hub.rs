@@ -11,7 +11,7 @@ use futures::{FutureExt, StreamExt};
 use model::{InstrumentId, Time};
 use runtime::{Receiver, Restart, Sender, Stop, Stopper, Tasks};
 use serde_json::Value;
-use tables::{CandleAnswer, CoverageAnswer, FeedItem, FeedReader, FeedSlip, News, StoreError};
+use tables::{CandleAnswer, FeedItem, FeedReader, FeedSlip, News, StoreError};
 
 use super::messages::{self, AckLine};
 use super::outbox::{CandleKey, Outbox};
@@ -44,7 +44,6 @@ pub(crate) enum Order {
 pub(super) enum Done {
     Initial { reader: u64, key: CandleKey, answer: Result<CandleAnswer, StoreError> },
     Final { key: CandleKey, open_time: Time, is_closing: bool, answer: Result<CandleAnswer, StoreError> },
-    Coverage { id: InstrumentId, answer: Result<CoverageAnswer, StoreError> },
     Stored { reader: u64, id: InstrumentId, answer: Result<Vec<TradeForm>, StoreError> },
 }
 
@@ -351,7 +350,6 @@ impl State {
             Done::Final { key, open_time, is_closing, answer } => {
                 self.final_here(&key, (open_time, is_closing), answer);
             }
-            Done::Coverage { id, answer } => self.coverage_here(&id, answer),
             Done::Stored { reader, id, answer } => self.stored_here(reader, &id, answer),
         }
     }

@@ -26,7 +26,10 @@ pub(super) struct CandleListener {
     pub(super) got: usize,
     /// Whether the initial candles have been sent.
     pub(super) is_live: bool,
+    /// Whether candles it asked for may still come.
     pub(super) is_loading: bool,
+    /// Whether history was being fetched when last looked.
+    pub(super) was_fetching: bool,
 }
 
 /// One candle series that somebody listens to.
@@ -61,10 +64,6 @@ impl Topic {
         self.listeners.len() < before
     }
 
-    pub(super) fn is_loading(&self) -> bool {
-        self.listeners.iter().any(|listener| listener.is_loading)
-    }
-
     pub(super) fn live(&self) -> impl Iterator<Item = &CandleListener> {
         self.listeners.iter().filter(|listener| listener.is_live)
     }
@@ -77,6 +76,8 @@ pub(crate) struct Pace {
     pub(super) history_due: Duration,
     /// Clients whose history is still being fetched.
     pub(super) loading: Vec<(u64, CandleKey)>,
+    /// Whether history of anything listened to was being fetched when last looked.
+    pub(super) is_fetching: bool,
 }
 
 impl Pace {
@@ -86,14 +87,20 @@ impl Pace {
             due: BinaryHeap::new(),
             history_due: HISTORY_PACE,
             loading: Vec::new(),
+            is_fetching: false,
         }
     }
 
     /// How long nothing is due.
     pub(crate) fn wait(&self) -> Duration {
-        let history = if self.loading.is_empty() { Duration::from_hours(1) } else { self.history_wait() };
+        let history = if self.watches_history() { self.history_wait() } else { Duration::from_hours(1) };
         let next = self.due.peek().map(|Reverse((due, _))| due.saturating_sub(self.watch.elapsed()));
         next.map_or(history, |next| next.min(history))
+    }
+
+    /// Whether history has to be looked after.
+    pub(super) fn watches_history(&self) -> bool {
+        self.is_fetching || !self.loading.is_empty()
     }
 
     pub(super) fn history_wait(&self) -> Duration {

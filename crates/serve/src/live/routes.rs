@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use model::{BookUpdate, Timeframe, Trade};
-use tables::{CoverageAnswer, MarketView};
+use tables::MarketView;
 
 use super::messages::{self, Skipped};
 use super::outbox::Outbox;
@@ -127,21 +127,13 @@ pub(crate) struct Route {
     pub(crate) names: Arc<Names>,
     streams: [Vec<Listener>; 3],
     pub(crate) candles: BTreeMap<Timeframe, Topic>,
-    /// What is known of the trades below the newest candles.
-    pub(crate) coverage: Option<CoverageAnswer>,
-    /// A question for coverage is under way, and whether another one is due after it.
-    pub(crate) coverage_asked: Option<bool>,
+    /// Whether its history was being fetched when last looked.
+    pub(crate) was_fetching: bool,
 }
 
 impl Route {
     pub(crate) fn new(names: Arc<Names>) -> Self {
-        Self {
-            names,
-            streams: Default::default(),
-            candles: BTreeMap::new(),
-            coverage: None,
-            coverage_asked: None,
-        }
+        Self { names, streams: Default::default(), candles: BTreeMap::new(), was_fetching: false }
     }
 
     pub(crate) fn listeners(&mut self, stream: Stream) -> &mut Vec<Listener> {

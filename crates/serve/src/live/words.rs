@@ -12,6 +12,8 @@ use crate::house::{House, cut};
 use crate::refusal::Refusal;
 use crate::rest::klines;
 
+/// Candles a new subscription starts with unless told.
+const INITIAL_DEFAULT: usize = 20;
 /// Most candles a new subscription may start with.
 const INITIAL_MAX: usize = 5_000;
 /// Most candles all subscriptions of one message may start with.
@@ -115,8 +117,12 @@ enum TimeframeWords {
 #[serde(deny_unknown_fields)]
 struct FullTimeframe {
     timeframe: Length,
-    #[serde(default)]
+    #[serde(default = "initial_default")]
     initial_candles: usize,
+}
+
+const fn initial_default() -> usize {
+    INITIAL_DEFAULT
 }
 
 /// `15` or `"15m"`.
@@ -209,7 +215,7 @@ fn one_wanted(
     for wanted in &words.timeframes {
         let (length, initial) = match wanted {
             TimeframeWords::Full(full) => (&full.timeframe, full.initial_candles),
-            TimeframeWords::Bare(length) => (length, 0),
+            TimeframeWords::Bare(length) => (length, INITIAL_DEFAULT),
         };
         if initial > INITIAL_MAX {
             return Err(Refusal::bad(

@@ -1,10 +1,11 @@
 //! `/ws/stream`: subscriptions, candles, streams and refusals.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::{BarState, BookLevel, BookUpdate, Channel, Gap, GapCause, GapState, Source, Time};
 use serde_json::json;
-use tables::News;
+use tables::{DataQuality, News};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::world::{NOON, World, book_view, btc, candle, decimal, item, quote, trade};
@@ -149,7 +150,7 @@ async fn a_candle_whose_last_minute_never_came_is_closed_by_the_next_one() {
         )
         .await;
     let mut partial = candle("5m", at(0), BarState::Closed);
-    partial.is_complete = false;
+    (partial.is_complete, partial.quality) = (false, DataQuality::Partial);
     world.set_candles("5m", vec![partial, candle("5m", at(5), BarState::Forming)]);
     world.publish(vec![item(1, 0, News::Bar(candle("1m", at(6), BarState::Forming).bar))]);
     let closed = client.hear().await;
@@ -184,14 +185,16 @@ async fn a_hole_below_the_candle_is_told() {
         found_time: at(0),
         closed_time: None,
     };
-    world.fakes.coverage.lock().unwrap().gaps.push(gap.clone());
+    let mut holed = candle("1m", at(0), BarState::Forming);
+    (holed.quality, holed.is_repairing) = (DataQuality::Partial, true);
+    world.set_candles("1m", vec![holed]);
     world.publish(vec![item(1, 0, News::Gap(gap.clone()))]);
     let update = client.hear().await;
     assert_eq!(
         update["data_status"],
         json!({"historical_loading": false, "gap_recovery": true, "data_quality": "partial"})
     );
-    world.fakes.coverage.lock().unwrap().gaps.clear();
+    world.set_candles("1m", vec![candle("1m", at(0), BarState::Forming)]);
     world.publish(vec![item(2, 0, News::Gap(Gap { state: GapState::Filled, ..gap }))]);
     let update = client.hear().await;
     assert_eq!(update["data_status"]["data_quality"], "complete");
@@ -200,10 +203,7 @@ async fn a_hole_below_the_candle_is_told() {
 #[tokio::test]
 async fn history_that_is_still_loading_is_told_and_sent_when_it_is_there() {
     let world = World::new().await;
-    {
-        let mut status = world.fakes.status.lock().unwrap();
-        status.now = status.started.plus_micros(MINUTE / 10);
-    }
+    world.fakes.is_fetching.store(true, Ordering::Relaxed);
     world.set_candles("173m", vec![candle("173m", at(0), BarState::Forming)]);
     let mut client = world.client().await;
     let initial = client
@@ -223,7 +223,83 @@ async fn history_that_is_still_loading_is_told_and_sent_when_it_is_there() {
     );
     let initial = client.hear_type("initial_candles").await;
     assert_eq!(initial["data"].as_array().unwrap().len(), 3);
+    assert_eq!(initial["data_status"]["historical_loading"], true, "older bars are still being fetched");
+    world.fakes.is_fetching.store(false, Ordering::Relaxed);
+    while client.hear_type("ohlcv_update").await["data_status"]["historical_loading"] != false {}
+}
+
+#[tokio::test]
+async fn history_that_ends_short_is_sent_as_it_is() {
+    let world = World::new().await;
+    world.fakes.is_fetching.store(true, Ordering::Relaxed);
+    world.set_candles("15m", vec![candle("15m", at(0), BarState::Forming)]);
+    let mut client = world.client().await;
+    let words = r#"{"action":"subscribe","subscriptions":[{"symbol":"BTCUSDT","timeframes":[{"timeframe":15,"initial_candles":3}]}]}"#;
+    let initial = client.ask(words, "initial_candles").await;
+    assert_eq!(initial["data_status"]["historical_loading"], true);
+    world.fakes.is_fetching.store(false, Ordering::Relaxed);
+    let last = client.hear_type("initial_candles").await;
+    assert_eq!(
+        (last["data"].as_array().unwrap().len(), &last["data_status"]["historical_loading"]),
+        (1, &json!(false))
+    );
+}
+
+#[tokio::test]
+async fn a_young_process_whose_history_is_there_does_not_claim_to_load() {
+    let world = World::new().await;
+    {
+        let mut status = world.fakes.status.lock().unwrap();
+        status.now = status.started.plus_micros(MINUTE / 10);
+    }
+    world.set_candles("1m", vec![candle("1m", at(0), BarState::Forming)]);
+    let mut client = world.client().await;
+    let words = r#"{"action":"subscribe","subscriptions":[{"symbol":"BTCUSDT","timeframes":[1]}]}"#;
+    let initial = client.ask(words, "initial_candles").await;
     assert_eq!(initial["data_status"]["historical_loading"], false);
+}
+
+#[tokio::test]
+async fn a_verdict_over_a_closed_candle_that_changes_is_told() {
+    let world = World::new().await;
+    world.set_candles("2m", vec![candle("2m", at(0), BarState::Forming)]);
+    let mut client = world.client().await;
+    let words = r#"{"action":"subscribe","subscriptions":[{"symbol":"BTCUSDT","timeframes":["2m"]}]}"#;
+    client.ask(words, "ohlcv_update").await;
+    let mut closed = candle("2m", at(0), BarState::Closed);
+    (closed.quality, closed.is_repairing) = (DataQuality::Partial, true);
+    world.set_candles("2m", vec![closed, candle("2m", at(2), BarState::Forming)]);
+    world.publish(vec![item(1, 0, News::Bar(candle("1m", at(1), BarState::Closed).bar))]);
+    let told = client.hear_type("ohlcv_update").await;
+    assert_eq!(
+        (&told["data"]["status"], &told["data_status"]["gap_recovery"]),
+        (&json!("closed"), &json!(true))
+    );
+    world.set_candles(
+        "2m",
+        vec![candle("2m", at(0), BarState::Closed), candle("2m", at(2), BarState::Forming)],
+    );
+    let gap = Gap {
+        instrument: btc(),
+        channel: Channel::Trades,
+        first_id: Some(1),
+        last_id: Some(2),
+        first_time: at(0),
+        last_time: at(1),
+        state: GapState::Filled,
+        cause: GapCause::Dropped,
+        source: None,
+        found_time: at(0),
+        closed_time: None,
+    };
+    world.publish(vec![item(2, 0, News::Gap(gap))]);
+    loop {
+        let told = client.hear_type("ohlcv_update").await;
+        if told["data"]["candle_time"] == at(0).millis() {
+            assert_eq!(told["data_status"]["data_quality"], "complete");
+            break;
+        }
+    }
 }
 
 #[tokio::test]

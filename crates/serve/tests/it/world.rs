@@ -92,6 +92,8 @@ pub(crate) fn candle(timeframe: &str, open_time: Time, state: BarState) -> Candl
         },
         is_empty: false,
         is_complete: true,
+        quality: DataQuality::Complete,
+        is_repairing: false,
     }
 }
 
@@ -110,6 +112,7 @@ pub(crate) struct Fakes {
     pub(crate) coverage: Mutex<CoverageAnswer>,
     pub(crate) status: Mutex<HouseStatus>,
     pub(crate) is_disk_broken: AtomicBool,
+    pub(crate) is_fetching: AtomicBool,
     pub(crate) scans: Mutex<Vec<TableScan>>,
 }
 
@@ -287,6 +290,10 @@ impl StatusSource for Fakes {
     fn status(&self) -> HouseStatus {
         locked(&self.status).clone()
     }
+
+    fn is_fetching_history(&self, _: &InstrumentId) -> bool {
+        self.is_fetching.load(Ordering::Relaxed)
+    }
 }
 
 impl QueryEngine for Fakes {
@@ -440,6 +447,7 @@ impl World {
             }),
             status: Mutex::new(house_status()),
             is_disk_broken: AtomicBool::new(false),
+            is_fetching: AtomicBool::new(false),
             scans: Mutex::default(),
         });
         let doors = Doors {

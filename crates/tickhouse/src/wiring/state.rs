@@ -61,6 +61,10 @@ impl StatusSource for State {
             disk_free_percent: disk_free_percent(&self.directory),
         }
     }
+
+    fn is_fetching_history(&self, instrument: &InstrumentId) -> bool {
+        self.collector.is_fetching_klines(instrument)
+    }
 }
 
 /// Where each instrument is in its life, from what refining knows and what collecting sees.
