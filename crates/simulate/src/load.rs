@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use axum::extract::{Request, State, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
 use futures::stream::SplitSink;
 use futures::{SinkExt, StreamExt};
 use model::VenueId;
@@ -102,6 +103,12 @@ pub async fn start(settings: LoadSettings, clock: Arc<dyn Clock>, tasks: &Tasks)
     });
     let listener = server::bind(settings.port).await?;
     let address = listener.local_addr().map_err(|source| Error::Listen { port: settings.port, source })?;
+    // Frames leave when they are due: waiting to fill packets would make bursts of them, 16 ms apart.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "set nodelay");
+        }
+    });
     let router = Router::new().fallback(enter).with_state(Arc::clone(&inner));
     server::serve("sim.load".into(), listener, router, tasks);
     let stopper = inner.stopper.clone();
