@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Schema};
 use deltalake::arrow::compute::{self, filter_record_batch};
 use deltalake::arrow::row::OwnedRow;
 use deltalake::datafusion::common::DataFusionError;
@@ -196,18 +196,22 @@ impl<'a> Scan<'a> {
         let schema: Arc<Schema> = self.table.stored_schema();
         let compare =
             |name: &str, operator, value| binary(col(name, &schema)?, operator, lit(value), &schema);
+        let moment = |time: Time| ScalarValue::TimestampMicrosecond(Some(time.0), Some("UTC".into()));
         let mut terms = Vec::new();
         if let Some(instrument) = &self.ask.instrument {
             let value = ScalarValue::Utf8(Some(instrument.as_str().to_owned()));
             terms.push(compare("instrument", Operator::Eq, value)?);
         }
         if let Some(range) = range {
-            let moment = |time: Time| ScalarValue::TimestampMicrosecond(Some(time.0), Some("UTC".into()));
             terms.push(compare(self.table.time, Operator::GtEq, moment(range.start))?);
             terms.push(compare(self.table.time, Operator::Lt, moment(range.end))?);
         }
         if let Some((column, least)) = self.ask.at_least {
-            terms.push(compare(column, Operator::GtEq, ScalarValue::Int64(Some(least)))?);
+            let value = match schema.field_with_name(column)?.data_type() {
+                DataType::Timestamp(..) => moment(Time(least)),
+                _ => ScalarValue::Int64(Some(least)),
+            };
+            terms.push(compare(column, Operator::GtEq, value)?);
         }
         Ok((!terms.is_empty()).then(|| conjunction(terms)))
     }

@@ -235,14 +235,13 @@ impl Ledger {
         self.version += 1;
         self.carriers = self.carriers.saturating_sub(1);
         let newest = self.newest.map(|newest| newest.venue_time);
-        if let Kind::Timed(timed) = &mut self.kind {
-            if self.carriers == 0
-                && timed.down.is_none()
-                && let Some(start) = self.start
-            {
-                let since = timed.told.max(newest).unwrap_or(start).max(start);
-                timed.down = Some(timed::Down { since, cause });
-            }
+        if let Kind::Timed(timed) = &mut self.kind
+            && self.carriers == 0
+            && timed.down.is_none()
+            && let Some(start) = self.start
+        {
+            let since = timed.told.max(newest).unwrap_or(start).max(start);
+            timed.down = Some(timed::Down { since, cause });
         }
         if self.carriers == 0 || cause == GapCause::Stopped {
             self.befall(cause);

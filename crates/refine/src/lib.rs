@@ -17,6 +17,7 @@ mod flush;
 mod house;
 mod ledger;
 mod output;
+mod past;
 mod reading;
 mod replay;
 mod runner;
@@ -38,7 +39,7 @@ use std::sync::atomic::AtomicBool;
 use model::{InstrumentId, LogPosition, Time, Wish};
 use rawlog::Log;
 use runtime::{Clock, Sender, Tasks};
-use tables::{Candles, Coverage, Feed, MarketView, TableStore};
+use tables::{Candles, Coverage, Feed, MarketView, Past, TableStore};
 use tokio::runtime::Handle;
 
 use board::Board;
@@ -47,6 +48,7 @@ use checkpoint::States;
 use feed::NewsFeed;
 use flush::Flusher;
 use house::{House, Rules, VenueLookup};
+use past::LogPast;
 use runner::{Pace, Requests, Runner};
 use shower::Shower;
 
@@ -108,6 +110,7 @@ pub struct Refine {
     feed: NewsFeed,
     store: Arc<dyn TableStore>,
     requests: Requests,
+    past: LogPast,
 }
 
 /// Starts refining: takes up the newest usable state and replays the log from there, then follows it.
@@ -157,8 +160,11 @@ fn start_with(
             Ok(())
         })
         .map_err(Error::Thread)?;
+    let caught_up_at = log.written();
+    let past =
+        LogPast { log: log.clone(), board: Arc::clone(&board), lookup, caught_up_at, spans: past::SPANS };
     let runner = Runner {
-        pace: Pace::new(house.position, log.written(), clock.now()),
+        pace: Pace::new(house.position, caught_up_at, clock.now()),
         settings,
         log,
         store: Arc::clone(&store),
@@ -174,7 +180,7 @@ fn start_with(
         handle,
     };
     tasks.thread("refine", move |stop| runner.run(reader, &stop)).map_err(Error::Thread)?;
-    Ok(Refine { board, feed, store, requests })
+    Ok(Refine { board, feed, store, requests, past })
 }
 
 /// The house as the newest usable state has it; an empty one without any.
@@ -194,6 +200,11 @@ impl Refine {
     /// Live news.
     pub fn feed(&self) -> Arc<dyn Feed> {
         Arc::new(self.feed.clone())
+    }
+
+    /// What had passed by at an earlier place of the feed.
+    pub fn past(&self) -> Arc<dyn Past> {
+        Arc::new(self.past.clone())
     }
 
     /// Candles of any timeframe.

@@ -125,16 +125,22 @@ impl Output {
             };
             self.news.push(item);
         }
+    }
+
+    /// As [`Output::tell`], for what streams carry: it has a place of its own in the record, so that a place can be found
+    /// again by reading the log.
+    pub(crate) fn tell_placed(&mut self, news: impl FnOnce() -> News) {
+        self.tell(news);
         self.index += 1;
     }
 
     pub(crate) fn trade(&mut self, trade: Trade) {
-        self.tell(|| News::Trade(trade.clone()));
+        self.tell_placed(|| News::Trade(trade.clone()));
         self.trades.push(trade, self.position);
     }
 
     pub(crate) fn quote(&mut self, quote: Quote, is_stored: bool) {
-        self.tell(|| News::Quote(quote.clone()));
+        self.tell_placed(|| News::Quote(quote.clone()));
         if is_stored {
             self.quotes.push(quote, self.position);
         }

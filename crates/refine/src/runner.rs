@@ -92,7 +92,7 @@ pub(crate) struct Runner {
 
 /// Where the thread stands.
 pub(crate) struct Pace {
-    /// Wishes of records up to here may long be granted; they are made anew behind it.
+    /// What was written before the start. Wishes of it may long be granted, and are made anew behind it.
     pub(crate) caught_up_at: LogPosition,
     is_caught_up: bool,
     /// Every row up to here is with the store.
@@ -165,12 +165,14 @@ impl Runner {
     }
 
     fn take(&mut self, records: &mut Vec<Record>, stop: &Stop) -> Result<(), String> {
-        self.pace.out.wants_news = self.feed.has_readers();
+        let has_readers = self.feed.has_readers();
         let rows_max = match self.store.buffered() {
             (_, 0) => ROWS_MAX,
             (_, room) => (room / 4).clamp(1, ROWS_MAX),
         };
         for record in records.drain(..) {
+            // What happened before this process is no news: who missed it is sent it from the tables.
+            self.pace.out.wants_news = has_readers && record.position > self.pace.caught_up_at;
             self.house.take(&record, &mut self.pace.out);
             if !self.pace.out.recompute.is_empty() {
                 self.append_rows(stop)?;

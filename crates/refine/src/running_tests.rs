@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::{Channel, Timeframe, Wish};
 use rawlog::{Log, LogSettings};
 use runtime::{Receiver, SystemClock, Tasks};
-use tables::{CandleAsk, DataQuality, News, TableName, TableStore, TimeRange};
+use tables::{CandleAsk, DataQuality, News, Past, TableName, TableStore, TimeRange, TradeKey};
 use tempfile::TempDir;
 
 use crate::fakes::{self, FakeStore, Script};
@@ -357,5 +357,97 @@ async fn candles_after_a_restart_equal_those_of_a_run_that_went_on() {
     process.write(&whole, half).await;
     process.catch_up(whole.records.len() as u64).await;
     assert_eq!(tell(&process.refine).await, continuous);
+    process.tasks.close(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_had_come_at_any_place_is_found_again_in_the_log() {
+    let world = World::new();
+    let process = world.start();
+    let mut reader = process.refine.feed().subscribe();
+    // Two connections overlap, frames hold several trades, a hole is filled late, trades come again.
+    let mut script = Script::started("binance").at(20_000);
+    script = script.trades([1, 2, 3], 19_000).open(2, &["BTC@trades"]);
+    script = script.frame(2, "trade BTC 3 19002 100 1\ntrade BTC 4 19003 100 1\ntrade BTC 5 19003 100 1");
+    script = script.say("trade BTC 4 19003 100 1\ntrade BTC 8 19010 100 1").tick();
+    script = script.at(21_000).say("trade ETH 77 20000 5 1").trades([9, 10], 20_500);
+    script = script
+        .answer("trades BTC", "trade BTC 5 19003 100 1\ntrade BTC 6 19004 100 1\ntrade BTC 7 19005 100 1");
+    let script = script.at(40_000).trades([11, 12], 39_000).pass(500);
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    process.refine.flush_now().await;
+    let instrument: model::InstrumentId = "binance:BTC-USDT".parse().unwrap();
+    let mut told = Vec::new();
+    while told.len() < 13 {
+        for item in runtime::clock::within(PATIENCE, reader.next()).await.unwrap().unwrap().unwrap().iter() {
+            if let News::Trade(trade) = &item.news {
+                told.push((item.position, item.index, trade.clone()));
+            }
+        }
+    }
+    process.tasks.close(PATIENCE).await;
+    // As after a restart: nothing is known but the log and the tables.
+    let process = world.start();
+    let past = process.refine.past();
+    for (at, (position, index, _)) in told.iter().enumerate() {
+        let seen = past.seen(&instrument, *position).await.unwrap().unwrap();
+        let stored: Vec<_> =
+            told.iter().map(|(_, _, trade)| trade).filter(|trade| trade.instrument == instrument).collect();
+        let is_new = |key: &TradeKey| {
+            let first = stored.iter().find(|trade| TradeKey::of(trade).as_ref() == Some(key)).unwrap();
+            first.received_time == seen.received
+        };
+        let known = seen.through(*index, is_new);
+        let mut left: Vec<_> = stored
+            .iter()
+            .filter(|trade| trade.received_time >= seen.since)
+            .filter(|trade| !known.contains(&TradeKey::of(trade).unwrap()))
+            .map(|trade| trade.trade_id)
+            .collect();
+        let mut after: Vec<_> = told[at + 1..]
+            .iter()
+            .filter(|(_, _, trade)| trade.instrument == instrument)
+            .map(|(_, _, trade)| trade.trade_id)
+            .collect();
+        left.sort_unstable();
+        after.sort_unstable();
+        assert_eq!(left, after, "after {position}.{index}");
+    }
+    let (last, _, _) = told.last().unwrap();
+    let whole = past.seen(&instrument, *last).await.unwrap();
+    let all = script.records.len() as u64;
+    let with_spans = |spans| crate::past::LogPast { spans, ..process.refine.past.clone() };
+    let short = with_spans([1, 2, 2]).seen(&instrument, *last).await.unwrap();
+    assert_eq!(short, None, "so few records do not prove what came before");
+    assert_eq!(with_spans([1, 2, all]).seen(&instrument, *last).await.unwrap(), whole);
+    let beyond = model::LogPosition(script.records.len() as u64 + 100);
+    assert!(past.seen(&instrument, beyond).await.unwrap().is_none(), "the log was cut before it");
+    process.tasks.close(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_before_the_start_is_no_news() {
+    let world = World::new();
+    let script = minutes();
+    let process = world.start();
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    let reader = process.refine.feed().subscribe();
+    drop(reader);
+    process.tasks.close(PATIENCE).await;
+    // The states are lost, so that everything is replayed.
+    std::fs::remove_dir_all(world.folder.path().join("state")).unwrap();
+    let process = world.start();
+    let mut reader = process.refine.feed().subscribe();
+    let after = script.records.len();
+    let script = script.session().open(1, &["BTC@trades"]).say("trade BTC 11 700000 100 1").tick();
+    process.write(&script, after).await;
+    let mut first = None;
+    while first.is_none() {
+        let batch = runtime::clock::within(PATIENCE, reader.next()).await.unwrap().unwrap().unwrap();
+        first = batch.iter().map(|item| item.position.0 as usize).next();
+    }
+    assert!(first.unwrap() > after, "{first:?} was told, {after} records stood before the start");
     process.tasks.close(PATIENCE).await;
 }

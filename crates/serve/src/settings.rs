@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::VenueId;
-use tables::{Candles, Coverage, Feed, MarketView, QueryEngine, QueryLimits, StatusSource, TableStore};
+use tables::{Candles, Coverage, Feed, MarketView, Past, QueryEngine, QueryLimits, StatusSource, TableStore};
 
 /// How the server behaves.
 #[derive(Clone, Debug)]
@@ -63,6 +63,8 @@ impl Default for ServeSettings {
 pub struct Doors {
     /// Live news.
     pub feed: Arc<dyn Feed>,
+    /// What had passed by at an earlier place of the feed.
+    pub past: Arc<dyn Past>,
     /// Candles of any timeframe.
     pub candles: Arc<dyn Candles>,
     /// What is there and what is missing.

@@ -28,7 +28,7 @@ pub use book_changes::BookChange;
 pub use candles::{Candle, CandleAnswer, CandleAsk, Candles};
 pub use column::{Column, ColumnKind, Encoding, Partition, Table};
 pub use coverage::{Coverage, CoverageAnswer, DataQuality, TimeRange};
-pub use feed::{Feed, FeedItem, FeedReader, FeedSlip, News};
+pub use feed::{Feed, FeedItem, FeedReader, FeedSlip, News, Past, SeenTrades, TradeKey};
 pub use market::{BookView, MarketView};
 pub use query::{BatchStream, QueryEngine, QueryError, QueryLimits};
 pub use rows::{InstrumentRow, RowBatch, Rows, TableName};

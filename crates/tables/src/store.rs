@@ -17,7 +17,7 @@ pub struct TableScan {
     pub instrument: Option<InstrumentId>,
     /// Only rows whose time column lies in the range (start inclusive, end exclusive).
     pub range: Option<TimeRange>,
-    /// Only rows where this Int64 column is at least so much.
+    /// Only rows where this column of whole numbers or times (in microseconds) is at least so much.
     pub at_least: Option<(&'static str, i64)>,
     /// Only these columns, in this order; empty for all.
     pub columns: Vec<&'static str>,

@@ -99,6 +99,7 @@ impl House {
         });
         let doors = serve::Doors {
             feed: refine.feed(),
+            past: refine.past(),
             candles: refine.candles(),
             coverage: refine.coverage(),
             market: refine.market(),

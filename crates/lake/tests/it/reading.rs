@@ -76,6 +76,10 @@ async fn scans_answer_by_instrument_range_id_order_and_limit() {
     let from = TableScan { at_least: Some(("trade_id", 92_001)), limit: Some(4), ..ask() };
     assert_eq!(scan(from).await, [0_i64; 0]);
 
+    let received = trade("BTC", 6_999).received_time.0;
+    let from = TableScan { at_least: Some(("received_time", received)), limit: Some(2), ..ask() };
+    assert_eq!(scan(from).await, [6_999, 7_000], "times can be bounded as well");
+
     let columns = vec!["trade_id", "price"];
     let few = TableScan { columns, limit: Some(2), ..ask() };
     let found = store.scan(TableName::Trades, few).await.unwrap();

@@ -131,7 +131,7 @@ impl House {
             books::lock(book).suspend(&mut |step| is_broken |= step == BookStep::Broke);
             if is_broken {
                 let instrument = track.instrument().clone();
-                out.tell(|| tables::News::BookStale(instrument));
+                out.tell_placed(|| tables::News::BookStale(instrument));
             }
         }
     }

@@ -82,9 +82,9 @@ impl House {
                 if is_stored {
                     changes(&update, &mut |change| out.book_change(change));
                 }
-                out.tell(|| News::Book(update));
+                out.tell_placed(|| News::Book(update));
             }
-            BookStep::Broke => out.tell(|| News::BookStale(instrument.clone())),
+            BookStep::Broke => out.tell_placed(|| News::BookStale(instrument.clone())),
             BookStep::Wanted => out.wishes.push(match rule {
                 BookRule::StreamSnapshots => Wish::Resubscribe(instrument.clone(), model::Channel::Book),
                 BookRule::FirstFollowsLast | BookRule::PreviousIsLast => {

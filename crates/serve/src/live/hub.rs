@@ -17,11 +17,10 @@ use super::messages::{self, AckLine};
 use super::outbox::{CandleKey, Outbox};
 use super::pace::Pace;
 use super::place::Place;
-use super::resume::{FinalsAsked, Readers, Way};
+use super::resume::{FinalsAsked, Readers, Stored, Way};
 use super::ring::Ring;
 use super::routes::{Reader, Route};
 use super::words::{Names, Stream, Wanted};
-use crate::dto::TradeForm;
 use crate::house::House;
 use crate::refusal::Refusal;
 
@@ -42,9 +41,23 @@ pub(crate) enum Order {
 
 /// An answer from the rest of the house.
 pub(super) enum Done {
-    Initial { reader: u64, key: CandleKey, answer: Result<CandleAnswer, StoreError> },
-    Final { key: CandleKey, open_time: Time, is_closing: bool, answer: Result<CandleAnswer, StoreError> },
-    Stored { reader: u64, id: InstrumentId, answer: Result<Vec<TradeForm>, StoreError> },
+    Initial {
+        reader: u64,
+        key: CandleKey,
+        answer: Result<CandleAnswer, StoreError>,
+    },
+    Final {
+        key: CandleKey,
+        open_time: Time,
+        is_closing: bool,
+        answer: Result<CandleAnswer, StoreError>,
+    },
+    Stored {
+        reader: u64,
+        id: InstrumentId,
+        span: (Place, Option<Place>),
+        answer: Result<Option<Stored>, StoreError>,
+    },
 }
 
 /// The door to the hub.
@@ -267,7 +280,7 @@ impl State {
         }
         // The acknowledgement goes first; how streams go on is known before anything of them is sent.
         let ways: Vec<Option<Way>> = wanted.iter().map(|one| self.way(one)).collect();
-        let told = wanted.iter().zip(&ways).map(|(one, way)| line(one, way.map(|way| way.word(one))));
+        let told = wanted.iter().zip(&ways).map(|(one, way)| AckLine::of(one, way.map(|way| way.word(one))));
         let lines: Vec<AckLine> = told.collect();
         reader.outbox.say(messages::ack("subscribed", id, &lines, self.ring.newest()));
         for (one, way) in wanted.iter().zip(ways) {
@@ -301,7 +314,7 @@ impl State {
             }
         }
         self.tidy();
-        let lines: Vec<AckLine> = wanted.iter().map(|one| line(one, None)).collect();
+        let lines: Vec<AckLine> = wanted.iter().map(|one| AckLine::of(one, None)).collect();
         reader.outbox.say(messages::ack("unsubscribed", id, &lines, self.ring.newest()));
     }
 
@@ -350,7 +363,7 @@ impl State {
             Done::Final { key, open_time, is_closing, answer } => {
                 self.final_here(&key, (open_time, is_closing), answer);
             }
-            Done::Stored { reader, id, answer } => self.stored_here(reader, &id, answer),
+            Done::Stored { reader, id, span, answer } => self.stored_here(reader, (&id, span), answer),
         }
     }
 }
@@ -378,16 +391,5 @@ fn leave_all(route: &mut Route, reader: u64) {
     }
     for topic in route.candles.values_mut() {
         topic.leave(reader);
-    }
-}
-
-fn line(wanted: &Wanted, resumed: Option<&'static str>) -> AckLine {
-    AckLine {
-        symbol: wanted.names.symbol.to_string(),
-        venue: wanted.names.venue,
-        instrument: wanted.names.id.as_str().to_owned(),
-        timeframes: wanted.candles.iter().map(|(timeframe, _)| timeframe.to_string()).collect(),
-        channels: wanted.streams.iter().map(|stream| stream.as_str()).collect(),
-        resumed,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tables::{BookView, Candle};
 
 use super::place::Place;
-use super::words::Names;
+use super::words::{Names, Wanted};
 use crate::dto::candle::DataStatus;
 use crate::dto::market::{QuoteForm, levels};
 use crate::dto::{CandleForm, Number, TradeForm};
@@ -189,6 +189,20 @@ pub(crate) struct AckLine {
     /// How the streams go on: `live`, `replayed` (without a hole), `stored` (older trades from the tables) or `skipped`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resumed: Option<&'static str>,
+}
+
+impl AckLine {
+    /// What is wanted, and how its streams go on.
+    pub(crate) fn of(wanted: &Wanted, resumed: Option<&'static str>) -> Self {
+        Self {
+            symbol: wanted.names.symbol.to_string(),
+            venue: wanted.names.venue,
+            instrument: wanted.names.id.as_str().to_owned(),
+            timeframes: wanted.candles.iter().map(|(timeframe, _)| timeframe.to_string()).collect(),
+            channels: wanted.streams.iter().map(|stream| stream.as_str()).collect(),
+            resumed,
+        }
+    }
 }
 
 #[derive(Serialize)]

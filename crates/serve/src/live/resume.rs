@@ -4,33 +4,28 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use model::{InstrumentId, Time};
-use tables::{FeedItem, News, TableName, TableScan, TimeRange};
+use model::{InstrumentId, LogPosition, Time};
+use tables::{FeedItem, News, Past, StoreError, TableName, TableScan, TableStore, TradeKey};
 
 use super::hub::{Done, State};
 use super::messages::{self, Skipped};
 use super::place::Place;
 use super::ring::Reach;
-use super::routes::{Held, Listener, Reader, TradeKey};
+use super::routes::{Held, Listener, Reader, key_of};
 use super::words::{Names, Stream, Wanted};
 use crate::dto::TradeForm;
-use crate::rest::ask::TIME_MAX;
 use crate::rest::rows;
 
 /// Most trades read from the tables for one subscription.
 const STORED_MAX: usize = 50_000;
 /// Most bytes that all clients together may have waiting when a replay starts.
 const REPLAY_BYTES_MAX: usize = 256 << 20;
-/// How much older than their receipt trades are looked for.
-const LATE_MICROS: i64 = 10 * model::time::MINUTE;
-
-/// Where stored trades are read from.
+/// What is known of the trades a client has.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum StoredFrom {
-    /// After this id.
-    Id(i64),
-    /// Received after this moment.
-    Received(Time),
+pub(super) struct LastSeen {
+    place: Place,
+    /// The last numeric trade id, if the client says it.
+    trade_id: Option<i64>,
 }
 
 /// How the streams of a subscription go on.
@@ -42,8 +37,8 @@ pub(super) enum Way {
     Replay(Place),
     /// What lies between the places cannot be sent, for the reason.
     Skip(Place, Option<Place>, &'static str),
-    /// The ring begins later, at the second place; trades may come from the tables.
-    Late(Place, Option<Place>, Option<StoredFrom>),
+    /// The ring begins later, at the second place; trades come from the tables, as far as it can be told which.
+    Late(Place, Option<Place>),
 }
 
 impl Way {
@@ -52,7 +47,7 @@ impl Way {
         match self {
             Self::Live => "live",
             Self::Replay(_) => "replayed",
-            Self::Late(_, _, Some(_)) if wanted.streams == [Stream::Trades] => "stored",
+            Self::Late(..) if wanted.streams == [Stream::Trades] => "stored",
             Self::Skip(..) | Self::Late(..) => "skipped",
         }
     }
@@ -77,10 +72,7 @@ impl State {
                     "the position lies ahead of the log, whose newest records did not survive a crash";
                 Way::Skip(place, newest, reason)
             }
-            Reach::Short { oldest, received } => {
-                let by_id = wanted.last_trade_id.map(StoredFrom::Id);
-                Way::Late(place, oldest, by_id.or(received.map(StoredFrom::Received)))
-            }
+            Reach::Short { oldest } => Way::Late(place, oldest),
         })
     }
 
@@ -98,7 +90,7 @@ impl State {
             }
             Some(Way::Replay(place)) => self.replay(reader, wanted, place),
             Some(Way::Skip(place, newest, reason)) => self.skip(reader, wanted, (place, newest), reason),
-            Some(Way::Late(place, oldest, stored)) => self.join_late(reader, wanted, (place, oldest), stored),
+            Some(Way::Late(place, oldest)) => self.join_late(reader, wanted, (place, oldest)),
         }
     }
 
@@ -147,17 +139,11 @@ impl State {
     }
 
     // The ring begins too late: trades come from the tables as far as they can be found, the rest is told.
-    fn join_late(
-        &mut self,
-        reader: &Arc<Reader>,
-        wanted: &Wanted,
-        (place, oldest): (Place, Option<Place>),
-        stored: Option<StoredFrom>,
-    ) {
+    fn join_late(&mut self, reader: &Arc<Reader>, wanted: &Wanted, (place, oldest): (Place, Option<Place>)) {
         let names = &wanted.names;
         for stream in &wanted.streams {
-            match stored {
-                Some(from) if *stream == Stream::Trades => {
+            match stream {
+                Stream::Trades => {
                     let mut held = Held::default();
                     for item in self.ring.after(place) {
                         if let News::Trade(trade) = &item.news
@@ -168,9 +154,10 @@ impl State {
                         }
                     }
                     self.route(names).listeners(*stream).push(Listener::holding(reader, held));
-                    self.ask_stored(reader.id, names, from);
+                    let seen = LastSeen { place, trade_id: wanted.last_trade_id };
+                    self.ask_stored(reader.id, names, (seen, oldest));
                 }
-                _ => {
+                Stream::Quotes | Stream::Book => {
                     reader.outbox.say(messages::skipped(&Skipped {
                         channel: stream.as_str(),
                         names,
@@ -199,37 +186,21 @@ impl State {
         }
     }
 
-    fn ask_stored(&mut self, reader: u64, names: &Arc<Names>, from: StoredFrom) {
-        let store = Arc::clone(&self.house.doors.store);
+    fn ask_stored(&mut self, reader: u64, names: &Arc<Names>, (seen, oldest): (LastSeen, Option<Place>)) {
+        let (past, store) = (Arc::clone(&self.house.doors.past), Arc::clone(&self.house.doors.store));
         let id = names.id.clone();
-        let mut scan =
-            TableScan { instrument: Some(id.clone()), limit: Some(STORED_MAX + 1), ..TableScan::default() };
-        match from {
-            StoredFrom::Id(last) => scan.at_least = Some(("trade_id", last.saturating_add(1))),
-            StoredFrom::Received(time) => {
-                let start = time.plus_micros(-LATE_MICROS);
-                scan.range = Some(TimeRange { start, end: TIME_MAX });
-            }
-        }
-        let read = async move {
-            let batches = store.scan(TableName::Trades, scan).await?;
-            let trades = rows::trades(&batches)
-                .map_err(|refusal| tables::StoreError::Failed(refusal.message.into()))?;
-            let since = match from {
-                StoredFrom::Id(_) => i64::MIN,
-                StoredFrom::Received(time) => time.millis(),
-            };
-            Ok(trades.into_iter().filter(|trade| trade.received_time >= since).collect::<Vec<_>>())
-        };
-        self.ask(read, move |answer| Done::Stored { reader, id, answer });
+        let asked = id.clone();
+        let read = async move { stored(&*past, &*store, &asked, seen).await };
+        let span = (seen.place, oldest);
+        self.ask(read, move |answer| Done::Stored { reader, id, span, answer });
     }
 
     /// Stored trades are here: they go first, then what was held back meanwhile.
     pub(super) fn stored_here(
         &mut self,
         reader: u64,
-        id: &InstrumentId,
-        answer: Result<Vec<TradeForm>, tables::StoreError>,
+        (id, (from, oldest)): (&InstrumentId, (Place, Option<Place>)),
+        answer: Result<Option<Stored>, StoreError>,
     ) {
         let Some(route) = self.routes.get_mut(id) else { return };
         let names = Arc::clone(&route.names);
@@ -238,32 +209,38 @@ impl State {
         let outbox = &listener.reader.outbox;
         let held = listener.held().map(|held| &held.trades[..]).unwrap_or_default();
         let known: BTreeSet<&TradeKey> = held.iter().filter_map(|(key, _)| key.as_ref()).collect();
-        let lost = |reason| Skipped {
-            channel: Stream::Trades.as_str(),
-            names: &names,
-            count: None,
-            is_count_exact: false,
-            from_position: None,
-            to_position: None,
-            reason,
+        let lost = |reason, count, to_position| {
+            outbox.say(messages::skipped(&Skipped {
+                channel: Stream::Trades.as_str(),
+                names: &names,
+                count,
+                is_count_exact: true,
+                from_position: Some(from),
+                to_position,
+                reason,
+            }));
         };
         match answer {
-            Ok(trades) => {
-                let is_cut = trades.len() > STORED_MAX;
-                for trade in trades.iter().take(STORED_MAX) {
-                    if !TradeKey::of_form(trade).is_some_and(|key| known.contains(&key)) {
+            Ok(Some(stored)) => {
+                for trade in &stored.trades {
+                    if !key_of(trade).is_some_and(|key| known.contains(&key)) {
                         outbox.say(messages::stored_trade(&names, trade));
                     }
                 }
-                if is_cut {
+                if stored.is_cut {
                     let reason = "more trades are stored than one resume sends; read the rest from \
                                   /api/v1/data/trades with from_id";
-                    outbox.say(messages::skipped(&lost(reason)));
+                    lost(reason, None, oldest);
                 }
+            }
+            Ok(None) => {
+                let reason = "the raw log no longer tells which trades came before the position; say last_trade_id \
+                              to get those with a later id from the tables";
+                lost(reason, None, oldest);
             }
             Err(error) => {
                 tracing::warn!(instrument = %id, %error, "stored trades could not be read for a client");
-                outbox.say(messages::skipped(&lost("the stored trades could not be read")));
+                lost("the stored trades could not be read", None, oldest);
             }
         }
         if let Some(held) = listener.take_held() {
@@ -280,6 +257,50 @@ impl State {
         }
         self.touch_all();
     }
+}
+
+/// Trades from the tables for a client that comes back.
+#[derive(Debug)]
+pub(super) struct Stored {
+    trades: Vec<TradeForm>,
+    /// There are more than one resume sends.
+    is_cut: bool,
+}
+
+/// The stored trades that came after a place; `None` if nobody can tell which those are.
+async fn stored(
+    past: &dyn Past,
+    store: &dyn TableStore,
+    id: &InstrumentId,
+    last: LastSeen,
+) -> Result<Option<Stored>, StoreError> {
+    let seen = past.seen(id, LogPosition(last.place.position)).await?;
+    let least = match (&seen, last.trade_id) {
+        (Some(seen), _) => ("received_time", seen.since.0),
+        (None, Some(trade_id)) => ("trade_id", trade_id.saturating_add(1)),
+        (None, None) => return Ok(None),
+    };
+    // What the client has must not count against what it gets.
+    let known_max = seen.as_ref().map_or(0, |seen| seen.before.len() + seen.within.len());
+    let scan = TableScan {
+        instrument: Some(id.clone()),
+        at_least: Some(least),
+        limit: Some(STORED_MAX + 1 + known_max),
+        ..TableScan::default()
+    };
+    let batches = store.scan(TableName::Trades, scan).await?;
+    let mut trades = rows::trades(&batches).map_err(|refusal| StoreError::Failed(refusal.message.into()))?;
+    if let Some(seen) = &seen {
+        // The table keeps when each trade came first.
+        let at = seen.received.millis();
+        let new: BTreeSet<TradeKey> =
+            trades.iter().filter(|trade| trade.received_time == at).filter_map(key_of).collect();
+        let known = seen.through(last.place.index, |key| new.contains(key));
+        trades.retain(|trade| !key_of(trade).is_some_and(|key| known.contains(&key)));
+    }
+    let is_cut = trades.len() > STORED_MAX;
+    trades.truncate(STORED_MAX);
+    Ok(Some(Stored { trades, is_cut }))
 }
 
 /// A feed item as a message of its stream, if it is one of the instrument's.

@@ -1,17 +1,11 @@
-//! The newest feed items, kept for clients that resume; and when older places passed by.
+//! The newest feed items, kept for clients that resume.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use model::{Nanos, Time};
 use tables::FeedItem;
 
 use super::place::Place;
-
-/// Distance of the marks that tell when a place passed by.
-const MARK_NANOS: i64 = 1_000_000_000;
-/// Most marks: a day of them.
-const MARKS_MAX: usize = 86_400;
 
 /// What the ring knows of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +16,6 @@ pub(crate) enum Reach {
     Short {
         /// The oldest item here.
         oldest: Option<Place>,
-        /// A moment at which the place had been received, if it is known.
-        received: Option<Time>,
     },
     /// It lies ahead of everything seen: the log was cut after the client saw it.
     Ahead,
@@ -37,25 +29,16 @@ pub(crate) struct Ring {
     /// Everything after this place is here.
     floor: Option<Place>,
     newest: Option<Place>,
-    marks: VecDeque<(Place, Nanos)>,
 }
 
 impl Ring {
     pub(crate) fn new(items_max: usize) -> Self {
-        Self {
-            batches: VecDeque::new(),
-            items: 0,
-            items_max,
-            floor: None,
-            newest: None,
-            marks: VecDeque::new(),
-        }
+        Self { batches: VecDeque::new(), items: 0, items_max, floor: None, newest: None }
     }
 
     /// Keeps a batch; the oldest ones make room.
     pub(crate) fn push(&mut self, batch: &Arc<[FeedItem]>) {
         let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return };
-        self.mark(first);
         self.floor.get_or_insert(Place::of(first));
         self.newest = Some(Place::of(last));
         self.items += batch.len();
@@ -65,16 +48,6 @@ impl Ring {
         {
             self.items -= oldest.len();
             self.floor = oldest.last().map(Place::of).or(self.floor);
-        }
-    }
-
-    fn mark(&mut self, item: &FeedItem) {
-        let is_due = self.marks.back().is_none_or(|(_, marked)| item.received.0 - marked.0 >= MARK_NANOS);
-        if is_due {
-            self.marks.push_back((Place::of(item), item.received));
-            if self.marks.len() > MARKS_MAX {
-                self.marks.pop_front();
-            }
         }
     }
 
@@ -99,9 +72,7 @@ impl Ring {
             return Reach::Whole;
         }
         let oldest = self.batches.front().and_then(|batch| batch.first()).map(Place::of);
-        let at = self.marks.partition_point(|(marked, _)| *marked <= place);
-        let received = at.checked_sub(1).and_then(|at| self.marks.get(at)).map(|(_, nanos)| nanos.to_time());
-        Reach::Short { oldest, received }
+        Reach::Short { oldest }
     }
 
     /// Items after a place, in order; all of them if the place is older.
@@ -116,7 +87,7 @@ impl Ring {
 mod tests {
     //! Cases for what is still there.
     use super::*;
-    use model::{InstrumentId, LogPosition};
+    use model::{InstrumentId, LogPosition, Nanos};
     use tables::News;
 
     fn batch(position: u64, count: u32) -> Arc<[FeedItem]> {
@@ -125,7 +96,7 @@ mod tests {
             .map(|index| FeedItem {
                 position: LogPosition(position),
                 index,
-                received: Nanos(position.cast_signed() * MARK_NANOS),
+                received: Nanos(0),
                 news: News::BookStale(id.clone()),
             })
             .collect()
@@ -138,7 +109,7 @@ mod tests {
     #[test]
     fn what_is_here_is_given_and_what_is_not_is_said() {
         let mut ring = Ring::new(5);
-        assert!(matches!(ring.reach(place("1.0")), Reach::Short { oldest: None, received: None }));
+        assert!(matches!(ring.reach(place("1.0")), Reach::Short { oldest: None }));
         ring.push(&batch(10, 2));
         ring.push(&batch(11, 2));
         assert_eq!(ring.reach(place("10.0")), Reach::Whole);
@@ -148,8 +119,7 @@ mod tests {
         assert_eq!(ring.reach(place("12.0")), Reach::Ahead);
         ring.push(&batch(12, 2));
         assert_eq!(ring.reach(place("10.1")), Reach::Whole);
-        let received = Some(Time(10_000_000));
-        assert_eq!(ring.reach(place("10.0")), Reach::Short { oldest: Some(place("11.0")), received });
+        assert_eq!(ring.reach(place("10.0")), Reach::Short { oldest: Some(place("11.0")) });
         ring.break_off();
         assert!(matches!(ring.reach(place("12.0")), Reach::Short { .. }));
     }

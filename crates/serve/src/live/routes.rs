@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use model::{BookUpdate, Timeframe, Trade};
-use tables::MarketView;
+use tables::{MarketView, TradeKey};
 
 use super::messages::{self, Skipped};
 use super::outbox::Outbox;
@@ -36,22 +36,10 @@ pub(crate) struct Listener {
     held: Option<Held>,
 }
 
-/// What tells trades of one instrument apart.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum TradeKey {
-    Number(i64),
-    Text(String),
-}
-
-impl TradeKey {
-    pub(crate) fn of(trade: &Trade) -> Option<Self> {
-        let text = || trade.venue_trade_id.as_deref().map(|text| Self::Text(text.to_owned()));
-        trade.trade_id.map(Self::Number).or_else(text)
-    }
-
-    pub(crate) fn of_form(trade: &TradeForm) -> Option<Self> {
-        trade.aggregate_id.map(Self::Number).or_else(|| trade.trade_id.clone().map(Self::Text))
-    }
+/// The key of a trade, if it has one.
+pub(crate) fn key_of(trade: &TradeForm) -> Option<TradeKey> {
+    let text = || trade.trade_id.as_deref().map(|text| TradeKey::Text(text.into()));
+    trade.aggregate_id.map(TradeKey::Number).or_else(text)
 }
 
 /// Live trades held back.

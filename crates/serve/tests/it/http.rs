@@ -403,6 +403,7 @@ async fn a_busy_port_is_named_with_the_remedy() {
     let settings = serve::ServeSettings { address: world.server.address, ..Default::default() };
     let doors = serve::Doors {
         feed: world.fakes.clone(),
+        past: world.fakes.clone(),
         candles: world.fakes.clone(),
         coverage: world.fakes.clone(),
         market: world.fakes.clone(),

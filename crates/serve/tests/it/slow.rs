@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use model::BarState;
+use model::{BarState, BookLevel, BookUpdate, Source};
 use serde_json::{Value, json};
 use tables::News;
 
-use crate::world::{NOON, World, candle, item, trade};
+use crate::world::{NOON, World, book_view, btc, candle, decimal, item, quote, trade};
 
 // A client that reads nothing while much more is published than its queue and its socket hold.
 const FLOOD: u64 = 60_000;
@@ -83,4 +83,79 @@ async fn candles_of_a_slow_client_keep_their_newest_state() {
         let timeframe = update["timeframe"].as_str().unwrap().to_owned();
         newest.insert(timeframe, update["data"]["trades_count"].as_i64().unwrap());
     }
+}
+
+fn book(sequence: i64) -> News {
+    News::Book(BookUpdate {
+        instrument: btc(),
+        venue_time: NOON,
+        is_snapshot: false,
+        first_sequence: sequence,
+        last_sequence: sequence,
+        previous_sequence: None,
+        bids: vec![BookLevel { price: decimal("61837.4"), quantity: decimal("1.25") }],
+        asks: Vec::new(),
+        received_time: NOON,
+        source: Source::Stream,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_client_of_books_and_quotes_gets_a_snapshot_where_it_missed_updates() {
+    let world = World::with(|settings| settings.reader_queue = 100).await;
+    let words =
+        r#"{"action":"subscribe","subscriptions":[{"symbol":"BTCUSDT","channels":["book","quotes"]}]}"#;
+    *world.fakes.book.lock().unwrap() = Some(book_view(0));
+    let (mut slow, mut quick) = (world.client().await, world.client().await);
+    slow.ask(words, "subscribed").await;
+    quick.ask(words, "subscribed").await;
+    let mut next = 1_u64;
+    while next < FLOOD {
+        *world.fakes.book.lock().unwrap() = Some(book_view(next.cast_signed() + 24));
+        let news = (next..next + 25).flat_map(|at| {
+            [item(at, 0, book(at.cast_signed())), item(at, 1, News::Quote(quote(at.cast_signed())))]
+        });
+        world.publish(news.collect());
+        next += 25;
+        // The quick client reads along, so that the flood is paced by it.
+        while quick.hear_type("quote").await["position"] != json!(format!("{}.1", next - 1)) {}
+    }
+    let (mut sequence, mut has_skipped, mut skips) = (-1_i64, false, 0);
+    let (mut quotes, mut quotes_missed) = (0_u64, 0_u64);
+    // Once everything of the flood is accounted for, one more update brings the book back.
+    while sequence < next.cast_signed() {
+        let message: Value = slow.hear().await;
+        let data = &message["data"];
+        match message["type"].as_str().unwrap() {
+            "book" if data["is_snapshot"] == true => {
+                assert!(
+                    sequence < 0 || has_skipped,
+                    "a snapshot stands for what was missed, and that is told"
+                );
+                (sequence, has_skipped) = (data["last_sequence"].as_i64().unwrap(), false);
+            }
+            "book" => {
+                assert!(!has_skipped, "no update follows a hole");
+                assert_eq!(data["first_sequence"].as_i64().unwrap(), sequence + 1);
+                sequence += 1;
+            }
+            "quote" => quotes += 1,
+            "skipped" if message["channel"] == "book" => (has_skipped, skips) = (true, skips + 1),
+            "skipped" => {
+                assert_eq!(message["is_count_exact"], true);
+                quotes_missed += message["count"].as_u64().unwrap();
+            }
+            other => panic!("{other}"),
+        }
+        if quotes + quotes_missed == next - 1 {
+            *world.fakes.book.lock().unwrap() = Some(book_view(next.cast_signed()));
+            world.publish(vec![item(next, 0, book(next.cast_signed()))]);
+            quotes += 1;
+        }
+    }
+    assert_eq!(quotes + quotes_missed, next, "every quote was sent or told as missed");
+    assert!(
+        skips > 0 && quotes_missed > 0,
+        "the flood was too small: {skips} holes in the book, {quotes_missed} quotes missed"
+    );
 }

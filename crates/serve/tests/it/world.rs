@@ -18,8 +18,8 @@ use serve::{Doors, ServeSettings, Server};
 use tables::{
     BatchStream, BookView, Candle, CandleAnswer, CandleAsk, Candles, Coverage, CoverageAnswer, DataQuality,
     Feed, FeedItem, FeedReader, FeedSlip, HouseStatus, InstrumentStatusLine, LogStatus, MarketView, News,
-    QueryEngine, QueryError, QueryLimits, RowBatch, Rows, StatusSource, StoreError, TableName, TableScan,
-    TableStore, TimeRange,
+    Past, QueryEngine, QueryError, QueryLimits, RowBatch, Rows, SeenTrades, StatusSource, StoreError,
+    TableName, TableScan, TableStore, TimeRange,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -113,6 +113,7 @@ pub(crate) struct Fakes {
     pub(crate) status: Mutex<HouseStatus>,
     pub(crate) is_disk_broken: AtomicBool,
     pub(crate) is_fetching: AtomicBool,
+    pub(crate) seen: Mutex<Option<SeenTrades>>,
     pub(crate) scans: Mutex<Vec<TableScan>>,
 }
 
@@ -140,6 +141,16 @@ impl FeedReader for FakeReader {
 impl Feed for Fakes {
     fn subscribe(&self) -> Box<dyn FeedReader> {
         Box::new(FakeReader(self.feed.subscribe()))
+    }
+}
+
+impl Past for Fakes {
+    fn seen(
+        &self,
+        _: &InstrumentId,
+        _: LogPosition,
+    ) -> BoxFuture<'_, Result<Option<SeenTrades>, StoreError>> {
+        async move { Ok(locked(&self.seen).clone()) }.boxed()
     }
 }
 
@@ -271,7 +282,10 @@ impl Fakes {
             .filter(|trade| scan.instrument.as_ref().is_none_or(|id| *id == trade.instrument))
             .filter(|trade| scan.range.is_none_or(|range| range.contains(trade.venue_time)))
             .filter(|trade| {
-                scan.at_least.is_none_or(|(_, least)| trade.trade_id.is_some_and(|id| id >= least))
+                scan.at_least.is_none_or(|(column, least)| match column {
+                    "received_time" => trade.received_time.0 >= least,
+                    _ => trade.trade_id.is_some_and(|id| id >= least),
+                })
             })
             .cloned()
             .collect();
@@ -448,10 +462,12 @@ impl World {
             status: Mutex::new(house_status()),
             is_disk_broken: AtomicBool::new(false),
             is_fetching: AtomicBool::new(false),
+            seen: Mutex::default(),
             scans: Mutex::default(),
         });
         let doors = Doors {
             feed: fakes.clone(),
+            past: fakes.clone(),
             candles: fakes.clone(),
             coverage: fakes.clone(),
             market: fakes.clone(),
