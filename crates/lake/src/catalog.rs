@@ -8,13 +8,17 @@ use async_trait::async_trait;
 use deltalake::datafusion::catalog::view::ViewTable;
 use deltalake::datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
 use deltalake::datafusion::error::DataFusionError;
+use deltalake::datafusion::execution::FunctionRegistry;
 use deltalake::datafusion::execution::SessionState;
 use deltalake::datafusion::execution::session_state::SessionStateBuilder;
+use deltalake::datafusion::logical_expr::{LogicalPlan, ScalarUDF};
+use tables::TableName;
 
 use crate::provider::LakeTable;
 use crate::reader::Reader;
 use crate::shelf::Captured;
-use crate::views::VIEWS;
+use crate::symbols::{SymbolBook, SymbolOf, VenueOf};
+use crate::views::{VIEWS, View};
 
 /// Name of the catalogue and of the schema in it.
 pub(crate) const CATALOG: &str = "tickhouse";
@@ -23,8 +27,27 @@ pub(crate) const SCHEMA: &str = "public";
 /// Tables at one moment, and the views over them.
 pub(crate) struct Names {
     tables: BTreeMap<&'static str, Arc<dyn TableProvider>>,
-    /// For planning views; knows the tables alone.
-    planner: Option<SessionState>,
+    /// For planning views.
+    views: Option<Views>,
+}
+
+struct Views {
+    /// Knows the tables alone.
+    planner: SessionState,
+    reader: Arc<Reader>,
+    book: Arc<SymbolBook>,
+    instruments: Option<Captured>,
+}
+
+impl Views {
+    async fn plan(&self, view: &View) -> Result<LogicalPlan, DataFusionError> {
+        let symbols = self.book.symbols(&self.reader, self.instruments.as_ref()).await;
+        let symbols = symbols.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let mut planner = self.planner.clone();
+        planner.register_udf(Arc::new(ScalarUDF::from(SymbolOf::new(symbols))))?;
+        planner.register_udf(Arc::new(ScalarUDF::from(VenueOf::new())))?;
+        planner.create_logical_plan(view.sql).await
+    }
 }
 
 impl fmt::Debug for Names {
@@ -37,9 +60,10 @@ impl Names {
     /// A state like `base` that knows these tables and all views.
     pub(crate) fn register(
         base: &SessionState,
-        reader: &Arc<Reader>,
+        (reader, book): (&Arc<Reader>, &Arc<SymbolBook>),
         captured: Vec<Captured>,
     ) -> Result<SessionState, DataFusionError> {
+        let instruments = captured.iter().find(|one| one.table.name == TableName::Instruments).cloned();
         let tables: BTreeMap<_, _> = captured
             .into_iter()
             .map(|captured| {
@@ -47,8 +71,9 @@ impl Names {
                 (name, Arc::new(LakeTable::new(Arc::clone(reader), captured)) as Arc<dyn TableProvider>)
             })
             .collect();
-        let planner = with_names(base, Self { tables: tables.clone(), planner: None })?;
-        with_names(base, Self { tables, planner: Some(planner) })
+        let planner = with_names(base, Self { tables: tables.clone(), views: None })?;
+        let (reader, book) = (Arc::clone(reader), Arc::clone(book));
+        with_names(base, Self { tables, views: Some(Views { planner, reader, book, instruments }) })
     }
 
     /// Every name, for messages.
@@ -82,13 +107,12 @@ impl SchemaProvider for Names {
             return Ok(Some(Arc::clone(table)));
         }
         let view = VIEWS.iter().find(|view| view.name == name);
-        let (Some(view), Some(planner)) = (view, &self.planner) else { return Ok(None) };
-        let plan = planner.create_logical_plan(view.sql).await?;
+        let (Some(view), Some(views)) = (view, &self.views) else { return Ok(None) };
+        let plan = views.plan(view).await?;
         Ok(Some(Arc::new(ViewTable::new(plan, Some(view.sql.to_owned())))))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.tables.contains_key(name)
-            || (self.planner.is_some() && VIEWS.iter().any(|view| view.name == name))
+        self.tables.contains_key(name) || (self.views.is_some() && VIEWS.iter().any(|view| view.name == name))
     }
 }

@@ -44,7 +44,15 @@ pub(crate) async fn compact(house: &House) -> Result<CompactReport, Error> {
         for _ in 0..1_000 {
             let captured = house.capture(shelf);
             let Some(merge) = due(house, shelf.table, &captured.files) else { break };
-            let adds = merge_files(house, shelf, &merge).await?;
+            let adds = match merge_files(house, shelf, &merge).await {
+                Err(Error::Damaged { path, what }) => {
+                    // The others must not wait for a person.
+                    tracing::error!(%what, "a damaged file is left out of merging until the next start");
+                    house.leave_out(path);
+                    continue;
+                }
+                merged => merged?,
+            };
             if !commit_merge(house, shelf, &merge.inputs, &adds).await? {
                 tracing::info!(table = %shelf.table.name, "files of a merge were changed meanwhile, merge dropped");
                 break;
@@ -62,7 +70,7 @@ pub(crate) async fn compact(house: &House) -> Result<CompactReport, Error> {
 fn due(house: &House, table: &'static Table, files: &[Arc<DataFile>]) -> Option<Merge> {
     let mut partitions: BTreeMap<Option<Date>, Vec<Arc<DataFile>>> = BTreeMap::new();
     // Only files that we wrote are known to be sorted; the others are left to whoever wrote them.
-    for file in files.iter().filter(|file| file.is_sorted()) {
+    for file in files.iter().filter(|file| file.is_sorted() && !house.is_left_out(&file.path)) {
         partitions.entry(file.partition).or_default().push(Arc::clone(file));
     }
     partitions.into_iter().find_map(|(partition, files)| {

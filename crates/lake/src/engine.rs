@@ -13,11 +13,26 @@ use crate::error::{Error, failed};
 #[derive(Debug)]
 pub(crate) struct Engine(Option<Runtime>);
 
+/// Stack of the threads of a query; only what is used of it takes memory.
+const DEEP_STACK_BYTES: usize = 64 << 20;
+/// What threads have unless told.
+const STACK_BYTES: usize = 2 << 20;
+
 impl Engine {
     pub(crate) fn start(threads: usize) -> Result<Self, Error> {
+        Self::start_with(threads, STACK_BYTES)
+    }
+
+    /// The same with room for deep trees.
+    pub(crate) fn start_deep(threads: usize) -> Result<Self, Error> {
+        Self::start_with(threads, DEEP_STACK_BYTES)
+    }
+
+    fn start_with(threads: usize, stack_bytes: usize) -> Result<Self, Error> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
             .thread_name("lake")
+            .thread_stack_size(stack_bytes)
             .enable_all()
             .build()
             .map_err(failed("start the threads of the lake"))?;

@@ -11,6 +11,13 @@ pub enum Error {
     Unusable(String),
     /// A file of the lake is not what the log says; the text names the file and the remedy.
     Corrupt(String),
+    /// The same of one data file; everything but its rows can be read.
+    Damaged {
+        /// Path within the table's folder.
+        path: String,
+        /// Names the table, the file, the reason and the remedy.
+        what: String,
+    },
     /// Somebody else changed the same files; plan again.
     Conflict(String),
     /// Reading or writing failed.
@@ -20,9 +27,11 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unusable(what) | Self::Corrupt(what) | Self::Conflict(what) | Self::Failed(what) => {
-                f.write_str(what)
-            }
+            Self::Unusable(what)
+            | Self::Corrupt(what)
+            | Self::Damaged { what, .. }
+            | Self::Conflict(what)
+            | Self::Failed(what) => f.write_str(what),
         }
     }
 }

@@ -20,6 +20,36 @@ pub(crate) enum Bounds {
     Text(String, String),
 }
 
+impl Bounds {
+    /// Bounds of both.
+    pub(crate) fn wider(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Int(a, b), Self::Int(c, d)) => Self::Int(a.min(c), b.max(d)),
+            (Self::Text(a, b), Self::Text(c, d)) => Self::Text(a.min(c), b.max(d)),
+            (own, _) => own,
+        }
+    }
+}
+
+/// Bounds of numbers and times; `None` for other kinds, and where every value is absent.
+pub(crate) fn bounds_of(kind: ColumnKind, array: &dyn Array) -> Option<Bounds> {
+    match kind {
+        ColumnKind::Int64 => {
+            let array = array.as_primitive::<Int64Type>();
+            int_bounds(compute::min(array), compute::max(array))
+        }
+        ColumnKind::Int32 => {
+            let array = array.as_primitive::<Int32Type>();
+            int_bounds(compute::min(array).map(i64::from), compute::max(array).map(i64::from))
+        }
+        ColumnKind::Time => {
+            let array = array.as_primitive::<TimestampMicrosecondType>();
+            int_bounds(compute::min(array), compute::max(array))
+        }
+        _ => None,
+    }
+}
+
 /// One data file of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct DataFile {
@@ -173,18 +203,6 @@ impl Gathered {
             self.nulls[index] += array.null_count() as u64;
             let is_key = self.table.key.contains(&column.name);
             let found = match column.kind {
-                ColumnKind::Int64 => {
-                    let array = array.as_primitive::<Int64Type>();
-                    int_bounds(compute::min(array), compute::max(array))
-                }
-                ColumnKind::Int32 => {
-                    let array = array.as_primitive::<Int32Type>();
-                    int_bounds(compute::min(array).map(i64::from), compute::max(array).map(i64::from))
-                }
-                ColumnKind::Time => {
-                    let array = array.as_primitive::<TimestampMicrosecondType>();
-                    int_bounds(compute::min(array), compute::max(array))
-                }
                 // Texts outside of the key are free text or near-random: bounds would only fatten the log.
                 ColumnKind::Text if is_key && !column.is_nullable => {
                     let array = array.as_string::<i32>();
@@ -192,11 +210,11 @@ impl Gathered {
                         .zip(compute::max_string(array))
                         .map(|(low, high)| Bounds::Text(low.to_owned(), high.to_owned()))
                 }
-                _ => None,
+                kind => bounds_of(kind, array),
             };
             let slot = &mut self.bounds[index];
             *slot = match (slot.take(), found) {
-                (Some(old), Some(new)) => Some(wider(old, new)),
+                (Some(old), Some(new)) => Some(old.wider(new)),
                 (old, new) => old.or(new),
             };
         }
@@ -230,14 +248,6 @@ impl Gathered {
 
 fn int_bounds(low: Option<i64>, high: Option<i64>) -> Option<Bounds> {
     Some(Bounds::Int(low?, high?))
-}
-
-fn wider(old: Bounds, new: Bounds) -> Bounds {
-    match (old, new) {
-        (Bounds::Int(a, b), Bounds::Int(c, d)) => Bounds::Int(a.min(c), b.max(d)),
-        (Bounds::Text(a, b), Bounds::Text(c, d)) => Bounds::Text(a.min(c), b.max(d)),
-        (old, _) => old,
-    }
 }
 
 /// `2024-08-08T12:34:56.397Z`: readers of statistics know milliseconds only.

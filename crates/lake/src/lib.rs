@@ -10,7 +10,9 @@ mod compact;
 mod durable;
 mod engine;
 mod error;
+mod extremes;
 mod file;
+mod growth;
 mod log;
 mod place;
 mod provider;
@@ -22,6 +24,7 @@ mod scan;
 mod settings;
 mod shelf;
 mod sql;
+mod symbols;
 mod upkeep;
 mod verify;
 mod views;
@@ -78,11 +81,9 @@ impl Lake {
         let place = Arc::new(Place::find(&settings.location, may_change)?);
         let reader = Arc::new(Reader::new(Arc::clone(&place), settings.footer_memory_bytes)?);
         let sql = Arc::new(Sql::new(&reader, &settings)?);
-        let mut opened = Vec::with_capacity(tables.len());
-        for table in tables {
-            let place = Arc::clone(&place);
-            opened.extend(engine.run(TableLog::open(place, table, may_change)).await?);
-        }
+        let logs =
+            tables.iter().map(|table| engine.run(TableLog::open(Arc::clone(&place), table, may_change)));
+        let opened = futures::future::try_join_all(logs).await?.into_iter().flatten().collect();
         let house = Arc::new(House::new(settings, clock, place, reader, opened));
         Ok(Self { house, engine, sql })
     }
@@ -115,6 +116,9 @@ impl Lake {
     }
 
     /// Names the versions of a table that must stay readable: cleaning leaves their files and commit entries alone.
+    ///
+    /// Kept in memory: whoever wants them for longer than this process names them again after a start, before the first
+    /// cleaning an hour later.
     pub fn pin(&self, table: TableName, versions: Vec<u64>) -> Result<(), Error> {
         self.house.set_pins(self.house.shelf(table)?, versions);
         Ok(())

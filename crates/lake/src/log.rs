@@ -8,6 +8,7 @@ use std::sync::Arc;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::{CommitData, TransactionError};
 use deltalake::kernel::{Action, StructType, Transaction};
+use deltalake::logstore::object_store::path::Path;
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, TableProperty};
@@ -66,6 +67,8 @@ impl Change {
 pub(crate) struct TableLog {
     pub(crate) table: &'static Table,
     pub(crate) store: LogStoreRef,
+    /// The newest checkpoint when the log was opened.
+    pub(crate) checkpoint: u64,
     place: Arc<Place>,
 }
 
@@ -78,7 +81,7 @@ impl TableLog {
     ) -> Result<Option<(Self, LogView)>, Error> {
         let name = table.name;
         let handle = place.table(name.as_str()).map_err(failed(format!("open table {name}")))?;
-        let log = Self { table, store: handle.log_store(), place };
+        let mut log = Self { table, store: handle.log_store(), checkpoint: 0, place };
         let is_there = log.repair(may_change).await?;
         if !is_there {
             if !may_change {
@@ -86,7 +89,11 @@ impl TableLog {
             }
             log.make(handle).await?;
         }
-        let view = log.read().await?;
+        let mut handle = log.load().await?;
+        if may_change {
+            handle = log.add_columns(handle).await?;
+        }
+        let view = log.view(&handle).await?;
         Ok(Some((log, view)))
     }
 
@@ -94,15 +101,16 @@ impl TableLog {
     ///
     /// Our own entries are synced before they get their name, so an empty one was never acknowledged to anyone: as the
     /// newest entry it is taken away. An empty one in the middle is damage that needs a person.
-    async fn repair(&self, may_change: bool) -> Result<bool, Error> {
+    async fn repair(&mut self, may_change: bool) -> Result<bool, Error> {
         let name = self.table.name;
         let folder = self.place.path(name.as_str(), "_delta_log");
         let listed = self.place.store.list(Some(&folder)).try_collect::<Vec<_>>().await;
-        let mut entries: Vec<_> = listed
-            .map_err(failed(format!("list the log of table {name}")))?
-            .into_iter()
-            .filter(|entry| entry.location.extension() == Some("json"))
-            .collect();
+        let listed = listed.map_err(failed(format!("list the log of table {name}")))?;
+        let checkpoints = listed.iter().filter(|entry| is_checkpoint(&entry.location));
+        self.checkpoint =
+            checkpoints.filter_map(|entry| version_of(&entry.location)).max().unwrap_or_default();
+        let mut entries: Vec<_> =
+            listed.into_iter().filter(|entry| entry.location.extension() == Some("json")).collect();
         entries.sort_by(|one, next| one.location.cmp(&next.location));
         let newest = entries.last().map(|entry| entry.location.clone());
         for entry in entries.iter().filter(|entry| entry.size == 0) {
@@ -163,11 +171,14 @@ impl TableLog {
 
     /// Reads the newest version.
     pub(crate) async fn read(&self) -> Result<LogView, Error> {
+        self.view(&self.load().await?).await
+    }
+
+    async fn view(&self, handle: &DeltaTable) -> Result<LogView, Error> {
         let name = self.table.name;
-        let handle = self.load().await?;
         let doing = || format!("read the log of table {name}");
         let state = handle.snapshot().map_err(failed(doing()))?;
-        self.check_schema(state.snapshot().arrow_schema().as_ref())?;
+        self.absent_columns(state.snapshot().arrow_schema().as_ref())?;
         let position = state.transaction_version(self.store.as_ref(), APPLICATION).await;
         let position = position.map_err(failed(doing()))?.unwrap_or(0);
         let data = state.log_data();
@@ -185,21 +196,54 @@ impl TableLog {
         })
     }
 
-    fn check_schema(&self, found: &arrow_schema::Schema) -> Result<(), Error> {
+    /// Columns declared since the table was made: older files are read as if they held nothing there.
+    fn absent_columns(&self, found: &arrow_schema::Schema) -> Result<Vec<&'static str>, Error> {
         let name = self.table.name;
+        let mut absent = Vec::new();
         for column in self.table.stored_schema().fields() {
             let stored = found.field_with_name(column.name()).ok().map(arrow_schema::Field::data_type);
-            if stored != Some(column.data_type()) {
-                let stored = stored.map_or("absent".to_owned(), ToString::to_string);
-                return Err(Error::Unusable(format!(
-                    "table {name}: column {} is {stored} in the lake, this version needs {}; use the version that wrote \
-                     it or another folder",
-                    column.name(),
-                    column.data_type()
-                )));
+            let declared = self.table.column(column.name()).filter(|declared| declared.is_nullable);
+            match (stored, declared) {
+                (Some(stored), _) if stored == column.data_type() => {}
+                (None, Some(declared)) => absent.push(declared.name),
+                _ => {
+                    let stored = stored.map_or("absent".to_owned(), ToString::to_string);
+                    return Err(Error::Unusable(format!(
+                        "table {name}: column {} is {stored} in the lake, this version needs {}; use the version that \
+                         wrote it or another folder",
+                        column.name(),
+                        column.data_type()
+                    )));
+                }
             }
         }
-        Ok(())
+        Ok(absent)
+    }
+
+    /// Adds the columns that the table does not have yet, in a commit that changes nothing else.
+    async fn add_columns(&self, handle: DeltaTable) -> Result<DeltaTable, Error> {
+        let name = self.table.name;
+        let doing = || format!("add columns to table {name}");
+        let found = handle.snapshot().map_err(failed(doing()))?.snapshot().arrow_schema();
+        let declared = self.table.stored_schema();
+        // Merging would write such a table's files again without the column, and lose it.
+        if let Some(unknown) =
+            found.fields().iter().find(|field| declared.field_with_name(field.name()).is_err())
+        {
+            return Err(Error::Unusable(format!(
+                "table {name}: column {} is not known to this version, which would lose it when it merges files; use \
+                 the version that wrote it, or tickhouse sql without a running process to read alone",
+                unknown.name()
+            )));
+        }
+        let absent = self.absent_columns(found.as_ref())?;
+        if absent.is_empty() {
+            return Ok(handle);
+        }
+        tracing::info!(table = %name, columns = ?absent, "adding columns; older rows have none");
+        let declared: StructType = declared.as_ref().try_into_kernel().map_err(failed(doing()))?;
+        let fields: Vec<_> = absent.iter().filter_map(|column| declared.field(column).cloned()).collect();
+        handle.add_columns().with_fields(fields).await.map_err(failed(doing()))
     }
 
     /// Writes a commit as exactly that version.
@@ -226,4 +270,13 @@ impl TableLog {
             Err(error) => Err(Error::Failed(format!("commit version {version} of table {name}: {error}"))),
         }
     }
+}
+
+/// `00000000000000000042.json`, `00000000000000000042.checkpoint.parquet`.
+pub(crate) fn version_of(path: &Path) -> Option<u64> {
+    path.filename()?.split('.').next()?.parse().ok()
+}
+
+pub(crate) fn is_checkpoint(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name.ends_with(".checkpoint.parquet"))
 }

@@ -41,6 +41,11 @@ impl LakeTable {
         Self { reader, captured }
     }
 
+    /// What it is made of.
+    pub(crate) fn parts(&self) -> (&Arc<Reader>, &Captured) {
+        (&self.reader, &self.captured)
+    }
+
     fn files(&self, predicate: Option<&Arc<dyn PhysicalExpr>>) -> Result<Vec<Arc<DataFile>>> {
         let files = &self.captured.files;
         let Some(predicate) = predicate else { return Ok(files.to_vec()) };

@@ -25,13 +25,18 @@ use futures::{StreamExt, TryStreamExt};
 use tables::Table;
 
 use crate::error::{Error, failed};
+use crate::extremes::Extremes;
 use crate::file::DataFile;
 use crate::place::Place;
+
+/// Most bytes of data files that are decoded in search of a damaged one.
+const DEEP_BYTES_MAX: u64 = 256 << 20;
 
 /// Reads the files of a place, remembering their footers.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) place: Arc<Place>,
+    pub(crate) extremes: Extremes,
     environment: Arc<RuntimeEnv>,
     footers: Arc<CachedParquetFileReaderFactory>,
 }
@@ -60,7 +65,7 @@ impl Reader {
             Arc::clone(&place.store),
             environment.cache_manager.get_file_metadata_cache(),
         );
-        Ok(Self { place, environment, footers: Arc::new(footers) })
+        Ok(Self { place, extremes: Extremes::default(), environment, footers: Arc::new(footers) })
     }
 
     /// What queries share: the store and the footers.
@@ -169,12 +174,21 @@ impl Reader {
         files: &[Arc<DataFile>],
         error: DataFusionError,
     ) -> Error {
-        for file in files {
-            if let Some(reason) = crate::verify::damage(self, table, file, false).await {
-                return Error::Corrupt(format!(
-                    "table {}: data file {} is damaged: {reason}; restore it from a copy of the lake",
+        // Sizes and footers first; every row is only decoded where that ends soon.
+        let bytes: u64 = files.iter().map(|file| file.size).sum();
+        let looks: &[bool] = if bytes <= DEEP_BYTES_MAX { &[false, true] } else { &[false] };
+        let mut looked = Vec::with_capacity(files.len() * looks.len());
+        for is_deep in looks {
+            looked.extend(files.iter().map(|file| (*is_deep, file)));
+        }
+        for (is_deep, file) in looked {
+            if let Some(reason) = crate::verify::damage(self, table, file, is_deep).await {
+                let what = format!(
+                    "table {}: data file {} is damaged: {reason}; restore it from a copy of the lake, everything \
+                     else stays readable",
                     table.name, file.path
-                ));
+                );
+                return Error::Damaged { path: file.path.clone(), what };
             }
         }
         Error::Failed(format!("read table {}: {error}", table.name))

@@ -7,8 +7,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, TimestampMicrosecondType};
 use arrow_array::{BooleanArray, RecordBatch};
 use deltalake::arrow::compute::filter_record_batch;
+use deltalake::datafusion::error::DataFusionError;
 use deltalake::kernel::Add;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use model::{Date, InstrumentId};
 use tables::{Table, TimeRange};
 
@@ -140,7 +142,7 @@ async fn holds_others(
     let mut columns: Vec<usize> = table.key.iter().filter_map(|name| schema.index_of(name).ok()).collect();
     columns.extend(schema.index_of(table.time).ok().filter(|index| !columns.contains(index)));
     let mut stream = open(house, table, file, Some(columns))?;
-    while let Some(batch) = stream.try_next().await.map_err(failed(format!("read {}", file.path)))? {
+    while let Some(batch) = next(house, table, file, &mut stream).await? {
         if keep(&batch)?.true_count() < batch.num_rows() {
             return Ok(true);
         }
@@ -161,7 +163,7 @@ async fn without(
     let mut writer = FileWriter::start(&house.place, table, file.partition, Grade::Merged)?;
     let is_sorted = file.is_sorted();
     let mut unsorted = Vec::new();
-    while let Some(batch) = stream.try_next().await.map_err(failed(format!("read {}", file.path)))? {
+    while let Some(batch) = next(house, table, file, &mut stream).await? {
         let kept = filter_record_batch(&batch, &keep(&batch)?).map_err(failed("drop replaced rows"))?;
         if is_sorted {
             writer.write(&kept).await?;
@@ -180,15 +182,27 @@ async fn without(
     Ok(())
 }
 
+type Batches = BoxStream<'static, Result<RecordBatch, DataFusionError>>;
+
+/// The next rows of a file; a damaged one is named.
+async fn next(
+    house: &House,
+    table: &'static Table,
+    file: &Arc<DataFile>,
+    stream: &mut Batches,
+) -> Result<Option<RecordBatch>, Error> {
+    match stream.try_next().await {
+        Ok(batch) => Ok(batch),
+        Err(error) => Err(house.reader.explain(table, std::slice::from_ref(file), error).await),
+    }
+}
+
 fn open(
     house: &House,
     table: &'static Table,
     file: &Arc<DataFile>,
     projection: Option<Vec<usize>>,
-) -> Result<
-    futures::stream::BoxStream<'static, Result<RecordBatch, deltalake::datafusion::error::DataFusionError>>,
-    Error,
-> {
+) -> Result<Batches, Error> {
     let files = [Arc::clone(file)];
     let ask = FileAsk { table, files: &files, predicate: None, projection, streams: 1 };
     let doing = || format!("read {} of table {}", file.path, table.name);

@@ -35,8 +35,18 @@ fn window_first(table: &Table) -> i64 {
 
 /// Answers a scan.
 pub(crate) async fn scan(house: &House, name: TableName, ask: TableScan) -> Result<Vec<RecordBatch>, Error> {
-    let captured = house.capture(house.shelf(name)?);
-    let scan = Scan::prepare(&house.reader, captured, ask, house.settings.threads)?;
+    let shelf = house.capture(house.shelf(name)?);
+    captured(&house.reader, shelf, ask, house.settings.threads).await
+}
+
+/// Answers a scan of a table as it was at a moment.
+pub(crate) async fn captured(
+    reader: &Reader,
+    captured: Captured,
+    ask: TableScan,
+    threads: usize,
+) -> Result<Vec<RecordBatch>, Error> {
+    let scan = Scan::prepare(reader, captured, ask, threads)?;
     let found = match (scan.ask.limit, &scan.ask.instrument) {
         (Some(limit), Some(_)) => scan.in_windows(limit).await?,
         _ => scan.between(scan.ask.range).await?.into_iter().collect(),
@@ -199,8 +209,7 @@ impl<'a> Scan<'a> {
         let moment = |time: Time| ScalarValue::TimestampMicrosecond(Some(time.0), Some("UTC".into()));
         let mut terms = Vec::new();
         if let Some(instrument) = &self.ask.instrument {
-            let value = ScalarValue::Utf8(Some(instrument.as_str().to_owned()));
-            terms.push(compare("instrument", Operator::Eq, value)?);
+            terms.push(of_instrument(&schema, instrument.as_str())?);
         }
         if let Some(range) = range {
             terms.push(compare(self.table.time, Operator::GtEq, moment(range.start))?);
@@ -236,6 +245,15 @@ impl<'a> Scan<'a> {
         }
         Ok(if rows.num_rows() == 0 { Vec::new() } else { vec![rows] })
     }
+}
+
+/// Rows of one instrument.
+pub(crate) fn of_instrument(
+    schema: &Schema,
+    instrument: &str,
+) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    let value = lit(ScalarValue::Utf8(Some(instrument.to_owned())));
+    binary(col("instrument", schema)?, Operator::Eq, value, schema)
 }
 
 fn matching(

@@ -46,6 +46,8 @@ struct Holding {
     buffer: Buffer,
     checkpoint: u64,
     pins: Vec<u64>,
+    /// One more at each change of files or waiting rows.
+    stamp: u64,
 }
 
 /// What one table held at a moment: files and waiting rows that together are every row once.
@@ -56,6 +58,8 @@ pub(crate) struct Captured {
     pub(crate) files: Arc<Vec<Arc<DataFile>>>,
     pub(crate) buffer: Vec<RecordBatch>,
     pub(crate) committed: LogPosition,
+    /// The same stamp, the same rows.
+    pub(crate) stamp: u64,
 }
 
 /// What is shared by every handle of a lake.
@@ -66,6 +70,8 @@ pub(crate) struct House {
     pub(crate) reader: Arc<Reader>,
     pub(crate) shelves: Vec<Shelf>,
     holdings: Mutex<Vec<Holding>>,
+    /// Damaged files that merging leaves alone.
+    left_out: Mutex<HashSet<String>>,
 }
 
 impl House {
@@ -79,17 +85,27 @@ impl House {
         let mut shelves = Vec::with_capacity(opened.len());
         let mut holdings = Vec::with_capacity(opened.len());
         for (index, (log, view)) in opened.into_iter().enumerate() {
+            let checkpoint = log.checkpoint;
             shelves.push(Shelf::new(index, log));
             holdings.push(Holding {
                 version: view.version,
                 files: Arc::new(view.files),
                 committed: view.committed,
                 buffer: Buffer::default(),
-                checkpoint: 0,
+                checkpoint,
                 pins: Vec::new(),
+                stamp: 0,
             });
         }
-        Self { settings, clock, place, reader, shelves, holdings: Mutex::new(holdings) }
+        Self {
+            settings,
+            clock,
+            place,
+            reader,
+            shelves,
+            holdings: Mutex::new(holdings),
+            left_out: Mutex::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -107,6 +123,15 @@ impl House {
     // A panic while holding the lock leaves whole values behind: every change is one assignment after the other.
     fn lock(&self) -> MutexGuard<'_, Vec<Holding>> {
         self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a damaged file from being merged.
+    pub(crate) fn leave_out(&self, path: String) {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+
+    pub(crate) fn is_left_out(&self, path: &str) -> bool {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
     }
 
     /// Rows that wait in all tables.
@@ -150,6 +175,7 @@ impl House {
             return false;
         }
         holdings[shelf.index].buffer.push(rows, positions);
+        holdings[shelf.index].stamp += 1;
         true
     }
 
@@ -162,6 +188,7 @@ impl House {
         files.extend(changed.added);
         holding.files = Arc::new(files);
         holding.version = version;
+        holding.stamp += 1;
         if let Some(through) = through {
             holding.committed = holding.committed.max(through);
             holding.buffer.forget(through);
@@ -173,6 +200,7 @@ impl House {
         let mut holdings = self.lock();
         let holding = &mut holdings[shelf.index];
         holding.version = view.version;
+        holding.stamp += 1;
         holding.files = Arc::new(view.files);
         holding.committed = holding.committed.max(view.committed);
         let committed = holding.committed;
@@ -212,5 +240,6 @@ fn captured(shelf: &Shelf, holding: &Holding) -> Captured {
         files: Arc::clone(&holding.files),
         buffer: holding.buffer.all(),
         committed: holding.committed,
+        stamp: holding.stamp,
     }
 }

@@ -26,14 +26,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::catalog::{CATALOG, Names, SCHEMA};
 use crate::engine::Engine;
 use crate::error::{Error, failed};
+use crate::extremes;
+use crate::growth;
 use crate::reader::Reader;
 use crate::settings::LakeSettings;
 use crate::shelf::{Captured, House};
+use crate::symbols::{ByInstrument, SymbolBook};
+
+/// Longest statement. A chain of conditions becomes a tree as deep as the chain is long, and trees are walked by
+/// recursion: this and the stack of a query's threads belong together.
+const STATEMENT_BYTES_MAX: usize = 128 << 10;
 
 /// What a query needs besides the tables; made once.
 #[derive(Debug)]
 pub(crate) struct Sql {
     base: SessionState,
+    book: Arc<SymbolBook>,
     places: Arc<Semaphore>,
 }
 
@@ -45,6 +53,8 @@ impl Sql {
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_create_default_catalog_and_schema(false)
             .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
+            // Beside `max(a)` it forgets `max(b + 0)`: rows that cannot raise a are dropped, whatever their b.
+            .set_bool("datafusion.optimizer.enable_aggregate_dynamic_filter_pushdown", false)
             .set_str("datafusion.execution.time_zone", "+00:00");
         let environment = RuntimeEnvBuilder::from_runtime_env(reader.environment())
             .build_arc()
@@ -53,8 +63,9 @@ impl Sql {
             .with_config(config)
             .with_runtime_env(environment)
             .with_default_features()
+            .with_optimizer_rule(Arc::new(ByInstrument))
             .build();
-        Ok(Self { base, places: Arc::new(Semaphore::new(settings.queries_max.max(1))) })
+        Ok(Self { base, book: Arc::default(), places: Arc::new(Semaphore::new(settings.queries_max.max(1))) })
     }
 
     fn state(&self, house: &House, memory_bytes: usize) -> Result<SessionState, DataFusionError> {
@@ -65,7 +76,7 @@ impl Sql {
             .build_arc()?;
         let base =
             SessionStateBuilder::new_from_existing(self.base.clone()).with_runtime_env(environment).build();
-        Names::register(&base, &house.reader, house.capture_all())
+        Names::register(&base, (&house.reader, &self.book), house.capture_all())
     }
 }
 
@@ -86,7 +97,7 @@ pub(crate) async fn query(
         QueryError::OverLimit("too many queries are running; try again later".to_owned())
     })?;
     let engine =
-        Engine::start(house.settings.threads).map_err(|error| QueryError::Failed(error.to_string()))?;
+        Engine::start_deep(house.settings.threads).map_err(|error| QueryError::Failed(error.to_string()))?;
     let planner = Arc::clone(&house);
     let planning = engine.start_work(async move { (plan(&planner, &sql, &text, limits).await, place) });
     let (planned, place) = within(left(limits, watch), planning)
@@ -133,7 +144,9 @@ async fn plan(
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&logical)?;
-        let physical = state.create_physical_plan(&logical).await?;
+        growth::check(&logical)?;
+        let logical = extremes::answer(state.optimize(&logical)?).await?;
+        let physical = state.query_planner().create_physical_plan(&logical, &state).await?;
         execute_stream(physical, state.task_ctx())
     };
     let stream = planned.await.map_err(|error| explain(&error, limits, names))?;
@@ -142,6 +155,12 @@ async fn plan(
 
 /// Reads the text as one statement, and refuses everything that does more than read.
 fn only_reading(text: &str) -> Result<Statement, QueryError> {
+    if text.len() > STATEMENT_BYTES_MAX {
+        return Err(QueryError::Refused(format!(
+            "the statement has more than {} KiB; shorten it, for instance by joining with VALUES",
+            STATEMENT_BYTES_MAX >> 10
+        )));
+    }
     let mut statements = DFParser::parse_sql(text)
         .map_err(|error| QueryError::Refused(format!("not understood as SQL: {}", root(&error))))?;
     let statement = match (statements.pop_front(), statements.is_empty()) {
@@ -243,8 +262,8 @@ impl Pump {
             let text = error.to_string();
             for captured in &self.captured {
                 let found = self.house.reader.explain(captured.table, &captured.files, clone_of(&text)).await;
-                if let Error::Corrupt(what) = found {
-                    return QueryError::Failed(what);
+                if let Error::Damaged { .. } = found {
+                    return QueryError::Failed(found.to_string());
                 }
             }
         }
@@ -272,6 +291,11 @@ fn root(error: &DataFusionError) -> String {
 /// Turns an error of planning or running into the asker's language.
 fn explain<'a>(error: &DataFusionError, limits: QueryLimits, names: impl Fn() -> Vec<&'a str>) -> QueryError {
     let what = root(error);
+    if let DataFusionError::External(inner) = error.find_root()
+        && let Some(own) = inner.downcast_ref::<Error>()
+    {
+        return QueryError::Failed(own.to_string());
+    }
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => QueryError::OverLimit(format!(
             "the query needs more than {} MiB of memory; narrow it by instrument and time, or aggregate earlier ({what})",

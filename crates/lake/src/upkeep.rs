@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deltalake::logstore::object_store::{ObjectMeta, path::Path};
+use deltalake::logstore::object_store::{Error as ObjectError, ObjectMeta, path::Path};
 use deltalake::operations::vacuum::{Clock as VacuumClock, VacuumMode};
 use futures::{StreamExt, TryStreamExt};
 use model::Time;
@@ -12,6 +12,7 @@ use runtime::{Clock, Restart, Stop, Tasks};
 
 use crate::engine::Engine;
 use crate::error::{Error, failed};
+use crate::log::{is_checkpoint, version_of};
 use crate::shelf::{House, Shelf};
 use crate::{VacuumReport, compact};
 
@@ -29,6 +30,9 @@ pub(crate) fn start(house: &Arc<House>, engine: &Arc<Engine>, tasks: &Tasks) {
 
 async fn run(house: &Arc<House>, engine: &Engine, stop: &Stop) -> Result<(), Error> {
     let mut cleaned = house.now();
+    let shared = Arc::clone(house);
+    // Runs too short for a round below would never shorten the log that each start reads.
+    engine.run(async move { checkpoints(&shared).await }).await?;
     while stop.sleep(house.settings.compact_every).await {
         let is_time_to_clean = house.now().0 - cleaned.0 >= CLEAN_EVERY.as_micros() as i64;
         let shared = Arc::clone(house);
@@ -87,28 +91,39 @@ pub(crate) async fn clean(house: &House) -> Result<VacuumReport, Error> {
 }
 
 /// Deletes data files that no version of interest needs, orphans of broken writes among them.
+///
+/// The crate only names them: it would write two commits of its own, and those of others would have to wait for it.
+/// What is being written meanwhile is younger than the retention; what was committed meanwhile is looked up once more.
 async fn vacuum(house: &House, shelf: &Shelf) -> Result<usize, Error> {
     let doing = || format!("clean table {}", shelf.table.name);
-    // The turn is kept: cleaning writes two commits of its own, and no file may be between writing and committing.
-    let _turn = shelf.turn().await?;
-    let folder = house.place.path(shelf.table.name.as_str(), "");
-    let listed = house.place.store.list(Some(&folder)).map_ok(|found| found.location.to_string());
-    let there: HashSet<String> = listed.try_collect().await.map_err(failed(doing()))?;
+    let path = |file: &str| house.place.path(shelf.table.name.as_str(), file);
     let handle = shelf.log.load().await?;
     let retention = chrono::Duration::from_std(house.settings.vacuum_retention).map_err(failed(doing()))?;
-    let (_, metrics) = handle
+    let (_, named) = handle
         .vacuum()
         .with_mode(VacuumMode::Full)
         .with_retention_period(retention)
         .with_enforce_retention_duration(false)
         .with_keep_versions(&house.pins(shelf))
         .with_clock(Arc::new(HouseClock(Arc::clone(&house.clock))))
+        .with_dry_run(true)
         .await
         .map_err(failed(doing()))?;
-    house.adopt_view(shelf, shelf.log.read().await?);
-    // The operation also names files that an earlier cleaning deleted.
-    let path = |file: &String| house.place.path(shelf.table.name.as_str(), file).to_string();
-    Ok(metrics.files_deleted.iter().filter(|file| there.contains(&path(file))).count())
+    // The crate also names files that an earlier cleaning deleted.
+    let listed = house.place.store.list(Some(&path(""))).map_ok(|found| found.location);
+    let there: HashSet<Path> = listed.try_collect().await.map_err(failed(doing()))?;
+    let active = house.capture(shelf).files;
+    let active: HashSet<Path> = active.iter().map(|file| path(&file.path)).collect();
+    let mut old: Vec<Path> = named.files_deleted.iter().map(|file| path(file)).collect();
+    old.retain(|file| there.contains(file) && !active.contains(file));
+    delete(house, old).await.map_err(failed(doing()))
+}
+
+async fn delete(house: &House, paths: Vec<Path>) -> Result<usize, ObjectError> {
+    let count = paths.len();
+    let paths = futures::stream::iter(paths.into_iter().map(Ok)).boxed();
+    house.place.store.delete_stream(paths).try_collect::<Vec<_>>().await?;
+    Ok(count)
 }
 
 struct HouseClock(Arc<dyn Clock>);
@@ -154,17 +169,5 @@ pub(crate) async fn prune_log(house: &House, shelf: &Shelf) -> Result<usize, Err
         .collect();
     // Oldest first: a pruning that breaks off leaves a log without holes.
     old.sort();
-    let count = old.len();
-    let paths = futures::stream::iter(old.into_iter().map(|(_, path)| Ok(path))).boxed();
-    house.place.store.delete_stream(paths).try_collect::<Vec<_>>().await.map_err(failed(doing()))?;
-    Ok(count)
-}
-
-/// `00000000000000000042.json`, `00000000000000000042.checkpoint.parquet`.
-fn version_of(path: &Path) -> Option<u64> {
-    path.filename()?.split('.').next()?.parse().ok()
-}
-
-fn is_checkpoint(path: &Path) -> bool {
-    path.filename().is_some_and(|name| name.ends_with(".checkpoint.parquet"))
+    delete(house, old.into_iter().map(|(_, path)| path).collect()).await.map_err(failed(doing()))
 }

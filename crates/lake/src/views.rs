@@ -21,10 +21,10 @@ pub(crate) const VIEWS: &[View] = &[
     },
     View {
         name: "trades_local",
-        sql: "SELECT replace(replace(split_part(instrument, ':', 2), '-PERP', ''), '-', '') AS symbol, \
+        sql: "SELECT venue_symbol(instrument) AS symbol, \
               trade_id AS aggregate_id, price, quantity, first_trade_id, last_trade_id, \
               venue_time AS timestamp, CAST(CASE WHEN taker_side = 'sell' THEN 1 ELSE 0 END AS INT) AS is_buyer_maker, \
-              received_time AS insert_time, split_part(instrument, ':', 1) AS venue FROM trades",
+              received_time AS insert_time, venue(instrument) AS venue FROM trades",
     },
     View {
         name: "v_bars",
@@ -35,7 +35,7 @@ pub(crate) const VIEWS: &[View] = &[
     View { name: "v_funding", sql: "SELECT instrument, time, rate, interval_hours, mark_price FROM funding" },
     View {
         name: "v_instruments",
-        sql: "SELECT instrument, split_part(instrument, ':', 1) AS venue, venue_symbol, base, quote, settle, kind, \
+        sql: "SELECT instrument, venue(instrument) AS venue, venue_symbol, base, quote, settle, kind, \
               status, tick_size, lot_size, quantity_min, notional_min, contract_size, listed_time, valid_from \
               FROM instruments WHERE valid_to IS NULL",
     },

@@ -1,10 +1,15 @@
 //! The lake at its border: what goes in comes out, whatever happens in between.
 #![expect(clippy::unwrap_used, reason = "a case that cannot be set up has failed")]
 
+mod columns;
+mod damage;
 mod keyed;
+mod layout;
+mod merging;
 mod reading;
 mod repair;
 mod sql;
 mod support;
+mod symbols;
 mod traps;
 mod upkeep;

@@ -12,6 +12,8 @@ async fn world() -> (TempDir, lake::Lake) {
     let lake = open(folder.path()).await;
     append_trades(&lake, "BTC", 1..101);
     append_trades(&lake, "ETH", 1..101);
+    let listed = ["BTC", "ETH"].map(|base| listing(base, &format!("{base}USDT"), "2024-01-01"));
+    lake.store().append(batch(&Rows::Instruments(listed.into()), 1)).unwrap();
     lake.store().append(batch(&Rows::Bars((0..10).map(|minute| bar(minute, 5, 0)).collect()), 1)).unwrap();
     commit(&lake, 50).await;
     (folder, lake)
@@ -71,6 +73,27 @@ async fn limits_of_rows_memory_and_time_are_told_apart() {
     let long = "SELECT count(*) FROM trades a, trades b, trades c, trades d WHERE a.price + b.price < c.price - d.price";
     let over = try_sql_within(&lake, long, short).await.unwrap_err();
     assert!(matches!(&over, QueryError::OverLimit(what) if what.contains("longer")), "{over:?}");
+}
+
+#[tokio::test]
+async fn long_chains_are_answered_or_refused_and_never_break_the_process() {
+    let (_folder, lake) = world().await;
+    let chain = |count: usize| format!("SELECT 1{}", "+1".repeat(count));
+    assert_eq!(sql(&lake, &chain(500)).await, ["501"]);
+    let conditions = (0..1_000).map(|id| format!("trade_id = {id}")).collect::<Vec<_>>().join(" OR ");
+    assert_eq!(sql(&lake, &format!("SELECT count(*) FROM trades WHERE {conditions}")).await, ["200"]);
+    let short = QueryLimits { time_max: Duration::from_secs(5), ..QueryLimits::default() };
+    match try_sql_within(&lake, &chain(60_000), short).await {
+        Ok(found) => assert_eq!(lines(&found), ["60001"]),
+        Err(QueryError::Refused(_) | QueryError::OverLimit(_)) => {}
+        Err(other) => panic!("{other:?}"),
+    }
+    let nested = format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000));
+    let refused = try_sql(&lake, &nested).await.unwrap_err();
+    assert!(matches!(&refused, QueryError::Refused(_)), "{refused:?}");
+    let refused = try_sql(&lake, &chain(100_000)).await.unwrap_err();
+    assert!(matches!(&refused, QueryError::Refused(what) if what.contains("128 KiB")), "{refused:?}");
+    assert_eq!(sql(&lake, "SELECT 1").await, ["1"]);
 }
 
 #[tokio::test]

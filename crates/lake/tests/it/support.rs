@@ -8,10 +8,11 @@ use arrow_array::types::Int64Type;
 use futures::TryStreamExt;
 use lake::{Lake, LakeSettings};
 use model::{
-    Bar, BarSource, BarState, Condition, Decimal, InstrumentId, LogPosition, Side, Source, Time, Trade,
+    Bar, BarSource, BarState, Condition, Decimal, Instrument, InstrumentId, InstrumentKind, InstrumentStatus,
+    LogPosition, Side, Source, Time, Trade,
 };
 use runtime::SystemClock;
-use tables::{QueryError, QueryLimits, RowBatch, Rows, TABLES, TableName};
+use tables::{InstrumentRow, QueryError, QueryLimits, RowBatch, Rows, TABLES, TableName};
 
 pub(crate) fn settings(folder: &Path) -> LakeSettings {
     let mut settings = LakeSettings::at(folder.to_string_lossy());
@@ -74,6 +75,38 @@ pub(crate) fn bar(minute: i64, close: i128, revision: i32) -> Bar {
 pub(crate) fn batch(rows: &Rows, first: u64) -> RowBatch {
     let positions = (0..rows.len() as u64).map(|index| LogPosition(first + index)).collect();
     RowBatch { table: rows.table(), batch: rows.to_batch(), positions }
+}
+
+/// How the venue lists `binance-futures:<base>-USDT-PERP`, from a day on.
+pub(crate) fn listing(base: &str, symbol: &str, from: &str) -> InstrumentRow {
+    let instrument = Instrument {
+        id: instrument(&format!("binance-futures:{base}-USDT-PERP")),
+        symbol: symbol.into(),
+        base: base.into(),
+        quote: "USDT".into(),
+        settle: "USDT".into(),
+        kind: InstrumentKind::Perpetual,
+        status: InstrumentStatus::Trading,
+        tick_size: None,
+        lot_size: None,
+        quantity_min: None,
+        notional_min: None,
+        contract_size: Decimal::ONE,
+        listed_time: None,
+    };
+    InstrumentRow { instrument, valid_from: time(from), valid_to: None }
+}
+
+/// Numbers from a seed.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
 }
 
 pub(crate) fn trades(base: &str, ids: impl Iterator<Item = i64>) -> Rows {

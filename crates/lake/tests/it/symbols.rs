@@ -1,0 +1,142 @@
+//! The venues' symbols in SQL, and the newest id of an instrument.
+
+use tables::Rows;
+use tempfile::TempDir;
+
+use crate::support::*;
+
+const NEWEST: &str =
+    "SELECT max(aggregate_id), min(aggregate_id), max(timestamp) FROM trades_local WHERE symbol = 'BTCUSDT'";
+/// The same, asked in a way that reads every row.
+const READ: &str = "SELECT max(trade_id + 0), min(trade_id + 0), max(venue_time + interval '0 seconds') FROM trades \
+                    WHERE instrument = 'binance-futures:BTC-USDT-PERP'";
+
+async fn plan(lake: &lake::Lake, text: &str) -> String {
+    sql(lake, &format!("EXPLAIN FORMAT INDENT {text}")).await.join("\n")
+}
+
+#[tokio::test]
+async fn symbols_are_those_of_the_list_not_made_from_ids() {
+    let folder = TempDir::new().unwrap();
+    let lake = open(folder.path()).await;
+    append_trades(&lake, "BTC", 1..4);
+    append_trades(&lake, "PEPE", 1..3);
+    const SYMBOLS: &str = "SELECT symbol, count(*) FROM trades_local GROUP BY symbol ORDER BY symbol";
+    // Without a list there is nothing better than the id.
+    assert_eq!(
+        sql(&lake, SYMBOLS).await,
+        ["binance-futures:BTC-USDT-PERP 3", "binance-futures:PEPE-USDT-PERP 2"]
+    );
+    let found =
+        sql(&lake, "SELECT count(*) FROM trades_local WHERE symbol = 'binance-futures:BTC-USDT-PERP'").await;
+    assert_eq!(found, ["3"]);
+    let listed = vec![listing("BTC", "BTCUSDT", "2024-01-01"), listing("PEPE", "1000PEPEUSDT", "2024-01-01")];
+    lake.store().append(batch(&Rows::Instruments(listed), 1)).unwrap();
+    assert_eq!(sql(&lake, SYMBOLS).await, ["1000PEPEUSDT 2", "BTCUSDT 3"]);
+    commit(&lake, 10).await;
+    let renamed = vec![listing("PEPE", "PEPEUSDT", "2024-02-01")];
+    lake.store().append(batch(&Rows::Instruments(renamed), 11)).unwrap();
+    assert_eq!(sql(&lake, SYMBOLS).await, ["BTCUSDT 3", "PEPEUSDT 2"]);
+    assert_eq!(
+        sql(&lake, "SELECT max(aggregate_id) FROM trades_local WHERE symbol = 'PEPEUSDT'").await,
+        ["2"]
+    );
+    assert_eq!(
+        sql(&lake, "SELECT max(aggregate_id) FROM trades_local WHERE symbol = '1000PEPEUSDT'").await,
+        ["NULL"]
+    );
+}
+
+#[tokio::test]
+async fn a_symbol_or_venue_leaves_out_the_files_of_others() {
+    let folder = TempDir::new().unwrap();
+    let lake = open(folder.path()).await;
+    let listed = ["BTC", "ETH"].map(|base| listing(base, &format!("{base}USDT"), "2024-01-01"));
+    lake.store().append(batch(&Rows::Instruments(listed.into()), 1)).unwrap();
+    append_trades(&lake, "BTC", 1..11);
+    commit(&lake, 10).await;
+    append_trades(&lake, "ETH", 11..21);
+    commit(&lake, 20).await;
+    for (condition, files, rows) in [
+        ("symbol = 'BTCUSDT'", 1, 10),
+        ("'ETHUSDT' = symbol AND price > 0", 1, 10),
+        ("symbol IN ('ETHUSDT', 'SOLUSDT')", 1, 10),
+        ("symbol = 'SOLUSDT'", 0, 0),
+        ("venue = 'binance-futures'", 2, 20),
+        ("venue = 'bybit'", 0, 0),
+        ("symbol <> 'BTCUSDT'", 2, 10),
+    ] {
+        let ask = format!("SELECT sum(quantity), count(*) FROM trades_local WHERE {condition}");
+        let plan = plan(&lake, &ask).await;
+        assert_eq!(plan.matches(".parquet").count(), files, "{condition}: {plan}");
+        let found = sql(&lake, &ask).await;
+        assert!(found[0].ends_with(&format!(" {rows}")), "{condition}: {found:?}");
+    }
+    // In the list of results the words stay as they were written.
+    let found = sql(&lake, "SELECT DISTINCT symbol = 'BTCUSDT' AS is_it FROM trades_local ORDER BY 1").await;
+    assert_eq!(found, ["false", "true"]);
+}
+
+#[tokio::test]
+async fn the_newest_id_is_exact_whatever_order_ids_have() {
+    for seed in 1..=6 {
+        let mut dice = Dice(seed * 7_919);
+        let folder = TempDir::new().unwrap();
+        let lake = open(folder.path()).await;
+        let listed = ["BTC", "ETH"].map(|base| listing(base, &format!("{base}USDT"), "2024-01-01"));
+        lake.store().append(batch(&Rows::Instruments(listed.into()), 1)).unwrap();
+        for flush in 0..12_u64 {
+            let rows = (0..1 + dice.below(40)).map(|_| {
+                let base = ["BTC", "ETH"][dice.below(2) as usize];
+                let mut trade = trade(base, 1 + dice.below(200_000) as i64);
+                trade.trade_id = (dice.below(10) > 0).then(|| dice.below(1_000_000) as i64);
+                trade
+            });
+            lake.store().append(batch(&Rows::Trades(rows.collect()), 100 + flush * 100)).unwrap();
+            match dice.below(4) {
+                0 => {}
+                1 => {
+                    commit(&lake, 199 + flush * 100).await;
+                    lake.compact_now().await.unwrap();
+                }
+                _ => commit(&lake, 199 + flush * 100).await,
+            }
+            assert_eq!(sql(&lake, NEWEST).await, sql(&lake, READ).await, "seed {seed}, flush {flush}");
+        }
+        let plan = plan(&lake, NEWEST).await;
+        assert!(!plan.contains("AggregateExec") && !plan.contains(".parquet"), "answered by reading: {plan}");
+    }
+}
+
+#[tokio::test]
+async fn conditions_beside_the_instrument_are_not_forgotten() {
+    let folder = TempDir::new().unwrap();
+    let lake = open(folder.path()).await;
+    append_trades(&lake, "BTC", 1..101);
+    commit(&lake, 50).await;
+    let named = "instrument = 'binance-futures:BTC-USDT-PERP'";
+    for (what, rest, expect) in [
+        ("max(trade_id)", "AND trade_id < 60", "59"),
+        ("max(trade_id)", "AND venue_time < '2024-08-08T00:00:30Z'", "29"),
+        ("max(trade_id) FILTER (WHERE trade_id < 20)", "", "19"),
+        ("max(trade_id), count(*)", "", "100 100"),
+        ("max(trade_id + 1)", "", "101"),
+        ("max(price)", "", "60001.0"),
+        ("max(trade_id)", "AND instrument = 'binance-futures:ETH-USDT-PERP'", "NULL"),
+        ("min(trade_id), max(trade_id)", "OR instrument = 'binance-futures:ETH-USDT-PERP'", "1 100"),
+    ] {
+        assert_eq!(
+            sql(&lake, &format!("SELECT {what} FROM trades WHERE {named} {rest}")).await,
+            [expect],
+            "{what} {rest}"
+        );
+    }
+    let limited = format!(
+        "SELECT max(trade_id) FROM (SELECT trade_id FROM trades WHERE {named} ORDER BY trade_id LIMIT 3)"
+    );
+    assert_eq!(sql(&lake, &limited).await, ["3"]);
+    let renamed = format!(
+        "SELECT max(instrument) FROM (SELECT trade_id AS instrument, instrument AS x FROM trades) WHERE x = 'binance-futures:BTC-USDT-PERP'"
+    );
+    assert_eq!(sql(&lake, &renamed).await, ["100"]);
+}
