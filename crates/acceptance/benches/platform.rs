@@ -10,6 +10,8 @@
 mod candles;
 #[path = "platform/latency.rs"]
 mod latency;
+#[path = "platform/start.rs"]
+mod start;
 #[path = "../tests/it/world.rs"]
 mod world;
 
@@ -19,12 +21,18 @@ use serde_json::Value;
 
 use candles::candles;
 use latency::latency;
+use start::start;
 use world::{World, eventually, get};
 
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let scenarios: [(&str, fn()); 4] =
-        [("ingest", ingest), ("many", many), ("latency", latency), ("candles", candles)];
+    let scenarios: [(&str, fn()); 5] = [
+        ("ingest", ingest),
+        ("many", many),
+        ("latency", latency),
+        ("candles", candles),
+        ("start", start),
+    ];
     for (name, scenario) in scenarios {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {
             scenario();

@@ -1,5 +1,10 @@
 //! How fast the lake writes, merges and answers: one flush of 250,000 trades, a merge of 16 such files, a point scan,
-//! and candles by SQL over all of it.
+//! and candles by SQL over all of it. Before that, what recorded trades take on disk, and merging in memory.
+//!
+//! `sizes` and `memory` after the name of the bench choose these two alone.
+#![expect(clippy::disallowed_macros, reason = "a bench prints")]
+
+mod sizes;
 
 use std::sync::Arc;
 
@@ -7,9 +12,12 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures::TryStreamExt;
 use lake::{Lake, LakeSettings};
-use model::{Condition, Decimal, InstrumentId, LogPosition, Side, Source, Time, Trade};
+use model::{
+    Condition, Decimal, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, LogPosition, Side,
+    Source, Time, Trade,
+};
 use runtime::SystemClock;
-use tables::{QueryLimits, RowBatch, Rows, TABLES, TableName, TableScan, TimeRange};
+use tables::{InstrumentRow, QueryLimits, RowBatch, Rows, TABLES, TableName, TableScan, TimeRange};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -17,7 +25,19 @@ const FLUSH_ROWS: usize = 250_000;
 const INSTRUMENTS: usize = 700;
 
 fn main() {
-    divan::main();
+    let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |name: &str| named.is_empty() || named.iter().any(|word| word == name);
+    if is_wanted("sizes") {
+        sizes::report();
+    }
+    if is_wanted("memory") {
+        let runtime = Runtime::new().expect("a runtime");
+        let (_folder, lake) = filled(&runtime);
+        sizes::memory(&lake, &runtime);
+    }
+    if !named.iter().any(|word| word == "sizes" || word == "memory") {
+        divan::main();
+    }
 }
 
 /// A plausible minute of a market: bursts, prices that walk in ticks, round quantities.
@@ -53,8 +73,28 @@ fn batch(flush: usize) -> RowBatch {
         }
     });
     let rows = Rows::Trades(trades.collect());
-    let position = LogPosition(1 + flush as u64);
+    // Below stand the listings.
+    let position = LogPosition(2 + flush as u64);
     RowBatch { table: rows.table(), batch: rows.to_batch(), positions: vec![position; FLUSH_ROWS] }
+}
+
+fn listing(index: usize) -> InstrumentRow {
+    let instrument = Instrument {
+        id: format!("binance-futures:C{index}-USDT-PERP").parse().expect("a valid id"),
+        symbol: format!("C{index}USDT").into(),
+        base: format!("C{index}").into(),
+        quote: "USDT".into(),
+        settle: "USDT".into(),
+        kind: InstrumentKind::Perpetual,
+        status: InstrumentStatus::Trading,
+        tick_size: None,
+        lot_size: None,
+        quantity_min: None,
+        notional_min: None,
+        contract_size: Decimal::ONE,
+        listed_time: None,
+    };
+    InstrumentRow { instrument, valid_from: Time(0), valid_to: None }
 }
 
 fn open(runtime: &Runtime, folder: &TempDir) -> Lake {
@@ -72,6 +112,11 @@ fn flush(runtime: &Runtime, lake: &Lake, rows: RowBatch) {
 fn filled(runtime: &Runtime) -> (TempDir, Lake) {
     let folder = TempDir::new().expect("a folder");
     let lake = open(runtime, &folder);
+    let listed = (0..INSTRUMENTS).map(listing).collect();
+    let rows = Rows::Instruments(listed);
+    let positions = vec![LogPosition(1); INSTRUMENTS];
+    let listed = RowBatch { table: rows.table(), batch: rows.to_batch(), positions };
+    lake.store().append(listed).expect("room in the buffer");
     for number in 0..16 {
         flush(runtime, &lake, batch(number));
     }
@@ -142,11 +187,18 @@ fn newest_hundred_of_one_instrument(bencher: Bencher<'_, '_>, state: &str) {
     bencher.bench_local(|| runtime.block_on(store.scan(TableName::Trades, ask.clone())).expect("rows"));
 }
 
-#[divan::bench]
-fn newest_id_by_sql(bencher: Bencher<'_, '_>) {
+/// Four million trades, half of a flush on top in the buffer.
+#[divan::bench(args = ["flushed", "merged"])]
+fn newest_id_by_sql(bencher: Bencher<'_, '_>, state: &str) {
     let runtime = Runtime::new().expect("a runtime");
     let (_folder, lake) = filled(&runtime);
-    runtime.block_on(lake.compact_now()).expect("a merge");
+    if state == "merged" {
+        runtime.block_on(lake.compact_now()).expect("a merge");
+    }
+    let mut fresh = batch(16);
+    fresh.batch = fresh.batch.slice(0, FLUSH_ROWS / 2);
+    fresh.positions.truncate(FLUSH_ROWS / 2);
+    lake.store().append(fresh).expect("room in the buffer");
     sql(bencher, &runtime, &lake, "SELECT max(aggregate_id) FROM trades_local WHERE symbol = 'C3USDT'");
 }
 
