@@ -26,13 +26,8 @@ use world::{World, eventually, get};
 
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let scenarios: [(&str, fn()); 5] = [
-        ("ingest", ingest),
-        ("many", many),
-        ("latency", latency),
-        ("candles", candles),
-        ("start", start),
-    ];
+    let scenarios: [(&str, fn()); 5] =
+        [("ingest", ingest), ("many", many), ("latency", latency), ("candles", candles), ("start", start)];
     for (name, scenario) in scenarios {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {
             scenario();

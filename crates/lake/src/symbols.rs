@@ -216,11 +216,10 @@ impl OptimizerRule for ByInstrument {
 fn by_instrument(expression: &Expr) -> Option<Expr> {
     match expression {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
-            let (function, value) = match (left.as_ref(), right.as_ref()) {
-                (Expr::ScalarFunction(function), value) | (value, Expr::ScalarFunction(function)) => {
-                    (function, value)
-                }
-                _ => return None,
+            let ((Expr::ScalarFunction(function), value) | (value, Expr::ScalarFunction(function))) =
+                (left.as_ref(), right.as_ref())
+            else {
+                return None;
             };
             among(function, &[value])
         }

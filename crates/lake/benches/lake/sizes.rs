@@ -70,9 +70,13 @@ fn trades(venue: &str, file: &Path) -> Vec<Trade> {
 
 fn trade(venue: &str, payload: &Value, id: &str, received: i64) -> Trade {
     let symbol = payload["s"].as_str().expect("a symbol");
-    let base = symbol.strip_suffix("USDT").expect("a pair in USDT");
+    let quotes = ["USDT", "BUSD", "USDC", "BTC", "BNB", "ETH"];
+    let (base, quote) = quotes
+        .iter()
+        .find_map(|quote| Some((symbol.strip_suffix(quote)?, *quote)))
+        .unwrap_or((symbol, "USDT"));
     let kind = if venue == "binance" { "" } else { "-PERP" };
-    let instrument: InstrumentId = format!("{venue}:{base}-USDT{kind}").parse().expect("a valid id");
+    let instrument: InstrumentId = format!("{venue}:{base}-{quote}{kind}").parse().expect("a valid id");
     let decimal =
         |name: &str| -> Decimal { payload[name].as_str().expect("a text").parse().expect("a decimal") };
     let is_market = payload["X"].as_str().is_none_or(|kind| kind == "MARKET");

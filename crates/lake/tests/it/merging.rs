@@ -68,7 +68,7 @@ async fn merging_keeps_every_row_and_the_order_of_the_key() {
         let lake = Lake::open(small, SystemClock::shared(), TABLES).await.unwrap();
         let mut expected = Vec::new();
         for flush in 1..=14 {
-            let trades: Vec<Trade> = (0..1 + dice.below(60))
+            let trades: Vec<Trade> = (0..=dice.below(60))
                 .map(|number| random_trade(&mut dice, (flush * 100 + number) as i64))
                 .collect();
             expected.extend(trades.iter().map(row));
@@ -108,7 +108,7 @@ async fn merging_keeps_the_newest_row_of_every_key() {
         let lake = Lake::open(small, SystemClock::shared(), TABLES).await.unwrap();
         let mut expected = BTreeMap::new();
         for flush in 1..=12 {
-            let bars: Vec<_> = (0..1 + dice.below(12))
+            let bars: Vec<_> = (0..=dice.below(12))
                 .map(|_| bar(dice.below(30) as i64, i128::from(dice.below(900)), flush as i32))
                 .collect();
             expected.extend(bars.iter().map(|bar| (bar.open_time.0, (bar.close.to_f64(), bar.revision))));

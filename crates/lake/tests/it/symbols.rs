@@ -11,6 +11,8 @@ const NEWEST: &str =
 const READ: &str = "SELECT max(trade_id + 0), min(trade_id + 0), max(venue_time + interval '0 seconds') FROM trades \
                     WHERE instrument = 'binance-futures:BTC-USDT-PERP'";
 
+const SYMBOLS: &str = "SELECT symbol, count(*) FROM trades_local GROUP BY symbol ORDER BY symbol";
+
 async fn plan(lake: &lake::Lake, text: &str) -> String {
     sql(lake, &format!("EXPLAIN FORMAT INDENT {text}")).await.join("\n")
 }
@@ -21,7 +23,6 @@ async fn symbols_are_those_of_the_list_not_made_from_ids() {
     let lake = open(folder.path()).await;
     append_trades(&lake, "BTC", 1..4);
     append_trades(&lake, "PEPE", 1..3);
-    const SYMBOLS: &str = "SELECT symbol, count(*) FROM trades_local GROUP BY symbol ORDER BY symbol";
     // Without a list there is nothing better than the id.
     assert_eq!(
         sql(&lake, SYMBOLS).await,
@@ -86,7 +87,7 @@ async fn the_newest_id_is_exact_whatever_order_ids_have() {
         let listed = ["BTC", "ETH"].map(|base| listing(base, &format!("{base}USDT"), "2024-01-01"));
         lake.store().append(batch(&Rows::Instruments(listed.into()), 1)).unwrap();
         for flush in 0..12_u64 {
-            let rows = (0..1 + dice.below(40)).map(|_| {
+            let rows = (0..=dice.below(40)).map(|_| {
                 let base = ["BTC", "ETH"][dice.below(2) as usize];
                 let mut trade = trade(base, 1 + dice.below(200_000) as i64);
                 trade.trade_id = (dice.below(10) > 0).then(|| dice.below(1_000_000) as i64);
@@ -135,8 +136,6 @@ async fn conditions_beside_the_instrument_are_not_forgotten() {
         "SELECT max(trade_id) FROM (SELECT trade_id FROM trades WHERE {named} ORDER BY trade_id LIMIT 3)"
     );
     assert_eq!(sql(&lake, &limited).await, ["3"]);
-    let renamed = format!(
-        "SELECT max(instrument) FROM (SELECT trade_id AS instrument, instrument AS x FROM trades) WHERE x = 'binance-futures:BTC-USDT-PERP'"
-    );
-    assert_eq!(sql(&lake, &renamed).await, ["100"]);
+    let renamed = "SELECT max(instrument) FROM (SELECT trade_id AS instrument, instrument AS x FROM trades) WHERE x = 'binance-futures:BTC-USDT-PERP'";
+    assert_eq!(sql(&lake, renamed).await, ["100"]);
 }

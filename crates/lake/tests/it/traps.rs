@@ -198,7 +198,7 @@ async fn files_of_other_writers_are_read_but_never_taken_for_sorted() {
     // Another program appends rows in the wrong order, with statistics and names of its own.
     let backwards = trades("BTC", (11..21).rev()).to_batch();
     let mut columns = backwards.columns().to_vec();
-    let day = i32::try_from(trade("BTC", 1).venue_time.date().0).unwrap();
+    let day = trade("BTC", 1).venue_time.date().0;
     columns.push(Arc::new(arrow_array::Date32Array::from(vec![day; 10])));
     let stored = tables::table(TableName::Trades).stored_schema();
     let rows = RecordBatch::try_new(stored, columns).unwrap();
