@@ -1,4 +1,4 @@
-//! The admin address: faults, truth and replays over HTTP, for those who run a simulation as its own process.
+//! The admin address: faults, listings, truth and replays over HTTP, for those who run a simulation as its own process.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,6 +9,8 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use runtime::Tasks;
+use model::VenueId;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::faults::parse_faults;
@@ -24,6 +26,8 @@ struct Admin {
 pub(crate) fn router(house: &Arc<House>, tasks: &Tasks) -> Router {
     Router::new()
         .route("/faults", post(faults))
+        .route("/list", post(list))
+        .route("/delist", post(delist))
         .route("/truth/summary", get(summary))
         .route("/quiet", post(quiet))
         .route("/stop", post(stop))
@@ -42,6 +46,46 @@ async fn faults(State(admin): State<Admin>, text: String) -> impl IntoResponse {
         }
         Err(error) => (StatusCode::BAD_REQUEST, axum::Json(json!({"error": error}))),
     }
+}
+
+/// What is to be listed or delisted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    venue: String,
+    symbol: String,
+    /// Delisted so that the venue does not even name it any more.
+    #[serde(default)]
+    gone: bool,
+}
+
+fn change(text: &str) -> Result<(VenueId, Change), String> {
+    let change: Change = serde_json::from_str(text)
+        .map_err(|error| format!("{error}; write {{\"venue\": \"binance\", \"symbol\": \"NEWUSDT\"}}"))?;
+    let venue = VenueId::known(&change.venue)
+        .ok_or_else(|| format!("unknown venue {:?}; use one of {}", change.venue, model::VENUES.join(", ")))?;
+    Ok((venue, change))
+}
+
+fn told(outcome: Result<(), String>) -> (StatusCode, axum::Json<Value>) {
+    match outcome {
+        Ok(()) => (StatusCode::OK, axum::Json(json!({"done": true}))),
+        Err(error) => (StatusCode::BAD_REQUEST, axum::Json(json!({"error": error}))),
+    }
+}
+
+async fn list(State(admin): State<Admin>, text: String) -> impl IntoResponse {
+    told(match change(&text) {
+        Ok((venue, change)) => admin.house.list(venue, &change.symbol).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn delist(State(admin): State<Admin>, text: String) -> impl IntoResponse {
+    told(match change(&text) {
+        Ok((venue, change)) => admin.house.delist(venue, &change.symbol, change.gone).await,
+        Err(error) => Err(error),
+    })
 }
 
 fn truth(house: &House) -> Value {

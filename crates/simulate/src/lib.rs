@@ -5,6 +5,7 @@ mod admin;
 pub mod faults;
 mod hash;
 mod hub;
+mod listed;
 mod live;
 pub mod load;
 mod market;
@@ -27,6 +28,7 @@ use model::VenueId;
 use runtime::{Clock, Restart, Stopper, Tasks};
 
 use crate::hub::Hub;
+use crate::listed::Listed;
 use crate::market::{MINUTE_MS, Protocol};
 use crate::rest::quota::Quota;
 use crate::trouble::Trouble;
@@ -97,12 +99,13 @@ impl Sim {
                 quote: quote.to_owned(),
             };
             match &venue.source {
-                Source::Generated(world) => found.extend(
-                    world
-                        .markets
-                        .iter()
-                        .map(|market| instrument(&market.spec.symbol, &market.spec.base, &market.spec.quote)),
-                ),
+                Source::Generated(listed) => {
+                    let world = listed.now();
+                    let trading = world.trading(self.house.time.market_ms());
+                    found.extend(trading.map(|market| {
+                        instrument(&market.spec.symbol, &market.spec.base, &market.spec.quote)
+                    }));
+                }
                 Source::Recorded(recorded) => found.extend(recorded.symbols.iter().map(|symbol| {
                     let (base, quote) = recording::assets(symbol);
                     instrument(symbol, base, quote)
@@ -118,9 +121,21 @@ impl Sim {
     }
 
     /// `http://127.0.0.1:port` of the admin address: `POST /faults` (a list as [`parse_faults`] reads it),
-    /// `GET /truth/summary`, `POST /quiet`, `POST /stop`, `POST /replay/start`, `GET /replay/status`.
+    /// `POST /list` and `POST /delist` (`{"venue": …, "symbol": …}`), `GET /truth/summary`, `POST /quiet`, `POST /stop`,
+    /// `POST /replay/start`, `GET /replay/status`.
     pub fn admin_address(&self) -> String {
         format!("http://{}", self.admin)
+    }
+
+    /// Lists a symbol such as `NEWUSDT` while the venue runs; its trades begin when this has returned.
+    pub async fn list(&self, venue: VenueId, symbol: &str) -> Result<(), String> {
+        self.house.list(venue, symbol).await
+    }
+
+    /// Delists a symbol while the venue runs; nothing of it happens when this has returned. With `is_gone` the venue does
+    /// not even name it any more, else its listing shows the status that the real venue shows.
+    pub async fn delist(&self, venue: VenueId, symbol: &str, is_gone: bool) -> Result<(), String> {
+        self.house.delist(venue, symbol, is_gone).await
     }
 
     /// Generated markets stand still from now on; sockets and REST stay. Everything that happened is in the truth file
@@ -226,7 +241,8 @@ fn sources(settings: &SimSettings, first_minute: i64) -> Result<Vec<(VenueId, So
                 let speaks = (*venue, protocol(*venue)?);
                 let amount = (*instruments_per_venue, per_second);
                 let world = Generated::new(speaks, settings.seed, amount, first_minute, *with_books);
-                sources.push((*venue, Source::Generated(world)));
+                let listed = Listed::new(speaks.1, settings.seed, world);
+                sources.push((*venue, Source::Generated(listed)));
             }
             Ok(sources)
         }

@@ -14,6 +14,7 @@ use runtime::tasks::Outcome;
 use runtime::{Restart, Stop, Tasks};
 
 use crate::hub::{Key, Kind};
+use crate::listed::Listed;
 use crate::market::{MINUTE_MS, Market, Protocol, STEP_MS, Tick};
 use crate::truth::TrueTrade;
 use crate::wire::{binance, bybit};
@@ -38,8 +39,8 @@ pub(crate) fn start(house: &Arc<House>, tasks: &Tasks) {
 }
 
 async fn run(venue: Arc<Venue>, house: Arc<House>, stop: Stop) -> Outcome {
-    let Source::Generated(world) = &venue.source else { return Ok(()) };
-    let mut driver = Driver::new(&venue, world, &house, house.time.start_ms());
+    let Source::Generated(listed) = &venue.source else { return Ok(()) };
+    let mut driver = Driver::new(&venue, listed, &house, house.time.start_ms());
     loop {
         let now = house.time.market_ms();
         driver.advance(now, house.time.real_ms());
@@ -53,46 +54,67 @@ async fn run(venue: Arc<Venue>, house: Arc<House>, stop: Stop) -> Outcome {
 /// Moves the markets of one venue through time.
 struct Driver<'a> {
     venue: &'a Venue,
-    world: &'a Generated,
+    listed: &'a Listed,
+    world: Arc<Generated>,
     house: &'a House,
     cursors: Vec<Cursor>,
     due: BinaryHeap<Reverse<(i64, usize)>>,
     periodic: Periodic,
+    /// Markets whose best bid and ask changed since they were last sent.
+    restless: Vec<usize>,
     muted: Vec<String>,
     step: i64,
 }
 
 impl<'a> Driver<'a> {
-    fn new(venue: &'a Venue, world: &'a Generated, house: &'a House, start_ms: i64) -> Self {
-        let cursors: Vec<Cursor> =
-            world.markets.iter().map(|market| Cursor::starting(market, start_ms)).collect();
-        let due = cursors.iter().enumerate().map(|(at, cursor)| Reverse((cursor.next().0, at))).collect();
-        Self {
+    fn new(venue: &'a Venue, listed: &'a Listed, house: &'a House, start_ms: i64) -> Self {
+        let mut driver = Self {
             venue,
-            world,
+            listed,
+            world: listed.now(),
             house,
-            cursors,
-            due,
+            cursors: Vec::new(),
+            due: BinaryHeap::new(),
             periodic: Periodic::default(),
+            restless: Vec::new(),
             muted: Vec::new(),
             step: start_ms / STEP_MS,
+        };
+        driver.follow_listing(start_ms);
+        driver
+    }
+
+    /// Takes up markets that were listed since the last look.
+    fn follow_listing(&mut self, start_ms: i64) {
+        self.world = self.listed.now();
+        for market in self.world.markets.iter().skip(self.cursors.len()) {
+            let cursor = Cursor::starting(market, start_ms.max(market.opened_ms()));
+            self.due.push(Reverse((cursor.next().0, self.cursors.len())));
+            self.cursors.push(cursor);
         }
     }
 
     /// Lets everything happen up to a moment.
     fn advance(&mut self, now_ms: i64, real_ms: i64) {
         self.muted = self.venue.trouble.muted(real_ms);
+        self.follow_listing(self.house.time.start_ms());
         while let Some(&Reverse((at, index))) = self.due.peek() {
             if at > now_ms {
                 break;
             }
             self.due.pop();
-            self.market(index, now_ms);
-            self.due.push(Reverse((self.cursors[index].next().0, index)));
+            let end_ms = self.world.markets[index].ended_ms();
+            self.market(index, now_ms.min(end_ms));
+            let next_ms = self.cursors[index].next().0;
+            if next_ms <= end_ms {
+                self.due.push(Reverse((next_ms, index)));
+            }
         }
         while self.step < now_ms / STEP_MS {
             self.step += 1;
+            self.best();
             let quiet = self.muted.clone();
+            let world = Arc::clone(&self.world);
             let minutes = |index: u32| {
                 let cursor = &self.cursors[index as usize];
                 Minute {
@@ -102,7 +124,7 @@ impl<'a> Driver<'a> {
                     best: cursor.best,
                 }
             };
-            self.periodic.step((self.venue, self.world), self.step, &quiet, &minutes);
+            self.periodic.step((self.venue, &world), self.step, &quiet, &minutes);
         }
     }
 
@@ -112,7 +134,7 @@ impl<'a> Driver<'a> {
 
     /// Everything of one market up to a moment.
     fn market(&mut self, index: usize, now_ms: i64) {
-        let market = &self.world.markets[index];
+        let market = &*Arc::clone(&self.world.markets[index]);
         let mut ticks: Vec<Tick> = Vec::new();
         loop {
             let (at, due) = self.cursors[index].next();
@@ -149,7 +171,7 @@ impl<'a> Driver<'a> {
         if ticks.is_empty() {
             return;
         }
-        let market = &self.world.markets[index];
+        let market = &*Arc::clone(&self.world.markets[index]);
         if market.protocol.is_bybit() && !self.is_muted(market) {
             let key = Key::Market(index as u32, Kind::PublicTrade);
             for batch in ticks.chunks(1_024) {
@@ -172,7 +194,7 @@ impl<'a> Driver<'a> {
     }
 
     fn binance_trade(&self, index: usize, tick: &Tick, now_ms: i64) {
-        let market = &self.world.markets[index];
+        let market = &*Arc::clone(&self.world.markets[index]);
         if self.is_muted(market) {
             return;
         }
@@ -187,7 +209,7 @@ impl<'a> Driver<'a> {
     }
 
     fn quote(&mut self, index: usize, at_ms: i64, now_ms: i64) {
-        let market = &self.world.markets[index];
+        let market = &*Arc::clone(&self.world.markets[index]);
         if self.is_muted(market) || self.cursors[index].quoted_ms == at_ms {
             return;
         }
@@ -198,9 +220,27 @@ impl<'a> Driver<'a> {
             self.venue.hub.publish(&key, || binance::book_ticker(market, at_ms, now_ms));
             return;
         }
-        let cursor = &mut self.cursors[index];
-        cursor.best = (cursor.best.0 + 1, at_ms);
-        periodic::best(self.venue, market, number, cursor.best, now_ms);
+        if self.cursors[index].restless_ms.replace(at_ms).is_none() {
+            self.restless.push(index);
+        }
+    }
+
+    /// Sends Bybit's best bids and asks that changed: each at most once per step.
+    fn best(&mut self) {
+        let step_ms = self.step * STEP_MS;
+        for index in std::mem::take(&mut self.restless) {
+            let cursor = &mut self.cursors[index];
+            match cursor.restless_ms {
+                Some(at_ms) if at_ms <= step_ms => {
+                    cursor.restless_ms = None;
+                    cursor.best = (cursor.best.0 + 1, at_ms);
+                    let market = &self.world.markets[index];
+                    periodic::best(self.venue, market, index as u32, cursor.best, step_ms);
+                }
+                Some(_) => self.restless.push(index),
+                None => {}
+            }
+        }
     }
 }
 

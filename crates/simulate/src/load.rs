@@ -1,13 +1,15 @@
 //! A source of frames for benches: what is sent costs the sender as little as possible. Ids are contiguous per
-//! instrument, everything else of a frame was built before.
+//! instrument and bars are those of the trades; everything else of a frame was built before.
+
+mod feed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use axum::extract::ws::{Message, WebSocket};
 use axum::extract::{Request, State, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
@@ -17,16 +19,18 @@ use model::VenueId;
 use runtime::{Clock, Stopper, Tasks};
 use serde_json::Value;
 
-use crate::market::{MINUTE_MS, Market, Protocol};
-use crate::rest::{Ask, binance as rest, parameters};
+use crate::market::{MINUTE_MS, Protocol};
+use crate::rest::{Ask, binance, bybit, parameters};
 use crate::server;
 use crate::settings::Error;
 use crate::world::Generated;
 
+use feed::{Carries, Feed, Flow};
+
 /// What the load consists of.
 #[derive(Clone, Debug)]
 pub struct LoadSettings {
-    /// Venue whose protocol is spoken: `binance` or `binance-futures`.
+    /// Venue whose protocol is spoken.
     pub venue: VenueId,
     /// Port on loopback; 0 for any.
     pub port: u16,
@@ -38,16 +42,17 @@ pub struct LoadSettings {
 
 struct Inner {
     protocol: Protocol,
-    world: Generated,
+    world: Arc<Generated>,
     events_per_second: u64,
     clock: Arc<dyn Clock>,
     stopper: Stopper,
-    /// Next trade of each instrument.
-    next: Vec<AtomicI64>,
+    /// Where each instrument stands.
+    flows: Vec<Flow>,
     trades: AtomicU64,
     quotes: AtomicU64,
-    /// Streams that clients carry now.
-    streams: AtomicUsize,
+    bars: AtomicU64,
+    /// Weights of the streams that clients carry now.
+    weights: AtomicUsize,
     /// Frames may flow.
     is_open: std::sync::atomic::AtomicBool,
 }
@@ -64,7 +69,7 @@ impl Load {
         self.address
     }
 
-    /// Trade frames sent so far.
+    /// Trade frames sent so far; each holds one trade.
     pub fn trades_sent(&self) -> u64 {
         self.inner.trades.load(Ordering::Relaxed)
     }
@@ -74,31 +79,39 @@ impl Load {
         self.inner.quotes.load(Ordering::Relaxed)
     }
 
+    /// Bar frames sent so far.
+    pub fn bars_sent(&self) -> u64 {
+        self.inner.bars.load(Ordering::Relaxed)
+    }
+
     /// Stops or continues the flow; connections stay.
     pub fn flow(&self, is_open: bool) {
         self.inner.is_open.store(is_open, Ordering::Release);
     }
 }
 
-/// Starts the load; frames flow to clients as soon as they subscribe to `aggTrade` or `bookTicker` streams, spread evenly
-/// over all subscribed streams. Other streams stay mute; REST knows the listing and the time, and no history.
+/// Starts the load; frames flow to clients as soon as they subscribe to trades, best bid and ask, or 1-minute bars. Of ten
+/// frames three are trades, five quotes and two bars, spread evenly over the instruments, where all three are wanted.
+/// Other streams stay mute; REST knows the listing and the time, and no history.
 pub async fn start(settings: LoadSettings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Load, Error> {
-    let protocol = match Protocol::of(settings.venue) {
-        Some(protocol) if !protocol.is_bybit() => protocol,
-        _ => return Err(Error::Setting(format!("load for {}: only Binance's protocols", settings.venue))),
+    let Some(protocol) = Protocol::of(settings.venue) else {
+        return Err(Error::Setting(format!("load for {}: it cannot be simulated", settings.venue)));
     };
-    let minute = clock.now().0 / 1_000_000 / MINUTE_MS;
+    let now_ms = clock.now().0 / 1_000_000;
+    let minute = now_ms / MINUTE_MS;
     let world = Generated::new((settings.venue, protocol), 1, (settings.instruments, 1.0), minute - 1, false);
+    let flows = world.markets.iter().map(|market| Flow::new(market, market.trades_before(minute), now_ms));
     let inner = Arc::new(Inner {
         protocol,
-        next: world.markets.iter().map(|market| AtomicI64::new(market.trades_before(minute))).collect(),
-        world,
+        flows: flows.collect(),
+        world: Arc::new(world),
         events_per_second: settings.events_per_second,
         clock,
         stopper: Stopper::default(),
         trades: AtomicU64::new(0),
         quotes: AtomicU64::new(0),
-        streams: AtomicUsize::new(0),
+        bars: AtomicU64::new(0),
+        weights: AtomicUsize::new(0),
         is_open: true.into(),
     });
     let listener = server::bind(settings.port).await?;
@@ -128,169 +141,160 @@ async fn enter(
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
     request: Request,
 ) -> Response {
+    let query = parameters(request.uri().query().unwrap_or_default());
     if let Ok(upgrade) = upgrade {
         let upgrade = upgrade.write_buffer_size(256 * 1_024).max_write_buffer_size(usize::MAX);
-        let query = parameters(request.uri().query().unwrap_or_default());
         let is_combined = request.uri().path().ends_with("/stream");
-        let streams = query.get("streams").map_or("", String::as_str);
-        let streams: Vec<String> =
-            streams.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        return upgrade.on_upgrade(move |socket| serve(socket, inner, is_combined, streams));
+        let names = query.get("streams").map_or("", String::as_str).split('/').filter(|name| !name.is_empty());
+        let mut client = Client { inner, is_combined, feeds: Vec::new(), turns: Vec::new(), turn: 0 };
+        client.carry(names);
+        return upgrade.on_upgrade(move |socket| client.serve(socket));
     }
     let ask = Ask {
         path: request.uri().path().to_owned(),
-        parameters: parameters(request.uri().query().unwrap_or_default()),
+        parameters: query,
         is_micros: false,
         has_key: false,
         now_ms: inner.clock.now().0 / 1_000_000,
     };
-    let is_known =
-        ask.path.ends_with("exchangeInfo") || ask.path.ends_with("time") || ask.path.ends_with("ping");
-    if !is_known {
-        return "[]".into_response();
-    }
-    rest::answer(inner.protocol, &inner.world, &ask).body.into_response()
-}
-
-/// A stream of one client.
-struct Feed {
-    market: usize,
-    is_trade: bool,
-    /// What comes before the ids, and after them.
-    front: String,
-    back: String,
-}
-
-fn feed(inner: &Inner, name: &str, is_combined: bool, now_ms: i64) -> Option<Feed> {
-    let (symbol, channel) = name.split_once('@')?;
-    let market = *inner.world.by_symbol.get(&symbol.to_uppercase())?;
-    let is_trade = match channel {
-        "aggTrade" => true,
-        "bookTicker" => false,
-        _ => return None,
-    };
-    let (open, close) =
-        if is_combined { (format!(r#"{{"stream":"{name}","data":"#), "}") } else { (String::new(), "") };
-    let (front, back) = parts(&inner.world.markets[market], is_trade, now_ms);
-    Some(Feed { market, is_trade, front: open + &front, back: back + close })
-}
-
-fn parts(market: &Market, is_trade: bool, now_ms: i64) -> (String, String) {
-    let (symbol, tick, lot) = (&market.spec.symbol, &market.spec.tick, &market.spec.lot);
-    let (bid, ask) = market.quote(now_ms);
-    let is_spot = market.protocol == Protocol::Binance;
-    if is_trade {
-        let price = tick.text(ask.0);
-        let quantity = lot.text(market.lots_expected(1).max(1));
-        let (extra, tail) = if is_spot {
-            (String::new(), r#","M":true"#)
-        } else {
-            (format!(r#","nq":"{quantity}""#), r#","st":1"#)
-        };
-        return (
-            format!(
-                r#"{{"e":"aggTrade","s":"{symbol}","p":"{price}","q":"{quantity}"{extra},"m":false{tail}"#
-            ),
-            "}".into(),
-        );
-    }
-    let head = if is_spot { "" } else { r#""e":"bookTicker","# };
-    (
-        format!(
-            r#"{{{head}"s":"{symbol}","b":"{}","B":"{}","a":"{}","A":"{}""#,
-            tick.text(bid.0),
-            lot.text(bid.1),
-            tick.text(ask.0),
-            lot.text(ask.1)
-        ),
-        "}".into(),
-    )
-}
-
-impl Inner {
-    fn frame(&self, feed: &Feed, now_ms: i64) -> Utf8Bytes {
-        use std::fmt::Write;
-        let id = self.next[feed.market].fetch_add(1, Ordering::Relaxed);
-        let mut text = String::with_capacity(feed.front.len() + feed.back.len() + 96);
-        text.push_str(&feed.front);
-        let market = &self.world.markets[feed.market];
-        // Writing to a string cannot fail.
-        let _written = if feed.is_trade {
-            self.trades.fetch_add(1, Ordering::Relaxed);
-            let (first, last) = (market.first_raw(id), market.last_raw(id));
-            let id = market.trade_id(id);
-            write!(text, r#","a":{id},"f":{first},"l":{last},"T":{now_ms},"E":{now_ms}"#)
-        } else {
-            self.quotes.fetch_add(1, Ordering::Relaxed);
-            write!(text, r#","u":{id},"T":{now_ms},"E":{now_ms}"#)
-        };
-        text.push_str(&feed.back);
-        text.into()
+    let known = ["exchangeInfo", "instruments-info", "time", "ping"];
+    let is_known = known.iter().any(|name| ask.path.ends_with(name));
+    match (inner.protocol.is_bybit(), is_known) {
+        (true, true) => {
+            let mine = |protocol| (protocol == inner.protocol).then(|| Arc::clone(&inner.world));
+            bybit::answer(mine, &ask).body.into_response()
+        }
+        (true, false) => {
+            let now_ms = ask.now_ms;
+            format!(r#"{{"retCode":0,"retMsg":"OK","result":{{"list":[]}},"retExtInfo":{{}},"time":{now_ms}}}"#)
+                .into_response()
+        }
+        (false, true) => binance::answer(inner.protocol, &inner.world, ask).body.into_response(),
+        (false, false) => "[]".into_response(),
     }
 }
 
-async fn serve(socket: WebSocket, inner: Arc<Inner>, is_combined: bool, streams: Vec<String>) {
-    let (mut sink, mut stream) = socket.split();
-    let stop = inner.stopper.watch();
-    let now = inner.clock.now().0 / 1_000_000;
-    let mut feeds: Vec<Feed> =
-        streams.iter().filter_map(|name| feed(&inner, name, is_combined, now)).collect();
-    inner.streams.fetch_add(feeds.len(), Ordering::AcqRel);
-    let (mut turn, mut sent_ns, mut owed) = (0_usize, inner.clock.now().0, 0.0_f64);
-    loop {
-        tokio::select! {
-            message = stream.next() => {
-                let Some(Ok(message)) = message else { break };
-                let Message::Text(text) = message else { continue };
-                let before = feeds.len();
-                let reply = heard(&inner, &text, is_combined, &mut feeds);
-                inner.streams.fetch_add(feeds.len() - before, Ordering::AcqRel);
-                if sink.send(Message::Text(reply.into())).await.is_err() {
-                    break;
+/// A connection of a client.
+struct Client {
+    inner: Arc<Inner>,
+    is_combined: bool,
+    feeds: Vec<Feed>,
+    /// Feeds in the order in which they get their turn, each as often as it weighs.
+    turns: Vec<usize>,
+    turn: usize,
+}
+
+impl Client {
+    fn carry<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        let inner = &self.inner;
+        let now_ms = inner.clock.now().0 / 1_000_000;
+        let feeds = names.filter_map(|name| {
+            let (carries, symbol) = Carries::named(inner.protocol, name)?;
+            let place = *inner.world.by_symbol.get(&symbol)?;
+            let market = (place, &*inner.world.markets[place], &inner.flows[place]);
+            Some(Feed::new(market, carries, self.is_combined.then_some(name), now_ms))
+        });
+        let before = self.turns.len();
+        self.feeds.extend(feeds.collect::<Vec<_>>());
+        let weights: Vec<usize> = self.feeds.iter().map(|feed| feed.carries.weight()).collect();
+        let heaviest = weights.iter().copied().max().unwrap_or_default();
+        let weights = &weights;
+        let round = |pass| (0..weights.len()).filter(move |at| weights[*at] > pass);
+        self.turns = (0..heaviest).flat_map(round).collect();
+        inner.weights.fetch_add(self.turns.len() - before, Ordering::AcqRel);
+    }
+
+    async fn serve(mut self, socket: WebSocket) {
+        let (mut sink, mut stream) = socket.split();
+        let stop = self.inner.stopper.watch();
+        let mut clock = Owed { sent_ns: self.inner.clock.now().0, frames: 0.0 };
+        // Few frames need no quick turns, which would cost both sides more than the frames do.
+        let pause = Duration::from_millis(if self.inner.events_per_second >= 20_000 { 1 } else { 5 });
+        loop {
+            tokio::select! {
+                message = stream.next() => {
+                    let Some(Ok(message)) = message else { break };
+                    let Message::Text(text) = message else { continue };
+                    let reply = self.heard(&text);
+                    if sink.send(Message::Text(reply.into())).await.is_err() {
+                        break;
+                    }
                 }
+                () = stop.requested() => break,
+                () = runtime::sleep(pause) => {}
             }
-            () = stop.requested() => break,
-            () = runtime::sleep(Duration::from_millis(1)) => {}
+            let (now, all) = (self.inner.clock.now().0, self.inner.weights.load(Ordering::Acquire).max(1));
+            let share = self.inner.events_per_second as f64 * self.turns.len() as f64 / all as f64;
+            if self.turns.is_empty() || !self.inner.is_open.load(Ordering::Acquire) {
+                clock.sent_ns = now;
+                continue;
+            }
+            let count = clock.due(now, share);
+            if self.blast(&mut sink, count, now / 1_000_000).await.is_err() {
+                break;
+            }
         }
-        let now = inner.clock.now().0;
-        let all = inner.streams.load(Ordering::Acquire).max(1);
-        let share = inner.events_per_second as f64 * feeds.len() as f64 / all as f64;
-        if feeds.is_empty() || !inner.is_open.load(Ordering::Acquire) {
-            sent_ns = now;
-            continue;
+        self.inner.weights.fetch_sub(self.turns.len(), Ordering::AcqRel);
+    }
+
+    async fn blast(
+        &mut self,
+        sink: &mut SplitSink<WebSocket, Message>,
+        count: u64,
+        now_ms: i64,
+    ) -> Result<(), axum::Error> {
+        for _ in 0..count {
+            self.turn = (self.turn + 1) % self.turns.len();
+            let feed = &self.feeds[self.turns[self.turn]];
+            let market = &self.inner.world.markets[feed.market];
+            let Some(frame) = feed.frame(market, &self.inner.flows[feed.market], now_ms) else { continue };
+            let counter = match feed.carries {
+                Carries::Trades => &self.inner.trades,
+                Carries::Quotes => &self.inner.quotes,
+                Carries::Bars => &self.inner.bars,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+            sink.feed(Message::Text(frame.into())).await?;
         }
+        sink.flush().await
+    }
+
+    fn heard(&mut self, text: &str) -> String {
+        let request: Value = serde_json::from_str(text).unwrap_or_default();
+        let names = |list: &'static str| {
+            request[list].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>()
+        };
+        if !self.inner.protocol.is_bybit() {
+            if request["method"] == "SUBSCRIBE" {
+                self.carry(names("params").into_iter());
+            }
+            return format!(r#"{{"result":null,"id":{}}}"#, request["id"]);
+        }
+        if request["op"] == "subscribe" {
+            self.carry(names("args").into_iter());
+        }
+        let words = if request["op"] == "ping" { "pong" } else { "" };
+        format!(
+            r#"{{"success":true,"ret_msg":"{words}","conn_id":"load","req_id":{},"op":{}}}"#,
+            request["req_id"], request["op"]
+        )
+    }
+}
+
+/// What a connection still has to send.
+struct Owed {
+    sent_ns: i64,
+    frames: f64,
+}
+
+impl Owed {
+    /// How many frames are due now at so many per second.
+    fn due(&mut self, now_ns: i64, share: f64) -> u64 {
         // What could not be sent in a second is forgotten: a slow client sees fewer frames, not a flood.
-        owed = (owed + (now - sent_ns) as f64 / 1e9 * share).min(share);
-        sent_ns = now;
-        let count = owed as u64;
-        owed -= count as f64;
-        if blast(&mut sink, &inner, &feeds, (&mut turn, count), now / 1_000_000).await.is_err() {
-            break;
-        }
+        self.frames = (self.frames + (now_ns - self.sent_ns) as f64 / 1e9 * share).min(share.max(1.0));
+        self.sent_ns = now_ns;
+        let count = self.frames as u64;
+        self.frames -= count as f64;
+        count
     }
-    inner.streams.fetch_sub(feeds.len(), Ordering::AcqRel);
-}
-
-async fn blast(
-    sink: &mut SplitSink<WebSocket, Message>,
-    inner: &Inner,
-    feeds: &[Feed],
-    (turn, count): (&mut usize, u64),
-    now_ms: i64,
-) -> Result<(), axum::Error> {
-    for _ in 0..count {
-        *turn = (*turn + 1) % feeds.len();
-        sink.feed(Message::Text(inner.frame(&feeds[*turn], now_ms))).await?;
-    }
-    sink.flush().await
-}
-
-fn heard(inner: &Inner, text: &str, is_combined: bool, feeds: &mut Vec<Feed>) -> String {
-    let request: Value = serde_json::from_str(text).unwrap_or_default();
-    let now = inner.clock.now().0 / 1_000_000;
-    if request["method"] == "SUBSCRIBE" {
-        let names = request["params"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        feeds.extend(names.filter_map(|name| feed(inner, name, is_combined, now)));
-    }
-    format!(r#"{{"result":null,"id":{}}}"#, request["id"])
 }

@@ -9,12 +9,13 @@ mod trades;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use model::VenueId;
 
 pub(crate) use bars::{Bar, Interval};
 pub(crate) use book::{Book, STEP_MS};
-pub(crate) use listing::{Step, listing};
+pub(crate) use listing::{Step, listing, spec_of};
 pub(crate) use trades::Tick;
 
 use crate::hash;
@@ -81,6 +82,12 @@ pub(crate) struct Market {
     pub(crate) stream_symbol: String,
     /// Nothing happened before this minute (counted from 1970).
     pub(crate) first_minute: i64,
+    /// Nor until this moment.
+    opened_ms: i64,
+    /// The last moment at which anything happens: when it was delisted.
+    ended_ms: AtomicI64,
+    /// Delisted and not even named any more.
+    is_gone: AtomicBool,
     /// Order of magnitude of one trade.
     lots_typical: f64,
     spread: i64,
@@ -102,6 +109,9 @@ impl Market {
             protocol,
             stream_symbol: spec.symbol.to_lowercase(),
             first_minute,
+            opened_ms: first_minute * MINUTE_MS - 1,
+            ended_ms: AtomicI64::new(i64::MAX),
+            is_gone: AtomicBool::new(false),
             lots_typical,
             spread: 1 + i64::from(hash::at(seed, 1).is_multiple_of(3)),
             first_trade_id: (hash::at(seed, 2) % 400_000_000) as i64 + 100_000_000,
@@ -112,6 +122,42 @@ impl Market {
             hours: Mutex::new(HashMap::new()),
             spec,
         }
+    }
+
+    /// The same, but nothing happens until a moment.
+    pub(crate) fn opening(self, at_ms: i64) -> Self {
+        Self { opened_ms: at_ms, ..self }
+    }
+
+    /// Nothing happened up to this moment.
+    pub(crate) const fn opened_ms(&self) -> i64 {
+        self.opened_ms
+    }
+
+    /// The last moment at which anything happens.
+    pub(crate) fn ended_ms(&self) -> i64 {
+        self.ended_ms.load(Ordering::Acquire)
+    }
+
+    /// Whether it was delisted before a moment.
+    pub(crate) fn is_over(&self, at_ms: i64) -> bool {
+        at_ms > self.ended_ms()
+    }
+
+    /// Whether it is or will be over.
+    pub(crate) fn is_delisted(&self) -> bool {
+        self.ended_ms() != i64::MAX
+    }
+
+    /// Whether it is delisted and not named any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
+    }
+
+    /// Nothing happens after this moment.
+    pub(crate) fn end(&self, at_ms: i64, is_gone: bool) {
+        self.is_gone.store(is_gone, Ordering::Release);
+        self.ended_ms.fetch_min(at_ms, Ordering::AcqRel);
     }
 }
 

@@ -96,9 +96,11 @@ pub(crate) async fn answer(venue: Arc<Venue>, house: Arc<House>, ask: Ask) -> Re
     // Long bars walk over many trades: that is no work for the threads that wait.
     let computed = runtime::tasks::blocking(move || match &venue.source {
         Source::Recorded(recorded) => recorded::answer(&venue, recorded, &ask),
-        Source::Generated(world) => match venue.protocol {
-            Protocol::Binance | Protocol::BinanceFutures => binance::answer(venue.protocol, world, &ask),
-            Protocol::Bybit | Protocol::BybitLinear => bybit::answer(&house, &ask),
+        Source::Generated(listed) => match venue.protocol {
+            Protocol::Binance | Protocol::BinanceFutures => {
+                binance::answer(venue.protocol, &listed.now(), ask)
+            }
+            Protocol::Bybit | Protocol::BybitLinear => bybit::answer(|speaking| house.markets(speaking), &ask),
         },
     });
     let mut reply = computed.await.unwrap_or_else(|error| Reply::of(500, error));

@@ -10,6 +10,7 @@ use runtime::{Clock, Stopper};
 
 use crate::faults::FaultPlan;
 use crate::hub::Hub;
+use crate::listed::Listed;
 use crate::market::{Market, Protocol, listing};
 use crate::recording::Recorded;
 use crate::rest::quota::Quota;
@@ -32,6 +33,14 @@ impl House {
     /// A venue by its protocol: Bybit answers for spot and linear on one host.
     pub(crate) fn speaking(&self, protocol: Protocol) -> Option<&Arc<Venue>> {
         self.venues.iter().find(|venue| venue.protocol == protocol)
+    }
+
+    /// The generated markets of a protocol.
+    pub(crate) fn markets(&self, protocol: Protocol) -> Option<Arc<Generated>> {
+        match &self.speaking(protocol)?.source {
+            Source::Generated(listed) => Some(listed.now()),
+            Source::Recorded(_) => None,
+        }
     }
 }
 
@@ -56,6 +65,45 @@ impl House {
     }
 }
 
+impl House {
+    /// Lists a symbol on a venue while it runs; its trades begin when this has returned.
+    pub(crate) async fn list(&self, venue: VenueId, symbol: &str) -> Result<(), String> {
+        let (venue, listed) = self.generated(venue)?;
+        let from_ms = self.time.soon_ms();
+        listed.list(symbol, from_ms)?;
+        self.reach(venue, from_ms).await;
+        Ok(())
+    }
+
+    /// Delists a symbol of a venue while it runs; nothing of it happens when this has returned. `is_gone` if the venue
+    /// does not even name it any more.
+    pub(crate) async fn delist(&self, venue: VenueId, symbol: &str, is_gone: bool) -> Result<(), String> {
+        let (venue, listed) = self.generated(venue)?;
+        let from_ms = self.time.soon_ms();
+        listed.delist(symbol, from_ms, is_gone)?;
+        self.reach(venue, from_ms).await;
+        Ok(())
+    }
+
+    fn generated(&self, id: VenueId) -> Result<(&Venue, &Listed), String> {
+        let Some(venue) = self.venues.iter().find(|venue| venue.id == id) else {
+            return Err(format!("venue {id} does not run here"));
+        };
+        match &venue.source {
+            Source::Generated(listed) => Ok((venue, listed)),
+            Source::Recorded(_) => Err(format!("venue {id} plays a recording, which lists what it lists")),
+        }
+    }
+
+    /// Waits until a venue told everything up to a moment, or the markets stand still.
+    async fn reach(&self, venue: &Venue, at_ms: i64) {
+        let is_there = || venue.done_ms.load(Ordering::Acquire) > at_ms;
+        while !is_there() && self.time.quiet_since().is_none() {
+            runtime::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
 /// One simulated venue.
 pub(crate) struct Venue {
     pub(crate) id: VenueId,
@@ -71,14 +119,15 @@ pub(crate) struct Venue {
 /// Where a venue's news comes from.
 pub(crate) enum Source {
     /// Markets made from the seed.
-    Generated(Generated),
+    Generated(Listed),
     /// A recording.
     Recorded(Recorded),
 }
 
 /// The generated markets of a venue.
+#[derive(Clone)]
 pub(crate) struct Generated {
-    pub(crate) markets: Vec<Market>,
+    pub(crate) markets: Vec<Arc<Market>>,
     pub(crate) by_symbol: HashMap<String, usize>,
     pub(crate) with_books: bool,
 }
@@ -92,9 +141,9 @@ impl Generated {
         first_minute: i64,
         with_books: bool,
     ) -> Self {
-        let markets: Vec<Market> = listing(venue, protocol, count, per_second)
+        let markets: Vec<Arc<Market>> = listing(venue, protocol, count, per_second)
             .into_iter()
-            .map(|spec| Market::new(protocol, spec, seed, first_minute))
+            .map(|spec| Arc::new(Market::new(protocol, spec, seed, first_minute)))
             .collect();
         let by_symbol =
             markets.iter().enumerate().map(|(at, market)| (market.spec.symbol.clone(), at)).collect();
@@ -103,9 +152,17 @@ impl Generated {
 
     /// A market by its symbol, upper case.
     pub(crate) fn market(&self, symbol: &str) -> Option<&Market> {
-        self.by_symbol.get(symbol).map(|at| &self.markets[*at])
+        self.by_symbol.get(symbol).map(|at| &*self.markets[*at])
+    }
+
+    /// Markets that are not delisted at a moment.
+    pub(crate) fn trading(&self, now_ms: i64) -> impl Iterator<Item = &Market> {
+        self.markets.iter().map(|market| &**market).filter(move |market| !market.is_over(now_ms))
     }
 }
+
+/// Markets are told what happens every few milliseconds; this is safely later.
+const SOON_MS: f64 = 50.0;
 
 /// The world's time: the clock's, perhaps faster, and markets may stand still.
 pub(crate) struct WorldTime {
@@ -135,6 +192,11 @@ impl WorldTime {
     /// The same, but no later than when markets were told to stand still.
     pub(crate) fn market_ms(&self) -> i64 {
         self.now_ms().min(self.quiet_ms.load(Ordering::Acquire))
+    }
+
+    /// A moment so little ahead that no market was told of it yet.
+    pub(crate) fn soon_ms(&self) -> i64 {
+        self.market_ms() + (SOON_MS * self.speed).ceil() as i64
     }
 
     /// The machine's time in milliseconds: for pings, limits and faults.

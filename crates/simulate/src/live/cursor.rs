@@ -20,6 +20,8 @@ pub(super) struct Cursor {
     pub(super) told_price: i64,
     /// Number and time of the last best bid and ask, where the venue numbers them.
     pub(super) best: (i64, i64),
+    /// When best bid and ask changed without being sent yet.
+    pub(super) restless_ms: Option<i64>,
     block: Vec<Tick>,
     at: usize,
     quote_ms: Option<i64>,
@@ -38,7 +40,17 @@ impl Cursor {
         }
         let told_price = bar.close;
         let best = ((start_ms - ORIGIN_MS) / 10, start_ms);
-        Self { minute, bar, quoted_ms: 0, told_price, best, block, at, quote_ms: Some(start_ms + 1) }
+        Self {
+            minute,
+            bar,
+            quoted_ms: 0,
+            told_price,
+            best,
+            restless_ms: None,
+            block,
+            at,
+            quote_ms: Some(start_ms + 1),
+        }
     }
 
     /// When something happens next, and what.

@@ -11,6 +11,8 @@ use crate::world::{Generated, Venue};
 const DEPTH: usize = 1_000;
 /// `orderbook.1` is sent again when nothing changed for so long.
 const BEST_AGAIN_MS: i64 = 3_000;
+/// How often that is looked after.
+const BEST_LOOK_MS: i64 = 50;
 
 /// A market's running minute.
 pub(super) struct Minute {
@@ -65,7 +67,7 @@ impl Periodic {
                 Key::Named(_) => continue,
             };
             let market = &world.markets[index as usize];
-            if muted.contains(&market.spec.symbol) {
+            if muted.contains(&market.spec.symbol) || market.is_over(at_ms) {
                 // The book moves on while nobody hears of it.
                 self.books.remove(&key);
                 continue;
@@ -180,9 +182,13 @@ fn is_due(key: &Key, at_ms: i64, protocol: Protocol) -> bool {
     let pace = match kind {
         Kind::Depth { every_ms } | Kind::PartialDepth { every_ms, .. } => steps(*every_ms) * STEP_MS,
         Kind::MarkPrice { every_ms } => i64::from(*every_ms),
-        Kind::Orderbook { levels: 1 | 50 } => STEP_MS,
-        Kind::Orderbook { levels: 200 } | Kind::Tickers => 100,
+        // Changes of the best go out with the step they come in, see `best`.
+        Kind::Orderbook { levels: 1 } => BEST_LOOK_MS,
+        Kind::Orderbook { levels: 50 } => 20,
+        Kind::Orderbook { levels: 200 } => 100,
         Kind::Orderbook { .. } => 200,
+        Kind::Tickers if protocol == Protocol::Bybit => 50,
+        Kind::Tickers => 100,
         Kind::MiniTicker | Kind::Kline { interval: "1s" } => 1_000,
         Kind::Kline { .. } => match protocol {
             Protocol::Binance => 2_000,
@@ -228,7 +234,7 @@ fn best_again(venue: &Venue, market: &Market, key: &Key, (update, at_ms): (i64, 
     let place = BookPlace { levels: 1, update, at_ms, is_snapshot: true };
     let render = || bybit::orderbook(market, &top(market, at_ms), place, now_ms);
     let quiet_ms = now_ms - at_ms;
-    let again = quiet_ms >= BEST_AGAIN_MS && quiet_ms % BEST_AGAIN_MS < STEP_MS;
+    let again = quiet_ms >= BEST_AGAIN_MS && quiet_ms % BEST_AGAIN_MS < BEST_LOOK_MS;
     venue.hub.publish_change(key, render, || again.then(render));
 }
 
@@ -239,7 +245,7 @@ fn top(market: &Market, at_ms: i64) -> Book {
 
 fn all_marks(world: &Generated, at_ms: i64) -> String {
     let mut rows: Vec<String> =
-        world.markets.iter().map(|market| binance::mark_price(market, at_ms)).collect();
+        world.trading(at_ms).map(|market| binance::mark_price(market, at_ms)).collect();
     // Coin-margined symbols share this stream since 2026-06-30; readers must tell them apart by `st`.
     if let Some(row) = rows.first() {
         rows.push(row.replace("BTCUSDT", "BTCUSD_PERP").replace("\"st\":1", "\"st\":2"));

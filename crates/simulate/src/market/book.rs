@@ -4,8 +4,10 @@ use super::{Market, ORIGIN_MS};
 use crate::hash;
 
 /// The book changes at multiples of this.
-pub(crate) const STEP_MS: i64 = 50;
-const STEP_IDS: i64 = 20;
+pub(crate) const STEP_MS: i64 = 10;
+const STEP_IDS: i64 = 4;
+/// How long the best quantities stay at least.
+const BEST_STAYS_MS: i64 = 100;
 const DEPTH: i64 = 500;
 
 /// A whole book: price in ticks and lots, best first.
@@ -98,7 +100,7 @@ impl Market {
     /// Id of the last update up to a step.
     pub(crate) fn update_id(&self, step: i64) -> i64 {
         let steps = step - ORIGIN_MS / STEP_MS;
-        self.first_update_id + steps * STEP_IDS + (hash::at(self.seed ^ 0xE0, step) % 10) as i64
+        self.first_update_id + steps * STEP_IDS + (hash::at(self.seed ^ 0xE0, step) % 3) as i64
     }
 
     /// Id of the last update up to a moment, between two steps too.
@@ -120,7 +122,7 @@ impl Market {
     }
 
     fn best_lots(&self, price: i64, at_ms: i64) -> i64 {
-        let bits = hash::at(hash::at(self.seed ^ 0xE2, price), at_ms / (2 * STEP_MS));
+        let bits = hash::at(hash::at(self.seed ^ 0xE2, price), at_ms / BEST_STAYS_MS);
         1 + (self.lots_typical * 12.0 * hash::unit(bits)) as i64
     }
 }

@@ -85,15 +85,20 @@ fn weight(index: usize, count: usize) -> f64 {
 }
 
 fn entry(venue: VenueId, protocol: Protocol, index: usize, rate_micro: i64) -> Spec {
-    let (base, price, steps) = match KNOWN.get(index) {
-        Some(&(base, price, spot_tick, spot_lot, tick, lot)) => {
-            let spot = (spot_tick.to_owned(), spot_lot.to_owned());
-            let contract = (tick.to_owned(), lot.to_owned());
-            (base.to_owned(), price, if protocol.is_derivative() { contract } else { spot })
+    let base = KNOWN.get(index).map_or_else(|| invented(index), |known| known.0.to_owned());
+    tracing::trace!(%venue, base, rate_micro, "listed");
+    spec_of(protocol, base, rate_micro)
+}
+
+/// What a market of a base asset against USDT looks like.
+pub(crate) fn spec_of(protocol: Protocol, base: String, rate_micro: i64) -> Spec {
+    let (price, (tick, lot)) = match KNOWN.iter().find(|known| known.0 == base) {
+        Some(&(_, price, spot_tick, spot_lot, tick, lot)) => {
+            let steps = if protocol.is_derivative() { (tick, lot) } else { (spot_tick, spot_lot) };
+            (price, (steps.0.to_owned(), steps.1.to_owned()))
         }
-        None => invented(index),
+        None => invented_price(&base),
     };
-    let (tick, lot) = steps;
     let digits = |text: &str| text.split_once('.').map_or(0, |(_, fraction)| fraction.len() as u8);
     let (tick, lot) = match protocol {
         Protocol::Binance => (Step::new(&tick, Some(8)), Step::new(&lot, Some(8))),
@@ -107,18 +112,21 @@ fn entry(venue: VenueId, protocol: Protocol, index: usize, rate_micro: i64) -> S
         Protocol::Bybit if base == "BTC" => (Step::new("0.1", None), Step::new("0.000001", None)),
         Protocol::Bybit => (Step::new(&tick, None), Step::new(&lot, None)),
     };
-    tracing::trace!(%venue, base, rate_micro, "listed");
     Spec { symbol: format!("{base}USDT"), base, quote: "USDT".into(), price, tick, lot, rate_micro }
 }
 
-fn invented(index: usize) -> (String, f64, (String, String)) {
+fn invented(index: usize) -> String {
     let part = |at: usize| SYLLABLES[at % SYLLABLES.len()];
-    let name = format!("{}{}{}", part(index / 400 + 3), part(index / 20), part(index));
-    let price = 10_f64.powf(hash::unit(hash::named(7, &name)) * 5.0 - 2.5);
+    format!("{}{}{}", part(index / 400 + 3), part(index / 20), part(index))
+}
+
+/// Price, tick and lot of an asset that nobody knows.
+fn invented_price(name: &str) -> (f64, (String, String)) {
+    let price = 10_f64.powf(hash::unit(hash::named(7, name)) * 5.0 - 2.5);
     let magnitude = price.log10().floor() as i32;
     let tick = power_text(magnitude - 4);
     let lot = power_text((-magnitude - 1).min(0));
-    (name, price, (tick, lot))
+    (price, (tick, lot))
 }
 
 fn power_text(exponent: i32) -> String {

@@ -82,6 +82,7 @@ impl Market {
                 let lots = (self.lots_typical * size * size * 0.6).ceil() as i64;
                 Tick { index, at_ms, price, lots: lots.max(self.raw_count(index)), is_buy }
             })
+            .filter(|tick| tick.at_ms > self.opened_ms())
             .collect()
     }
 
@@ -139,8 +140,8 @@ impl Market {
     /// The newest trades until a moment, at most so many, oldest first.
     pub(crate) fn latest(&self, until_ms: i64, count: usize) -> Vec<Tick> {
         let minute = until_ms.div_euclid(MINUTE_MS);
-        let done = self.minute(minute).iter().filter(|tick| tick.at_ms <= until_ms).count() as i64;
-        let end = self.trades_before(minute) + done;
+        let done = self.minute(minute).into_iter().rfind(|tick| tick.at_ms <= until_ms);
+        let end = done.map_or_else(|| self.trades_before(minute), |tick| tick.index + 1);
         self.since_index(end - count as i64, until_ms, count)
     }
 

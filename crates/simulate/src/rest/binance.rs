@@ -73,7 +73,14 @@ pub(crate) fn weight(protocol: Protocol, ask: &Ask) -> (u32, u32) {
 }
 
 /// Answers a question.
-pub(crate) fn answer(protocol: Protocol, world: &Generated, ask: &Ask) -> Reply {
+pub(crate) fn answer(protocol: Protocol, world: &Generated, mut ask: Ask) -> Reply {
+    // A delisted market stands still where it ended; its history stays.
+    if let Some(market) = ask.text("symbol").and_then(|symbol| world.market(symbol))
+        && !ask.path.ends_with("exchangeInfo")
+    {
+        ask.now_ms = ask.now_ms.min(market.ended_ms());
+    }
+    let ask = &ask;
     let prefix = if protocol == Protocol::Binance { "/api/v3/" } else { "/fapi/v1/" };
     let result = match ask.path.strip_prefix(prefix) {
         Some(name) => endpoint(protocol, world, name, ask),
@@ -157,7 +164,8 @@ pub(super) fn symbol<'a>(world: &'a Generated, ask: &Ask) -> Result<&'a Market, 
             "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.",
         );
     }
-    world.market(symbol).map_or_else(|| refuse(-1121, "Invalid symbol."), Ok)
+    let market = world.market(symbol).filter(|market| !market.is_gone());
+    market.map_or_else(|| refuse(-1121, "Invalid symbol."), Ok)
 }
 
 /// A whole number among the parameters.

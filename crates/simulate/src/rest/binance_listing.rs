@@ -2,20 +2,20 @@
 
 use super::Ask;
 use super::binance::{Refusal, refuse};
-use crate::market::{MINUTE_MS, Market, Protocol};
+use crate::market::{Market, Protocol};
 use crate::world::Generated;
 
 /// `exchangeInfo`, for some symbols or all.
 pub(super) fn exchange_info(protocol: Protocol, world: &Generated, ask: &Ask) -> Result<String, Refusal> {
-    let wanted = wanted(ask)?;
+    let (wanted, now) = (wanted(ask)?, ask.now_ms);
     let markets: Vec<&Market> = match &wanted {
-        None => world.markets.iter().collect(),
+        None => world.markets.iter().map(|market| &**market).filter(|market| !market.is_gone()).collect(),
         Some(symbols) => {
-            let found: Option<Vec<&Market>> = symbols.iter().map(|symbol| world.market(symbol)).collect();
+            let named = |symbol: &String| world.market(symbol).filter(|market| !market.is_gone());
+            let found: Option<Vec<&Market>> = symbols.iter().map(named).collect();
             found.map_or_else(|| refuse(-1121, "Invalid symbol."), Ok)?
         }
     };
-    let now = ask.now_ms;
     let mut rows: Vec<String> = markets.iter().map(|market| row(protocol, market)).collect();
     if wanted.is_none() {
         rows.push(gone(protocol));
@@ -49,12 +49,13 @@ fn row(protocol: Protocol, market: &Market) -> String {
     let (symbol, base, quote) = (&spec.symbol, &spec.base, &spec.quote);
     let (tick, lot) = (spec.tick.text(1), spec.lot.text(1));
     if protocol == Protocol::Binance {
-        return spot_row(symbol, "TRADING", (base, quote), (&tick, &lot));
+        return spot_row(symbol, if market.is_delisted() { "BREAK" } else { "TRADING" }, (base, quote), (&tick, &lot));
     }
-    let onboard = market.first_minute * MINUTE_MS;
+    let status = if market.is_delisted() { "SETTLING" } else { "TRADING" };
+    let onboard = market.opened_ms() + 1;
     let digits = |text: &str| text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     format!(
-        r#"{{"symbol":"{symbol}","pair":"{symbol}","contractType":"PERPETUAL","deliveryDate":4133404800000,"onboardDate":{onboard},"status":"TRADING","maintMarginPercent":"2.5000","requiredMarginPercent":"5.0000","baseAsset":"{base}","quoteAsset":"{quote}","marginAsset":"{quote}","pricePrecision":{},"quantityPrecision":{},"baseAssetPrecision":8,"quotePrecision":8,"underlyingType":"COIN","underlyingSubType":[],"filters":[{{"filterType":"PRICE_FILTER","tickSize":"{tick}","minPrice":"{tick}","maxPrice":"4529764"}},{{"filterType":"LOT_SIZE","stepSize":"{lot}","minQty":"{lot}","maxQty":"1000000"}},{{"filterType":"MIN_NOTIONAL","notional":"5"}}],"orderTypes":["LIMIT","MARKET"],"timeInForce":["GTC","IOC","FOK","GTX"]}}"#,
+        r#"{{"symbol":"{symbol}","pair":"{symbol}","contractType":"PERPETUAL","deliveryDate":4133404800000,"onboardDate":{onboard},"status":"{status}","maintMarginPercent":"2.5000","requiredMarginPercent":"5.0000","baseAsset":"{base}","quoteAsset":"{quote}","marginAsset":"{quote}","pricePrecision":{},"quantityPrecision":{},"baseAssetPrecision":8,"quotePrecision":8,"underlyingType":"COIN","underlyingSubType":[],"filters":[{{"filterType":"PRICE_FILTER","tickSize":"{tick}","minPrice":"{tick}","maxPrice":"4529764"}},{{"filterType":"LOT_SIZE","stepSize":"{lot}","minQty":"{lot}","maxQty":"1000000"}},{{"filterType":"MIN_NOTIONAL","notional":"5"}}],"orderTypes":["LIMIT","MARKET"],"timeInForce":["GTC","IOC","FOK","GTX"]}}"#,
         digits(&tick),
         digits(&lot),
     )

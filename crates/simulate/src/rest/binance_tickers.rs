@@ -12,7 +12,7 @@ fn rows(world: &Generated, ask: &Ask, row: impl Fn(&Market) -> String) -> Result
         return Ok(row(symbol(world, ask)?));
     }
     let markets: Vec<&Market> = match ask.text("symbols") {
-        None => world.markets.iter().collect(),
+        None => world.trading(ask.now_ms).collect(),
         Some(list) => {
             let symbols: Vec<String> = serde_json::from_str(list)
                 .map_or_else(|_| refuse(-1100, "Illegal characters found in parameter 'symbols'."), Ok)?;
@@ -112,7 +112,7 @@ pub(super) fn funding_rates(world: &Generated, ask: &Ask) -> Result<String, Refu
     let (start, end) = (time(ask, "startTime")?, time(ask, "endTime")?);
     let markets: Vec<&Market> = match ask.text("symbol") {
         Some(_) => vec![symbol(world, ask)?],
-        None => world.markets.iter().collect(),
+        None => world.trading(ask.now_ms).collect(),
     };
     let mut rows = Vec::new();
     for market in markets {

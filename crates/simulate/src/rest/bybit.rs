@@ -1,9 +1,11 @@
 //! Bybit's REST endpoints for spot and linear, over generated markets. Inverse contracts and options exist and are empty.
 
+use std::sync::Arc;
+
 use super::bybit_market as endpoints;
 use super::{Ask, Reply};
 use crate::market::{MINUTE_MS, Market, Protocol};
-use crate::world::{Generated, House, Source};
+use crate::world::Generated;
 
 /// Code and words of a refusal.
 pub(super) type Refusal = (i32, String);
@@ -16,26 +18,27 @@ pub(super) fn refuse<T>(words: impl Into<String>) -> Result<T, Refusal> {
 pub(super) struct Category<'a> {
     pub(super) name: &'a str,
     /// `None` where nothing is listed.
-    pub(super) world: Option<&'a Generated>,
+    pub(super) world: Option<Arc<Generated>>,
     pub(super) is_spot: bool,
 }
 
-impl<'a> Category<'a> {
-    /// All markets.
-    pub(super) fn markets(&self) -> &'a [Market] {
-        self.world.map_or(&[], |world| &world.markets)
+impl Category<'_> {
+    /// All markets, delisted ones too.
+    pub(super) fn markets(&self) -> &[Arc<Market>] {
+        self.world.as_ref().map_or(&[], |world| &world.markets)
     }
 
-    /// The market that is asked about.
-    pub(super) fn symbol(&self, ask: &Ask) -> Result<&'a Market, Refusal> {
+    /// The market that is asked about; of delisted ones nothing is known.
+    pub(super) fn symbol(&self, ask: &Ask) -> Result<&Market, Refusal> {
         let Some(symbol) = ask.text("symbol") else { return refuse("params error: symbol is required") };
-        let found = self.world.and_then(|world| world.market(symbol));
+        let found = self.world.as_ref().and_then(|world| world.market(symbol));
+        let found = found.filter(|market| !market.is_over(ask.now_ms));
         found.map_or_else(|| refuse("params error: Symbol Invalid"), Ok)
     }
 }
 
-/// Answers a question.
-pub(super) fn answer(house: &House, ask: &Ask) -> Reply {
+/// Answers a question about markets that are found by their protocol.
+pub(crate) fn answer(markets: impl Fn(Protocol) -> Option<Arc<Generated>>, ask: &Ask) -> Reply {
     let Some(name) = ask.path.strip_prefix("/v5/market/") else {
         // Client libraries look at announcements and the like; there are none.
         return Reply::of(404, r#"{"retCode":404,"retMsg":"not found"}"#.into());
@@ -45,7 +48,7 @@ pub(super) fn answer(house: &House, ask: &Ask) -> Reply {
         let now = ask.now_ms;
         Ok(format!(r#"{{"timeSecond":"{}","timeNano":"{}"}}"#, now / 1_000, now * 1_000_000))
     } else {
-        category(house, ask, usual).and_then(|category| endpoint(&category, name, ask))
+        category(markets, ask, usual).and_then(|category| endpoint(&category, name, ask))
     };
     let (code, words, result) = match result {
         Ok(result) => (0, "OK".to_owned(), result),
@@ -78,7 +81,11 @@ fn endpoint(category: &Category<'_>, name: &str, ask: &Ask) -> Result<String, Re
     }
 }
 
-fn category<'a>(house: &'a House, ask: &'a Ask, usual: &'a str) -> Result<Category<'a>, Refusal> {
+fn category<'a>(
+    markets: impl Fn(Protocol) -> Option<Arc<Generated>>,
+    ask: &'a Ask,
+    usual: &'a str,
+) -> Result<Category<'a>, Refusal> {
     let name = ask.text("category").unwrap_or(usual);
     let protocol = match name {
         "spot" => Some(Protocol::Bybit),
@@ -87,12 +94,7 @@ fn category<'a>(house: &'a House, ask: &'a Ask, usual: &'a str) -> Result<Catego
         "" => return refuse("params error: category is required"),
         other => return refuse(format!("params error: Illegal category {other}")),
     };
-    let world =
-        protocol.and_then(|protocol| house.speaking(protocol)).and_then(|venue| match &venue.source {
-            Source::Generated(world) => Some(world),
-            Source::Recorded(_) => None,
-        });
-    Ok(Category { name, world, is_spot: name == "spot" })
+    Ok(Category { name, world: protocol.and_then(markets), is_spot: name == "spot" })
 }
 
 /// A whole number among the parameters.

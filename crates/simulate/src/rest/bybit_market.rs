@@ -1,8 +1,8 @@
 //! What each of Bybit's market endpoints answers. Lists are newest first.
 
-use super::Ask;
 use super::binance::{opens, settlements};
 use super::bybit::{Category, Refusal, launch_ms, limit, number, refuse};
+use super::{Ask, unescaped};
 use crate::market::{Interval, MINUTE_MS, Market, Protocol, STEP_MS};
 use crate::wire::binance::{FUNDING_MS, day};
 use crate::wire::bybit::{side, ticker_fields, trade_id};
@@ -145,27 +145,35 @@ pub(super) fn orderbook(category: &Category<'_>, ask: &Ask) -> Result<String, Re
 
 /// `instruments-info`: linear pages, spot does not.
 pub(super) fn instruments(category: &Category<'_>, ask: &Ask) -> Result<String, Refusal> {
-    let is_trading = ask.text("status").is_none_or(|status| status == "Trading");
-    let markets: Vec<&Market> = match ask.text("symbol") {
-        _ if !is_trading => Vec::new(),
-        Some(symbol) => category.markets().iter().filter(|market| market.spec.symbol == symbol).collect(),
-        None => category.markets().iter().collect(),
+    // What is closed is named on request only, and on spot not even then.
+    let is_asked = |market: &Market| match ask.text("status").unwrap_or("Trading") {
+        "Trading" => !market.is_delisted(),
+        "Closed" => market.is_delisted() && !market.is_gone() && !category.is_spot,
+        _ => false,
     };
+    let markets: Vec<(usize, &Market)> = category
+        .markets()
+        .iter()
+        .map(|market| &**market)
+        .enumerate()
+        .filter(|(_, market)| is_asked(market))
+        .filter(|(_, market)| ask.text("symbol").is_none_or(|symbol| market.spec.symbol == symbol))
+        .collect();
     if category.is_spot {
-        let rows: Vec<String> = markets.into_iter().enumerate().map(spot_row).collect();
+        let rows: Vec<String> = markets.into_iter().map(spot_row).collect();
         return Ok(format!(r#"{{"category":"spot","list":[{}]}}"#, rows.join(",")));
     }
     let count = limit(ask, 500, 1_000)?;
     let first = match ask.text("cursor") {
         None => 0,
-        Some(cursor) => cursor
+        Some(cursor) => unescaped(cursor)
             .strip_prefix("first=")
             .and_then(|at| at.parse().ok())
             .map_or_else(|| refuse("params error: cursor invalid"), Ok)?,
     };
     let rows: Vec<String> =
-        markets.iter().copied().enumerate().skip(first).take(count).map(linear_row).collect();
-    let next = if first + count < markets.len() { format!("first={}", first + count) } else { String::new() };
+        markets.iter().copied().skip(first).take(count).map(linear_row).collect();
+    let next = if first + count < markets.len() { format!("first%3D{}", first + count) } else { String::new() };
     Ok(format!(r#"{{"category":"{}","list":[{}],"nextPageCursor":"{next}"}}"#, category.name, rows.join(",")))
 }
 
@@ -186,8 +194,9 @@ fn linear_row((at, market): (usize, &Market)) -> String {
     let (tick, lot) = (spec.tick.text(1), spec.lot.text(1));
     let scale = tick.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     format!(
-        r#"{{"symbol":"{}","contractType":"LinearPerpetual","status":"Trading","baseCoin":"{}","quoteCoin":"{}","launchTime":"{}","deliveryTime":"0","deliveryFeeRate":"","priceScale":"{scale}","leverageFilter":{{"minLeverage":"1","maxLeverage":"50.00","leverageStep":"0.01"}},"priceFilter":{{"minPrice":"{tick}","maxPrice":"1999999.80","tickSize":"{tick}"}},"lotSizeFilter":{{"maxOrderQty":"1000000","minOrderQty":"{lot}","qtyStep":"{lot}","postOnlyMaxOrderQty":"1000000","maxMktOrderQty":"100000","minNotionalValue":"5"}},"unifiedMarginTrade":true,"fundingInterval":480,"settleCoin":"{}","copyTrading":"none","upperFundingRate":"0.005","lowerFundingRate":"-0.005","isPreListing":false,"preListingInfo":null,"riskParameters":{{"priceLimitRatioX":"0.01","priceLimitRatioY":"0.02"}},"displayName":"","symbolType":"","forbidUplWithdrawal":false,"symbolId":{}}}"#,
+        r#"{{"symbol":"{}","contractType":"LinearPerpetual","status":"{}","baseCoin":"{}","quoteCoin":"{}","launchTime":"{}","deliveryTime":"0","deliveryFeeRate":"","priceScale":"{scale}","leverageFilter":{{"minLeverage":"1","maxLeverage":"50.00","leverageStep":"0.01"}},"priceFilter":{{"minPrice":"{tick}","maxPrice":"1999999.80","tickSize":"{tick}"}},"lotSizeFilter":{{"maxOrderQty":"1000000","minOrderQty":"{lot}","qtyStep":"{lot}","postOnlyMaxOrderQty":"1000000","maxMktOrderQty":"100000","minNotionalValue":"5"}},"unifiedMarginTrade":true,"fundingInterval":480,"settleCoin":"{}","copyTrading":"none","upperFundingRate":"0.005","lowerFundingRate":"-0.005","isPreListing":false,"preListingInfo":null,"riskParameters":{{"priceLimitRatioX":"0.01","priceLimitRatioY":"0.02"}},"displayName":"","symbolType":"","forbidUplWithdrawal":false,"symbolId":{}}}"#,
         spec.symbol,
+        if market.is_delisted() { "Closed" } else { "Trading" },
         spec.base,
         spec.quote,
         launch_ms(market),
@@ -204,7 +213,9 @@ pub(super) fn tickers(category: &Category<'_>, ask: &Ask) -> Result<String, Refu
             one = [category.symbol(ask)?];
             one.to_vec()
         }
-        None => category.markets().iter().collect(),
+        None => {
+            category.markets().iter().map(|market| &**market).filter(|market| !market.is_delisted()).collect()
+        }
     };
     let rows: Vec<String> = markets
         .into_iter()
@@ -267,7 +278,8 @@ pub(super) fn open_interest(category: &Category<'_>, ask: &Ask) -> Result<String
         _ => return refuse("params error: intervalTime invalid"),
     };
     let (count, period) = (limit(ask, 50, 200)?, minutes * MINUTE_MS);
-    let end = match ask.text("cursor").and_then(|cursor| cursor.strip_prefix("lasttime=")) {
+    let cursor = ask.text("cursor").map(unescaped);
+    let end = match cursor.as_deref().and_then(|cursor| cursor.strip_prefix("lasttime=")) {
         Some(last) => {
             last.parse::<i64>().map_or_else(|_| refuse("params error: cursor invalid"), |at| Ok(at - 1))?
         }
@@ -286,7 +298,7 @@ pub(super) fn open_interest(category: &Category<'_>, ask: &Ask) -> Result<String
         ));
         at -= period;
     }
-    let next = if at >= start { format!("lasttime={}", at + period) } else { String::new() };
+    let next = if at >= start { format!("lasttime%3D{}", at + period) } else { String::new() };
     Ok(format!(
         r#"{{"symbol":"{}","category":"{}","list":[{}],"nextPageCursor":"{next}"}}"#,
         market.spec.symbol,

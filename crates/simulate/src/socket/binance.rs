@@ -44,7 +44,7 @@ pub(crate) fn key(session: &Session, name: &str) -> Option<Key> {
     }
     match &session.venue.source {
         Source::Recorded(_) => Some(Key::Named(recording::canonical(name).into())),
-        Source::Generated(world) => generated_key(world, session.venue.protocol, name),
+        Source::Generated(listed) => generated_key(&listed.now(), session.venue.protocol, name),
     }
 }
 

@@ -76,7 +76,7 @@ fn subscribe(session: &mut Session, topics: &[String]) -> Result<&'static str, S
         }
         let key = match &session.venue.source {
             Source::Recorded(_) => Key::Named(topic.as_str().into()),
-            Source::Generated(world) => generated_key(world, session.venue.protocol, topic)
+            Source::Generated(listed) => generated_key(session, &listed.now(), topic)
                 .ok_or_else(|| format!("error:handler not found,topic:{topic}"))?,
         };
         keys.push((topic, key));
@@ -87,9 +87,13 @@ fn subscribe(session: &mut Session, topics: &[String]) -> Result<&'static str, S
     Ok("")
 }
 
-fn generated_key(world: &Generated, protocol: Protocol, topic: &str) -> Option<Key> {
+fn generated_key(session: &Session, world: &Generated, topic: &str) -> Option<Key> {
     let (channel, symbol) = topic.rsplit_once('.')?;
-    let index = *world.by_symbol.get(symbol)? as u32;
+    let place = *world.by_symbol.get(symbol)?;
+    if world.markets[place].is_over(session.house.time.market_ms()) {
+        return None;
+    }
+    let (index, protocol) = (place as u32, session.venue.protocol);
     let kind = match channel.split_once('.') {
         None if channel == "publicTrade" => Kind::PublicTrade,
         None if channel == "tickers" => Kind::Tickers,

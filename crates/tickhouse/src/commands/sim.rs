@@ -35,7 +35,8 @@ pub(crate) struct Sim {
     /// Play back these recordings (*.jsonl or *.jsonl.zst)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     replay: Vec<PathBuf>,
-    /// Send so many prebuilt trade frames per second instead of a living market; for measurements
+    /// Send so many prebuilt frames of trades, quotes and bars per second over all venues instead of living markets; for
+    /// measurements
     #[arg(long, value_name = "RATE", conflicts_with = "replay")]
     load: Option<u64>,
     /// Speed of playing back; 0 for as fast as readers take it
@@ -86,28 +87,39 @@ impl Sim {
 
     /// Prebuilt frames until the end, then a line that says how many.
     async fn blast(&self, rate: u64, tasks: &Tasks) -> anyhow::Result<Done> {
-        let venue = self.venues.first().and_then(|name| VenueId::known(name));
-        let venue = venue.ok_or_else(|| {
-            WrongUse("--load needs one venue of Binance's: --venues binance-futures".into())
-        })?;
-        let settings = simulate::load::LoadSettings {
-            venue,
-            port: self.port_base.unwrap_or_default(),
-            events_per_second: rate,
-            instruments: self.instruments,
-        };
-        let load =
-            simulate::load::start(settings, SystemClock::shared(), tasks).await.context("start the load")?;
-        let address = load.address();
-        let at = json!({ "rest": format!("http://{address}"), "stream": format!("ws://{address}") });
-        line(json!({ "ready": true, "venues": { venue.as_str(): at }, "admin": address.to_string() }));
+        let ids = self.venue_ids()?;
+        let (mut venues, mut loads) = (serde_json::Map::new(), Vec::new());
+        for (place, venue) in ids.iter().enumerate() {
+            let port = self.port_base.map_or(Some(0), |base| base.checked_add(u16::try_from(place).ok()?));
+            let settings = simulate::load::LoadSettings {
+                venue: *venue,
+                port: port.ok_or_else(|| WrongUse("--port-base is too high for so many venues".into()))?,
+                events_per_second: rate / ids.len() as u64,
+                instruments: self.instruments,
+            };
+            let load = simulate::load::start(settings, SystemClock::shared(), tasks)
+                .await
+                .context("start the load")?;
+            let address = load.address();
+            let at = json!({ "rest": format!("http://{address}"), "stream": format!("ws://{address}") });
+            venues.insert(venue.to_string(), at);
+            loads.push(load);
+        }
+        line(json!({ "ready": true, "venues": venues, "admin": "" }));
         tokio::select! {
             () = self.over() => {}
             () = asked_to_end() => {}
         }
-        load.flow(false);
-        let said = json!({ "trades_sent": load.trades_sent(), "quotes_sent": load.quotes_sent(), "cpu_seconds": crate::wiring::cpu_seconds() });
-        line(said);
+        for load in &loads {
+            load.flow(false);
+        }
+        let sum = |sent: fn(&simulate::load::Load) -> u64| loads.iter().map(sent).sum::<u64>();
+        line(json!({
+            "trades_sent": sum(simulate::load::Load::trades_sent),
+            "quotes_sent": sum(simulate::load::Load::quotes_sent),
+            "bars_sent": sum(simulate::load::Load::bars_sent),
+            "cpu_seconds": crate::wiring::cpu_seconds(),
+        }));
         tasks.close(Duration::from_secs(1)).await;
         Ok(Done::Clean)
     }
@@ -120,12 +132,16 @@ impl Sim {
         }
     }
 
-    fn settings(&self) -> anyhow::Result<SimSettings> {
-        let venues = self.venues.iter().map(|name| {
+    fn venue_ids(&self) -> Result<Vec<VenueId>, WrongUse> {
+        let named = |name: &String| {
             VenueId::known(name)
                 .ok_or_else(|| WrongUse(format!("unknown venue {name:?}: use {}", model::VENUES.join(", "))))
-        });
-        let venues = venues.collect::<Result<Vec<_>, _>>()?;
+        };
+        self.venues.iter().map(named).collect()
+    }
+
+    fn settings(&self) -> anyhow::Result<SimSettings> {
+        let venues = self.venue_ids()?;
         let world = if self.replay.is_empty() {
             World::Generated {
                 instruments_per_venue: self.instruments,
