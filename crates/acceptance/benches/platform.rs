@@ -43,6 +43,8 @@ fn seconds() -> u64 {
 struct Reading {
     at: Instant,
     trades: u64,
+    /// Frames of all venues.
+    frames: u64,
     cpu: f64,
     memory: u64,
     refined: u64,
@@ -55,6 +57,12 @@ fn read(address: &str) -> Reading {
     Reading {
         at: Instant::now(),
         trades: data["trades_total"].as_u64().unwrap_or_default(),
+        frames: data["venues"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|venue| venue["frames_total"].as_u64())
+            .sum(),
         cpu: data["cpu_seconds"].as_f64().unwrap_or_default(),
         memory: data["memory_bytes"].as_u64().unwrap_or_default(),
         refined: data["lake"]["refined"].as_u64().unwrap_or_default(),
@@ -62,11 +70,21 @@ fn read(address: &str) -> Reading {
     }
 }
 
+/// What is sent from a second process.
+struct Load {
+    rate: &'static str,
+    /// On each venue.
+    instruments: &'static str,
+    venues: &'static str,
+    channels: &'static str,
+}
+
 /// Prebuilt frames from a second process: events per second, loss, lag, memory and processor time.
-fn load(name: &str, rate: &str, instruments: &str) {
+fn load(name: &str, what: &Load) {
     let mut world =
-        World::start(&["--load", rate, "--instruments", instruments, "--venues", "binance-futures"]);
-    world.configure("channels = [\"trades\"]", "[collect]\nklines_history_minutes = 0\n");
+        World::start(&["--load", what.rate, "--instruments", what.instruments, "--venues", what.venues]);
+    let channels = format!("channels = [{}]", what.channels);
+    world.configure(&channels, "[collect]\nklines_history_minutes = 0\n");
     let (mut process, address) = world.run();
     eventually(Duration::from_secs(30), "trades arrive", || (read(&address).trades > 0).then_some(()));
     std::thread::sleep(Duration::from_secs(3));
@@ -79,7 +97,8 @@ fn load(name: &str, rate: &str, instruments: &str) {
     let last = read(&address);
     let took = (last.at - first.at).as_secs_f64();
     println!(
-        "{name}: {:.0} trades/s recorded over {took:.0} s; {:.0} % of one core; {} MiB peak; {} records behind",
+        "{name}: {:.0} frames/s, {:.0} trades/s recorded over {took:.0} s; {:.1} % of one core; {} MiB peak; {} records behind",
+        (last.frames - first.frames) as f64 / took,
         (last.trades - first.trades) as f64 / took,
         (last.cpu - first.cpu) * 100.0 / took,
         memory >> 20,
@@ -105,9 +124,15 @@ fn sender_seconds(said: &str) -> f64 {
 }
 
 fn ingest() {
-    load("ingest, 150,000 events/s asked", "150000", "50");
+    let what = Load { rate: "150000", instruments: "50", venues: "binance-futures", channels: "\"trades\"" };
+    load("ingest, 150,000 events/s asked", &what);
 }
 
 fn many() {
-    load("700 instruments, 5,000 events/s asked", "5000", "700");
+    let channels = "\"trades\", \"quotes\", \"klines\"";
+    let one = Load { rate: "5000", instruments: "700", venues: "binance-futures", channels };
+    load("700 instruments of one venue, trades, quotes and bars, 5,000 events/s asked", &one);
+    let venues = "binance,binance-futures,bybit,bybit-linear";
+    let four = Load { rate: "5000", instruments: "175", venues, channels };
+    load("700 instruments of four venues, trades, quotes and bars, 5,000 events/s asked", &four);
 }

@@ -103,15 +103,15 @@ impl Hold {
         is_news
     }
 
-    /// Says whether the stream is mute on this connection.
-    pub(crate) fn set_mute(&mut self, is_mute: bool) {
-        if std::mem::replace(&mut self.is_mute, is_mute) != is_mute {
-            if is_mute {
-                self.cell.mutes.fetch_add(1, Ordering::Relaxed);
-            } else {
-                self.cell.mutes.fetch_sub(1, Ordering::Relaxed);
-            }
+    /// Says whether the stream is mute on this connection. True if that is news.
+    pub(crate) fn set_mute(&mut self, is_mute: bool) -> bool {
+        let is_news = std::mem::replace(&mut self.is_mute, is_mute) != is_mute;
+        if is_news && is_mute {
+            self.cell.mutes.fetch_add(1, Ordering::Relaxed);
+        } else if is_news {
+            self.cell.mutes.fetch_sub(1, Ordering::Relaxed);
         }
+        is_news
     }
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::settings::Bounds;
+use crate::trust::Trust;
 
 /// A client for one origin.
-pub(crate) fn client(origin: &str, bounds: &Bounds) -> Result<reqwest::Client, Error> {
+pub(crate) fn client(origin: &str, bounds: &Bounds, trust: &Trust) -> Result<reqwest::Client, Error> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         return Err(Error::Client(
             "no cryptography is installed; call rustls::crypto::aws_lc_rs::default_provider().install_default() first"
@@ -21,6 +22,11 @@ pub(crate) fn client(origin: &str, bounds: &Bounds) -> Result<reqwest::Client, E
         .connect_timeout(bounds.connect_max)
         .pool_idle_timeout(Duration::from_secs(30))
         .tcp_nodelay(true);
+    for certificate in trust.certificates() {
+        let certificate = reqwest::Certificate::from_der(certificate);
+        builder =
+            builder.add_root_certificate(certificate.map_err(|error| Error::Client(with_causes(&error)))?);
+    }
     // A proxy is for the outside world, never for this machine.
     if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
         builder = builder.no_proxy();

@@ -13,6 +13,7 @@ use venues::Venue;
 use crate::board::Board;
 use crate::books::Books;
 use crate::budget::{BudgetState, BudgetStore};
+use crate::client::client;
 use crate::connection::Surroundings;
 use crate::connects::ConnectGate;
 use crate::driver::{Driver, DriverParts};
@@ -24,6 +25,7 @@ use crate::listing::Selection;
 use crate::polls::Polls;
 use crate::rest::Desk;
 use crate::settings::{CollectSettings, SessionSettings, VenueSettings};
+use crate::trust::Trust;
 
 /// Fillers per venue: a long hole must not keep short ones waiting.
 const FILLERS: usize = 3;
@@ -76,9 +78,10 @@ pub(crate) fn start_with(
     find: impl Fn(VenueId) -> Option<&'static dyn Venue>,
 ) -> Result<Collector, Error> {
     check(settings, &find)?;
+    let trust = Trust::read(settings.trusted.as_deref())?;
     let kept = store.load();
     let opened = start_session(&settings.session, &journal, tasks);
-    let mut hosts = Hosts { journal, store, kept, desks: Vec::new(), gates: Vec::new() };
+    let mut hosts = Hosts { journal, store, kept, trust, desks: Vec::new(), gates: Vec::new() };
     let numbers = Arc::new(AtomicU32::new(1));
     let mut posts = Vec::new();
     for venue_settings in &settings.venues {
@@ -90,6 +93,8 @@ pub(crate) fn start_with(
             board: Arc::new(Board::new(venue_settings.venue)),
             gate: hosts.gate(venue_settings, venue, settings),
             bounds: settings.bounds.clone(),
+            trust: hosts.trust.clone(),
+            doubt: Notify::new(),
         });
         let starter = Starter { settings, tasks, opened: opened.clone(), numbers: Arc::clone(&numbers) };
         posts.push(starter.start(venue_settings, &around, &desk));
@@ -188,6 +193,7 @@ struct Hosts {
     journal: Journal,
     store: Arc<dyn BudgetStore>,
     kept: Vec<BudgetState>,
+    trust: Trust,
     desks: Vec<Arc<Desk>>,
     gates: Vec<(String, Arc<ConnectGate>)>,
 }
@@ -205,7 +211,8 @@ impl Hosts {
             return Ok(Arc::clone(desk));
         }
         let doors = (self.journal.clone(), Arc::clone(&self.store));
-        let desk = Desk::new(origin, venue.facts().rest, doors, &self.kept, &settings.bounds)?;
+        let client = client(origin, &settings.bounds, &self.trust)?;
+        let desk = Desk::new((origin, client), venue.facts().rest, doors, &self.kept, &settings.bounds);
         desk.start(tasks);
         self.desks.push(Arc::clone(&desk));
         Ok(desk)
@@ -309,6 +316,7 @@ impl Starter<'_> {
             around: Arc::clone(around),
             desk: Arc::clone(desk),
             settings: venue_settings.clone(),
+            listing_every: self.settings.listing_every,
             selection: sender,
             seed,
         });

@@ -10,6 +10,7 @@ use model::{Nanos, VenueId};
 use rawlog::{NewRecord, RecordKind};
 use runtime::Stop;
 use runtime::clock::within;
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::Error as SocketError;
 use venues::{Peek, Stream, Venue};
@@ -22,11 +23,12 @@ use crate::requests::{Outcome, Requests};
 use crate::settings::Bounds;
 use crate::silence::Silence;
 use crate::socket::{self, Socket};
+use crate::trust::Trust;
 
 mod meters;
 mod watch;
 
-use meters::{Meters, mute_gauge};
+use meters::Meters;
 
 /// How often a connection looks after its messages, watchdogs and pings.
 const BEAT: Duration = Duration::from_millis(50);
@@ -44,6 +46,9 @@ pub(crate) struct Surroundings {
     pub(crate) board: Arc<Board>,
     pub(crate) gate: Arc<ConnectGate>,
     pub(crate) bounds: Bounds,
+    pub(crate) trust: Trust,
+    /// Told when a stream fell silent: the listing may know why.
+    pub(crate) doubt: Notify,
 }
 
 impl Surroundings {
@@ -101,7 +106,7 @@ async fn open(around: &Surroundings, url: &str) -> Result<Socket, String> {
     // While the disk is full there is nowhere to put what a connection would bring.
     around.journal.open().await;
     around.gate.permit(&around.journal).await;
-    Box::pin(socket::open(url, &around.bounds)).await
+    Box::pin(socket::open(url, &around.bounds, &around.trust)).await
 }
 
 struct Connection {
@@ -245,8 +250,7 @@ impl Connection {
         let Some(index) = self.requests.find(key) else { return };
         self.requests.saw(index, now);
         if self.silence.saw(index, now) {
-            self.requests.hold(index).set_mute(false);
-            mute_gauge(self.around.id(), key).set(0.0);
+            self.speak_well(index);
             tracing::info!(
                 venue = self.name(),
                 connection = self.link.number,
@@ -300,6 +304,7 @@ impl Connection {
             Command::Unwant(keys) => {
                 for index in self.requests.unwant(&keys, now) {
                     self.silence.disarm(index);
+                    self.speak_well(index);
                 }
             }
             Command::Renew(key) => self.renew(&key, now),

@@ -27,12 +27,15 @@ mod rest;
 mod silence;
 mod slot;
 mod socket;
+mod trust;
 
 pub use budget::{BudgetState, BudgetStore, NoBudgetStore};
 pub use collector::{Collector, Doors, start};
 pub use error::Error;
 pub use settings::{Bounds, CollectSettings, SessionSettings, VenueSettings, Wanted};
 
+#[cfg(test)]
+mod log_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(crate) struct Selection {
     pub(crate) chosen: Vec<Instrument>,
     /// The streams that bring it.
     pub(crate) streams: Vec<Stream>,
-    /// Wanted symbols that are not listed.
+    /// Wanted symbols that are not listed, or listed without being traded.
     pub(crate) unknown: Vec<String>,
 }
 
@@ -57,10 +57,14 @@ pub(crate) async fn fetch(around: &Surroundings, desk: &Desk) -> Result<Listing,
     listing.ok_or_else(|| "read the listing: it is empty".into())
 }
 
-/// Chooses what is wanted, and the streams that bring it.
+/// Chooses what is wanted, and the streams that bring it. What is not traded now is not chosen: venues go on naming what they
+/// delisted, and its silence must alarm nobody.
 pub(crate) fn choose(venue: &dyn Venue, settings: &VenueSettings, listing: Listing) -> Selection {
-    let tradable: Vec<&Instrument> =
-        listing.instruments.iter().filter(|instrument| is_tradable(instrument)).collect();
+    let tradable: Vec<&Instrument> = listing
+        .instruments
+        .iter()
+        .filter(|instrument| instrument.status == InstrumentStatus::Trading)
+        .collect();
     let (chosen, mut unknown) = pick(&settings.instruments, &tradable);
     let books_of: Vec<&Instrument> = chosen.iter().collect();
     let (books, unknown_books) = pick(&settings.books, &books_of);
@@ -99,10 +103,6 @@ pub(crate) fn is_landslide(before: &Selection, after: &Selection) -> bool {
     let left: BTreeSet<&InstrumentId> = after.chosen.iter().map(|instrument| &instrument.id).collect();
     let gone = before.chosen.iter().filter(|instrument| !left.contains(&instrument.id)).count();
     gone > 1 && gone * 2 > before.chosen.len()
-}
-
-fn is_tradable(instrument: &Instrument) -> bool {
-    matches!(instrument.status, InstrumentStatus::Trading | InstrumentStatus::Halted)
 }
 
 fn pick(wanted: &Wanted, from: &[&Instrument]) -> (Vec<Instrument>, Vec<String>) {

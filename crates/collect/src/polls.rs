@@ -32,6 +32,8 @@ pub(crate) struct Polls {
     pub(crate) around: Arc<Surroundings>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) settings: VenueSettings,
+    /// How often the listing is asked for; the venue's own pace if absent.
+    pub(crate) listing_every: Option<Duration>,
     pub(crate) selection: watch::Sender<Option<Arc<Selection>>>,
     pub(crate) seed: u64,
 }
@@ -69,6 +71,15 @@ impl Schedule {
         let (_, (poll, time)) = self.due.iter_mut().find(|(_, (_, time))| *time <= now)?;
         *time = plus(now, poll.every.mul_f64(self.random.random_range(0.95..1.05)));
         Some(poll.clone())
+    }
+
+    /// The listing is asked for earlier than planned, though not before a moment.
+    fn hasten_listing(&mut self, not_before: Nanos, now: Nanos) {
+        for (poll, time) in self.due.values_mut() {
+            if poll.request.purpose == Purpose::Listing {
+                *time = (*time).min(Nanos(not_before.0.max(now.0)));
+            }
+        }
     }
 
     /// A question failed and is asked again soon.
@@ -112,7 +123,8 @@ impl Polls {
     async fn poll(&self, stop: Stop) {
         let mut schedule = Schedule { due: BTreeMap::new(), random: StdRng::seed_from_u64(self.seed) };
         let mut running: FuturesUnordered<BoxFuture<'_, (String, Done)>> = FuturesUnordered::new();
-        schedule.replace(self.questions(), self.around.journal.now());
+        let mut listed = self.around.journal.now();
+        schedule.replace(self.questions(), listed);
         loop {
             while running.len() < RUNNING_MAX
                 && let Some(poll) = schedule.take_due(self.around.journal.now())
@@ -122,6 +134,10 @@ impl Polls {
             let done = tokio::select! {
                 () = stop.requested() => return,
                 Some(done) = running.next() => done,
+                () = self.around.doubt.notified() => {
+                    schedule.hasten_listing(plus(listed, self.around.bounds.listing_doubt_min), self.around.journal.now());
+                    continue;
+                }
                 () = runtime::sleep(Duration::from_millis(250)) => continue,
             };
             let now = self.around.journal.now();
@@ -129,6 +145,7 @@ impl Polls {
                 Done::Listing(listing) => match *listing {
                     Ok(listing) => {
                         self.choose(listing);
+                        listed = now;
                         schedule.replace(self.questions(), now);
                         false
                     }
@@ -191,7 +208,7 @@ impl Polls {
             && before.as_ref().is_none_or(|before| before.unknown != selection.unknown)
         {
             tracing::warn!(venue = self.around.id().as_str(), symbols = ?selection.unknown,
-                "the venue does not list these symbols; check their spelling");
+                "the venue does not trade these symbols now; check their spelling and its listing");
         }
         self.around.board.set_unknown_symbols(selection.unknown.clone());
         self.around.board.calm(|trouble| trouble.starts_with(TROUBLE));
@@ -202,7 +219,13 @@ impl Polls {
         let selection = self.selection.borrow().clone().unwrap_or_default();
         let (book, other) = listing::channels(&self.settings);
         let channels: Vec<_> = other.into_iter().chain(book).collect();
-        self.around.venue.polls(&selection.chosen, &channels)
+        let mut polls = self.around.venue.polls(&selection.chosen, &channels);
+        if let Some(every) = self.listing_every {
+            for poll in polls.iter_mut().filter(|poll| poll.request.purpose == Purpose::Listing) {
+                poll.every = every;
+            }
+        }
+        polls
     }
 
     fn clock_question(&self) -> Option<RestRequest> {

@@ -14,8 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use venues::{RestLimits, RestRequest};
 
 use crate::budget::{Budget, BudgetState, BudgetStore, Told};
-use crate::client::{client, with_causes};
-use crate::error::Error;
+use crate::client::with_causes;
 use crate::journal::Journal;
 use crate::settings::Bounds;
 
@@ -125,22 +124,22 @@ const LANES: [Priority; Priority::COUNT] =
 const SAVE_EVERY_MICROS: i64 = 1_000_000;
 
 impl Desk {
-    /// A desk for an origin such as `https://api.binance.com`.
+    /// A desk for an origin such as `https://api.binance.com`, and the client that asks it.
     pub(crate) fn new(
-        origin: &str,
+        (origin, client): (&str, reqwest::Client),
         limits: RestLimits,
         (journal, store): (Journal, Arc<dyn BudgetStore>),
         kept: &[BudgetState],
         bounds: &Bounds,
-    ) -> Result<Arc<Self>, Error> {
+    ) -> Arc<Self> {
         let mut budget = Budget::new(origin.to_owned(), limits, bounds.rest_share);
         if let Some(state) = kept.iter().find(|state| state.host == origin) {
             budget.restore(state);
         }
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             origin: origin.to_owned(),
             used_header: limits.used_header,
-            client: client(origin, bounds)?,
+            client,
             journal,
             store,
             bounds: bounds.clone(),
@@ -151,7 +150,7 @@ impl Desk {
                 saved_time: Time(0),
             }),
             news: Notify::new(),
-        }))
+        })
     }
 
     /// The origin asked.

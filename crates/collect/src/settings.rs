@@ -1,5 +1,6 @@
 //! What is to be collected, and every bound of this room. Reading it from a file is left to `tickhouse`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use model::{Channel, VenueId};
@@ -14,6 +15,10 @@ pub struct CollectSettings {
     pub session: SessionSettings,
     /// How much of past 1-minute klines is fetched for each instrument when it is first chosen; zero for none.
     pub klines_history: Duration,
+    /// How often each venue's listing is asked for; the venue's own pace if absent.
+    pub listing_every: Option<Duration>,
+    /// PEM file of certificates that are trusted beside the usual ones, for proxies that look into TLS.
+    pub trusted: Option<PathBuf>,
     /// Connections per stream, 1 or 2. Two are merged by id later.
     pub redundancy: usize,
     /// Makes every jitter repeatable.
@@ -28,6 +33,8 @@ impl Default for CollectSettings {
             venues: Vec::new(),
             session: SessionSettings::default(),
             klines_history: Duration::ZERO,
+            listing_every: None,
+            trusted: None,
             redundancy: 1,
             seed: 0,
             bounds: Bounds::default(),
@@ -114,6 +121,8 @@ pub struct Bounds {
     pub fill_max: Duration,
     /// How often a question for missing trades is repeated when the venue refuses it or brings nothing.
     pub refusals_max: u32,
+    /// A listing that a silent stream puts in doubt is not asked for again sooner than this.
+    pub listing_doubt_min: Duration,
     /// First and longest wait between tries to connect.
     pub reconnect: (Duration, Duration),
 }
@@ -135,6 +144,7 @@ impl Default for Bounds {
             handover_max: Duration::from_secs(10),
             fill_max: Duration::from_mins(10),
             refusals_max: 5,
+            listing_doubt_min: Duration::from_mins(1),
             reconnect: (Duration::from_millis(200), Duration::from_secs(30)),
         }
     }

@@ -4,19 +4,21 @@ use runtime::clock::within;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::error::Error as SocketError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use crate::settings::Bounds;
+use crate::trust::Trust;
 
 /// An open connection.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Connects, or says why not.
-pub(crate) async fn open(url: &str, bounds: &Bounds) -> Result<Socket, String> {
+pub(crate) async fn open(url: &str, bounds: &Bounds, trust: &Trust) -> Result<Socket, String> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(bounds.message_bytes_max))
         .max_frame_size(Some(bounds.message_bytes_max));
-    match within(bounds.connect_max, Box::pin(connect_async_with_config(url, Some(config), true))).await {
+    let connecting = connect_async_tls_with_config(url, Some(config), true, trust.connector());
+    match within(bounds.connect_max, Box::pin(connecting)).await {
         None => Err(format!("no connection within {:?}", bounds.connect_max)),
         Some(Err(error)) => Err(explain(&error)),
         Some(Ok((socket, _response))) => Ok(socket),

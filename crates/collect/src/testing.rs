@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,10 @@ use model::{
 };
 use rawlog::{Answer, LogState, NewRecord, Outcome, RecordKind};
 use runtime::{SystemClock, Tasks};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::{broadcast, watch};
+use tokio_rustls::TlsAcceptor;
 use venues::{
     ConnectionPlan, Decoder, Endpoints, Facts, HistoryAsk, HistoryRefusal, Peek, Poll, Purpose, RestRequest,
     Stream, Venue,
@@ -336,6 +340,48 @@ fn trades(path: &str, newest: i64) -> String {
     format!("[{}]", rows.join(","))
 }
 
+/// The authority that the test's server shows.
+pub(crate) fn authority() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls/authority.pem")
+}
+
+/// Puts TLS in front of a server. The certificate and its key are for tests only; they hold for a hundred years.
+pub(crate) async fn behind_tls(server: SocketAddr) -> SocketAddr {
+    const CERTIFICATE: &[u8] = include_bytes!("../fixtures/tls/server.pem");
+    const KEY: &[u8] = include_bytes!("../fixtures/tls/server.key");
+    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let certificates = CertificateDer::pem_slice_iter(CERTIFICATE).collect::<Result<Vec<_>, _>>().unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates, PrivateKeyDer::from_pem_slice(KEY).unwrap())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = Arc::new(tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let address = listener.local_addr().unwrap();
+    let tasks = Tasks::new();
+    let connections = tasks.clone();
+    tasks.start("tls", runtime::Restart::Never, move |_| {
+        let (listener, acceptor, tasks) = (Arc::clone(&listener), acceptor.clone(), connections.clone());
+        async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, mut once) = (acceptor.clone(), Some(stream));
+                tasks.start("tls.connection", runtime::Restart::Never, move |_| {
+                    let (acceptor, stream) = (acceptor.clone(), once.take());
+                    async move {
+                        let Some(stream) = stream else { return Ok(()) };
+                        let Ok(mut outer) = acceptor.accept(stream).await else { return Ok(()) };
+                        let mut inner = tokio::net::TcpStream::connect(server).await.unwrap();
+                        let _ends = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                        Ok(())
+                    }
+                });
+            }
+            Ok(())
+        }
+    });
+    address
+}
+
 /// A collection under test.
 pub(crate) struct World {
     pub(crate) server: Arc<Server>,
@@ -376,6 +422,15 @@ impl World {
     }
 
     pub(crate) fn start_at(plan: Plan, server: Arc<Server>, address: SocketAddr) -> Self {
+        let (journal, records, log_state) = Journal::in_memory(SystemClock::shared());
+        Self::start_on(plan, (server, address), (journal, records, log_state))
+    }
+
+    pub(crate) fn start_on(
+        plan: Plan,
+        (server, address): (Arc<Server>, SocketAddr),
+        (journal, records, log_state): (Journal, Arc<Mutex<Vec<NewRecord>>>, watch::Sender<LogState>),
+    ) -> Self {
         // Another test may have been first.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let venue = plan.venue;
@@ -395,7 +450,6 @@ impl World {
         settings.bounds.reconnect = (Duration::from_millis(20), Duration::from_millis(200));
         (plan.change)(&mut settings);
         let tasks = Tasks::new();
-        let (journal, records, log_state) = Journal::in_memory(SystemClock::shared());
         let (wishes, wishes_in) = runtime::queue("wishes", 64);
         let collector =
             start_with(&settings, (journal, plan.store, wishes_in), &tasks, |_| Some(venue)).unwrap();

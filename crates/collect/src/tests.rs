@@ -185,6 +185,86 @@ async fn new_listings_are_picked_up_and_delistings_closed() {
 }
 
 #[tokio::test]
+async fn what_is_no_longer_traded_is_let_go_though_the_venue_still_names_it() {
+    const DUE: &[(Channel, Duration)] = &[(Channel::Trades, Duration::from_secs(3))];
+    let plan = Plan {
+        venue: venue_with(venues::Facts { first_data: DUE, ..facts() }),
+        symbols: vec!["BTCUSDT", "ETHUSDT", "XRPUSDT"],
+        change: |settings| settings.listing_every = Some(Duration::from_millis(200)),
+        ..Plan::default()
+    };
+    let world = carrying(plan).await;
+    lock(&world.server.listed)[1].1 = "BREAK";
+    world.wait_line("carries#1 btcusdt@aggTrade xrpusdt@aggTrade").await;
+    world.server.trade("btcusdt", 1);
+    // The others are due by now, and asked for anew; of the one that is gone nobody speaks.
+    world.wait_line("mute#1 xrpusdt@aggTrade").await;
+    assert_eq!(world.lines_with("mute#1 ethusdt"), Vec::<String>::new());
+    assert_eq!(world.status().streams.len(), 2);
+    lock(&world.server.listed)[1].1 = "TRADING";
+    world.wait("it is carried again", |world| world.status().streams.len() == 3).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_fell_silent_makes_the_listing_be_asked_for() {
+    const DUE: &[(Channel, Duration)] = &[(Channel::Trades, Duration::from_millis(500))];
+    let plan = Plan {
+        venue: venue_with(venues::Facts { first_data: DUE, ..facts() }),
+        symbols: vec!["BTCUSDT", "ETHUSDT", "XRPUSDT"],
+        change: |settings| settings.bounds.listing_doubt_min = Duration::from_millis(100),
+        ..Plan::default()
+    };
+    let world = carrying(plan).await;
+    world.server.trade("btcusdt", 1);
+    world.server.trade("xrpusdt", 1);
+    lock(&world.server.listed)[1].1 = "BREAK";
+    // The listing is due in an hour.
+    world.wait_line("mute#1 ethusdt@aggTrade").await;
+    world.wait("it is let go", |world| world.status().streams.len() == 2).await;
+    assert!(world.status().streams.iter().all(|stream| stream.health == StreamHealth::Live));
+}
+
+#[tokio::test]
+async fn venues_behind_tls_are_believed_if_their_authority_is_named() {
+    let (server, address) = crate::testing::Server::start(&["BTCUSDT"]).await;
+    let outside = crate::testing::behind_tls(address).await;
+    let plan = |change: fn(&mut CollectSettings)| Plan { change, ..Plan::default() };
+    let wary = World::start_at(plan(encrypted), Arc::clone(&server), outside);
+    wary.wait("the doubt", |world| {
+        world.status().trouble.is_some_and(|trouble| trouble.contains("certificate"))
+    })
+    .await;
+    assert_eq!(server.asked("/"), Vec::<String>::new());
+    let trusting = plan(|settings| {
+        encrypted(settings);
+        settings.trusted = Some(crate::testing::authority());
+    });
+    let world = World::start_at(trusting, server, outside);
+    world.wait_line("carries#1 btcusdt@aggTrade").await;
+    world.server.trade("btcusdt", 1);
+    world.wait_line("\"a\":1").await;
+    world.wait_line("answer#0 listing 200").await;
+    assert_eq!(world.status().trouble, None);
+}
+
+fn encrypted(settings: &mut CollectSettings) {
+    let endpoints = &mut settings.venues[0].endpoints;
+    endpoints.rest = endpoints.rest.replace("http:", "https:");
+    endpoints.stream = endpoints.stream.replace("ws:", "wss:");
+}
+
+#[tokio::test]
+async fn a_file_without_certificates_is_refused() {
+    let (journal, _records, _state) = crate::journal::Journal::in_memory(runtime::SystemClock::shared());
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let settings = CollectSettings { trusted: Some(file), ..CollectSettings::default() };
+    let (_wishes, wishes_in) = runtime::queue("wishes", 1);
+    let doors = (journal, Arc::new(crate::NoBudgetStore) as Arc<dyn crate::BudgetStore>, wishes_in);
+    let error = crate::collector::start_with(&settings, doors, &Tasks::new(), venues::venue).err().unwrap();
+    assert!(error.to_string().contains("it holds none; name a PEM file"), "{error}");
+}
+
+#[tokio::test]
 async fn a_listing_that_lost_nearly_everything_is_not_believed() {
     let world = carrying(Plan {
         venue: venue_with_hasty_listing(),

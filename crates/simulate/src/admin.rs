@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use runtime::Tasks;
 use model::VenueId;
+use runtime::Tasks;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -62,8 +62,9 @@ struct Change {
 fn change(text: &str) -> Result<(VenueId, Change), String> {
     let change: Change = serde_json::from_str(text)
         .map_err(|error| format!("{error}; write {{\"venue\": \"binance\", \"symbol\": \"NEWUSDT\"}}"))?;
-    let venue = VenueId::known(&change.venue)
-        .ok_or_else(|| format!("unknown venue {:?}; use one of {}", change.venue, model::VENUES.join(", ")))?;
+    let venue = VenueId::known(&change.venue).ok_or_else(|| {
+        format!("unknown venue {:?}; use one of {}", change.venue, model::VENUES.join(", "))
+    })?;
     Ok((venue, change))
 }
 

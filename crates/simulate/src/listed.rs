@@ -53,7 +53,9 @@ impl Listed {
     pub(crate) fn delist(&self, symbol: &str, from_ms: i64, is_gone: bool) -> Result<(), String> {
         let world = self.now();
         let Some(market) = world.market(symbol) else {
-            return Err(format!("{symbol:?} is not listed; `exchangeInfo` or `instruments-info` says what is"));
+            return Err(format!(
+                "{symbol:?} is not listed; `exchangeInfo` or `instruments-info` says what is"
+            ));
         };
         market.end(from_ms, is_gone);
         Ok(())

@@ -145,7 +145,8 @@ async fn enter(
     if let Ok(upgrade) = upgrade {
         let upgrade = upgrade.write_buffer_size(256 * 1_024).max_write_buffer_size(usize::MAX);
         let is_combined = request.uri().path().ends_with("/stream");
-        let names = query.get("streams").map_or("", String::as_str).split('/').filter(|name| !name.is_empty());
+        let names =
+            query.get("streams").map_or("", String::as_str).split('/').filter(|name| !name.is_empty());
         let mut client = Client { inner, is_combined, feeds: Vec::new(), turns: Vec::new(), turn: 0 };
         client.carry(names);
         return upgrade.on_upgrade(move |socket| client.serve(socket));
@@ -166,8 +167,10 @@ async fn enter(
         }
         (true, false) => {
             let now_ms = ask.now_ms;
-            format!(r#"{{"retCode":0,"retMsg":"OK","result":{{"list":[]}},"retExtInfo":{{}},"time":{now_ms}}}"#)
-                .into_response()
+            format!(
+                r#"{{"retCode":0,"retMsg":"OK","result":{{"list":[]}},"retExtInfo":{{}},"time":{now_ms}}}"#
+            )
+            .into_response()
         }
         (false, true) => binance::answer(inner.protocol, &inner.world, ask).body.into_response(),
         (false, false) => "[]".into_response(),

@@ -1,9 +1,9 @@
-//! Recordings of real venues: one JSON object per line, zstd. Sending them is left to `replay`.
+//! Recordings of real venues: one JSON object per line, compressed by zstd or plain. Sending them is left to `replay`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
@@ -154,23 +154,27 @@ fn finish(recorded: &mut Recorded) {
 fn read(path: &Path, venues: &mut BTreeMap<VenueId, Recorded>) -> Result<(), Error> {
     let failed = |source| Error::File { path: path.to_owned(), source };
     let nonsense = |reason| Error::Recording { path: path.to_owned(), reason };
-    let file = zstd::Decoder::new(File::open(path).map_err(failed)?).map_err(failed)?;
+    let lines = lines(File::open(path).map_err(failed)?).map_err(failed)?;
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     let mut addresses: HashMap<String, String> = HashMap::new();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(failed)?;
+    for (number, line) in lines.lines().enumerate() {
+        let wrong = |what: &str, remedy: &str| nonsense(format!("line {}: {what}; {remedy}", number + 1));
+        let line = line.map_err(|error| wrong(&error.to_string(), CUT))?;
         if line.is_empty() {
             continue;
         }
         let parsed: Line<'_> =
-            serde_json::from_str(&line).map_err(|error| nonsense(format!("line {}: {error}", number + 1)))?;
+            serde_json::from_str(&line).map_err(|error| wrong(&error.to_string(), FORM))?;
+        if &*parsed.t == "recv" && parsed.data.is_none() {
+            return Err(wrong("a frame without `data`", FORM));
+        }
         if let (Some(url), true) = (&parsed.url, parsed.t != "http") {
             addresses.insert(parsed.conn.to_string(), url.to_string());
         }
         let Some(data) = &parsed.data else { continue };
         let address = parsed.url.as_deref().or_else(|| addresses.get(&*parsed.conn).map(String::as_str));
         let venue = venue_of(folder, address.unwrap_or(&parsed.conn))
-            .ok_or_else(|| nonsense(format!("line {}: no simulated venue speaks like this", number + 1)))?;
+            .ok_or_else(|| wrong("no simulated venue speaks like this", PLACE))?;
         let recorded = venues.entry(venue).or_default();
         match &*parsed.t {
             "http" => recorded.answers.extend(http(recorded.frames.len(), address.unwrap_or_default(), data)),
@@ -179,6 +183,24 @@ fn read(path: &Path, venues: &mut BTreeMap<VenueId, Recorded>) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+const FORM: &str = "write one object per line, {\"t\": \"recv\", \"conn\": …, \"at_ns\": …, \"data\": …}, or remove the line";
+const CUT: &str = "the file is damaged or cut short: fetch or record it again";
+const PLACE: &str = "put the file into a folder named after its venue, such as binance-futures";
+/// First bytes of a compressed file.
+const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+
+/// The text of a file, whether it is compressed or not.
+fn lines(mut file: File) -> std::io::Result<Box<dyn BufRead>> {
+    let mut first = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut first)?;
+    file.rewind()?;
+    Ok(if first == ZSTD {
+        Box::new(BufReader::new(zstd::Decoder::new(file)?))
+    } else {
+        Box::new(BufReader::new(file))
+    })
 }
 
 fn venue_of(folder: &str, address: &str) -> Option<VenueId> {

@@ -35,8 +35,7 @@ async fn run(venue: Arc<Venue>, house: Arc<House>, speed: f64, stop: Stop) -> Ou
     let mut muted = Vec::new();
     for (place, frame) in recorded.frames.iter().enumerate() {
         if speed > 0.0 {
-            let due = started + ((frame.at_ns - first_ns) as f64 / 1e6 / speed) as i64;
-            let wait = due - house.time.real_ms();
+            let wait = started + passed_ms(frame.at_ns - first_ns, speed) - house.time.real_ms();
             if wait > 0 && !stop.sleep(Duration::from_millis(wait as u64)).await {
                 return Ok(());
             }
@@ -65,6 +64,11 @@ async fn run(venue: Arc<Venue>, house: Arc<House>, speed: f64, stop: Stop) -> Ou
     Ok(())
 }
 
+/// How long after the first frame another is due, in milliseconds of the machine.
+fn passed_ms(recorded_ns: i64, speed: f64) -> i64 {
+    (recorded_ns as f64 / 1e6 / speed) as i64
+}
+
 /// Waits until clients have subscribed to what they want, or until told to start.
 async fn wait_for_readers(venue: &Venue, house: &House, recorded: &Recorded, stop: &Stop) -> bool {
     let patience = house.limits.replay_start.as_millis() as i64;
@@ -90,5 +94,18 @@ fn tell(venue: &Venue, truth: &Truth, trades: &[RecordedTrade]) {
         (line.id, line.text_id) = (trade.id, trade.text_id.as_deref());
         (line.first, line.last) = (trade.first, trade.last);
         truth.record(venue.id, &trade.symbol, &[line]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for the pace.
+    use super::passed_ms;
+
+    #[test]
+    fn a_recording_passes_as_fast_as_asked() {
+        let minute = 60_000_000_000;
+        assert_eq!([1.0, 0.5, 60.0].map(|speed| passed_ms(minute, speed)), [60_000, 120_000, 1_000]);
+        assert_eq!(passed_ms(0, 3.0), 0);
     }
 }

@@ -86,7 +86,7 @@ pub(crate) fn unescaped(text: &str) -> String {
 /// Answers a question to a venue.
 pub(crate) async fn answer(venue: Arc<Venue>, house: Arc<House>, ask: Ask) -> Reply {
     let real_ms = house.time.real_ms();
-    let price = if venue.protocol.is_bybit() { (0, 0) } else { binance::weight(venue.protocol, &ask) };
+    let price = if venue.protocol.is_bybit() { (0, None) } else { binance::weight(venue.protocol, &ask) };
     let trouble_ms = venue.trouble.banned_ms(real_ms);
     let admitted = venue.quota.admit(venue.protocol, &house.limits, price, (real_ms, trouble_ms));
     let headers = match admitted {
@@ -100,7 +100,9 @@ pub(crate) async fn answer(venue: Arc<Venue>, house: Arc<House>, ask: Ask) -> Re
             Protocol::Binance | Protocol::BinanceFutures => {
                 binance::answer(venue.protocol, &listed.now(), ask)
             }
-            Protocol::Bybit | Protocol::BybitLinear => bybit::answer(|speaking| house.markets(speaking), &ask),
+            Protocol::Bybit | Protocol::BybitLinear => {
+                bybit::answer(|speaking| house.markets(speaking), &ask)
+            }
         },
     });
     let mut reply = computed.await.unwrap_or_else(|error| Reply::of(500, error));

@@ -58,7 +58,7 @@ pub enum World {
         /// Whether order books move on the streams.
         with_books: bool,
     },
-    /// Recordings, one JSON object per line, zstd.
+    /// Recordings, one JSON object per line, compressed by zstd or plain.
     Recording {
         /// Files; the venue is told by folder, addresses and connection names.
         files: Vec<PathBuf>,

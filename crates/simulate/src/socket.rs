@@ -97,12 +97,17 @@ pub(crate) async fn run(socket: WebSocket, entry: Entry) {
         streams: Vec::new(),
         recent_ms: Vec::new(),
     };
-    for name in &entry.streams {
+    let are_too_many = entry.streams.len() > binance::STREAMS_MAX;
+    for name in entry.streams.iter().take(binance::STREAMS_MAX) {
         let key = binance::key(&session, name);
         session.subscribe(name, key);
     }
     let mut line = Line::new(socket, now);
-    let end = talk(&mut session, &mut line, &mut frames, &stop).await;
+    let end = if are_too_many {
+        Some((1008, "too many streams"))
+    } else {
+        talk(&mut session, &mut line, &mut frames, &stop).await
+    };
     session.venue.hub.leave(number);
     if let Some((code, reason)) = end {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };

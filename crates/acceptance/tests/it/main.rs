@@ -7,5 +7,6 @@
 mod bad_input;
 mod demo;
 mod kills;
+mod listings;
 mod recordings;
 mod world;

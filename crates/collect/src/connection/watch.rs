@@ -51,6 +51,7 @@ impl Connection {
         if mute.cures > 0 {
             return;
         }
+        self.around.doubt.notify_one();
         let why = match mute.cause {
             Cause::NoFirstData => "no first data",
             Cause::Fell => "fell silent",
@@ -72,6 +73,14 @@ impl Connection {
             payload: Bytes::from(String::from(key)),
         };
         self.batch.push(record);
+    }
+
+    /// The stream is not mute any more, or nobody wants it.
+    pub(super) fn speak_well(&mut self, index: usize) {
+        if self.requests.hold(index).set_mute(false) {
+            let key = self.requests.stream(index).key.clone();
+            mute_gauge(self.around.id(), &key).set(0.0);
+        }
     }
 
     /// First the stream is asked for anew, then the whole connection is replaced.

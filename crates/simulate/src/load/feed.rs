@@ -112,7 +112,8 @@ const PLACES: &[(&str, Place)] = &[
 impl Flow {
     /// A market whose next trade has this place.
     pub(super) fn new(market: &Market, next: i64, now_ms: i64) -> Self {
-        let standing = Standing { next, first: next, minute: now_ms.div_euclid(MINUTE_MS), ..Standing::default() };
+        let standing =
+            Standing { next, first: next, minute: now_ms.div_euclid(MINUTE_MS), ..Standing::default() };
         Self {
             standing: Mutex::new(standing),
             lots: market.lots_expected(1).max(2),
@@ -124,11 +125,8 @@ impl Flow {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now_ms.div_euclid(MINUTE_MS);
         if minute > standing.minute {
-            standing.closed = (standing.next > standing.first).then_some((
-                standing.minute,
-                standing.first,
-                standing.next,
-            ));
+            standing.closed =
+                (standing.next > standing.first).then_some((standing.minute, standing.first, standing.next));
             (standing.minute, standing.first) = (minute, standing.next);
         }
         standing
@@ -195,7 +193,9 @@ impl Feed {
                 Place::Open => write!(frame, "{}", minute * MINUTE_MS),
                 Place::End => write!(frame, "{}", (minute + 1) * MINUTE_MS - 1),
                 Place::IsClosed => write!(frame, "{is_closed}"),
-                Place::Count => write!(frame, "{}", market.last_raw(span.1 - 1) - market.first_raw(span.0) + 1),
+                Place::Count => {
+                    write!(frame, "{}", market.last_raw(span.1 - 1) - market.first_raw(span.0) + 1)
+                }
                 Place::Volume => write!(frame, "{}", market.volume_text(lots)),
                 Place::Turnover => write!(frame, "{}", market.value_text(lots * i128::from(flow.price))),
                 Place::Nothing => Ok(()),

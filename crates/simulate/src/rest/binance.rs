@@ -2,6 +2,7 @@
 
 use super::binance_listing::exchange_info;
 use super::binance_tickers as tickers;
+use super::quota::Pool;
 use super::{Ask, Reply};
 use crate::hub::to_micros;
 use crate::market::{Interval, Market, Protocol, STEP_MS, Tick};
@@ -17,8 +18,8 @@ pub(super) fn refuse<T>(code: i32, words: impl Into<String>) -> Result<T, Refusa
     Err((400, code, words.into()))
 }
 
-/// What a question weighs, and its share of the pool that funding questions have for themselves.
-pub(crate) fn weight(protocol: Protocol, ask: &Ask) -> (u32, u32) {
+/// What a question weighs, and the pool that counts it instead.
+pub(crate) fn weight(protocol: Protocol, ask: &Ask) -> (u32, Option<Pool>) {
     let name = ask.path.rsplit('/').next().unwrap_or_default();
     let limit: u32 = ask.text("limit").and_then(|limit| limit.parse().ok()).unwrap_or(0);
     let has_symbol = ask.text("symbol").is_some();
@@ -41,7 +42,7 @@ pub(crate) fn weight(protocol: Protocol, ask: &Ask) -> (u32, u32) {
             "price" | "bookTicker" => 2 + 2 * u32::from(!has_symbol),
             _ => 1,
         };
-        return (weight, 0);
+        return (weight, None);
     }
     match name {
         "klines" | "continuousKlines" | "markPriceKlines" | "indexPriceKlines" | "premiumIndexKlines" => {
@@ -51,24 +52,24 @@ pub(crate) fn weight(protocol: Protocol, ask: &Ask) -> (u32, u32) {
                 101..=500 => 2,
                 _ => 10,
             };
-            (weight, 0)
+            (weight, None)
         }
-        "aggTrades" => (20, 0),
-        "trades" => (5, 0),
-        "historicalTrades" => (200, 0),
+        "aggTrades" => (20, None),
+        "trades" => (5, None),
+        "historicalTrades" => (200, None),
         "depth" => match limit {
-            0 => (1, 0),
-            1..=50 => (2, 0),
-            51..=100 => (5, 0),
-            101..=500 => (10, 0),
-            _ => (20, 0),
+            0 => (1, None),
+            1..=50 => (2, None),
+            51..=100 => (5, None),
+            101..=500 => (10, None),
+            _ => (20, None),
         },
-        "premiumIndex" => (if has_symbol { 1 } else { 10 }, 0),
-        "24hr" => (if has_symbol { 1 } else { 40 }, 0),
-        "price" | "bookTicker" => (if has_symbol { 1 } else { 2 }, 0),
-        "fundingRate" | "fundingInfo" => (0, 1),
-        "openInterestHist" => (0, 0),
-        _ => (1, 0),
+        "premiumIndex" => (if has_symbol { 1 } else { 10 }, None),
+        "24hr" => (if has_symbol { 1 } else { 40 }, None),
+        "price" | "bookTicker" => (if has_symbol { 1 } else { 2 }, None),
+        "fundingRate" | "fundingInfo" => (0, Some(Pool::Funding)),
+        "openInterestHist" => (0, Some(Pool::OpenInterest)),
+        _ => (1, None),
     }
 }
 

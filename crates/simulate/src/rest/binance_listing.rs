@@ -49,7 +49,12 @@ fn row(protocol: Protocol, market: &Market) -> String {
     let (symbol, base, quote) = (&spec.symbol, &spec.base, &spec.quote);
     let (tick, lot) = (spec.tick.text(1), spec.lot.text(1));
     if protocol == Protocol::Binance {
-        return spot_row(symbol, if market.is_delisted() { "BREAK" } else { "TRADING" }, (base, quote), (&tick, &lot));
+        return spot_row(
+            symbol,
+            if market.is_delisted() { "BREAK" } else { "TRADING" },
+            (base, quote),
+            (&tick, &lot),
+        );
     }
     let status = if market.is_delisted() { "SETTLING" } else { "TRADING" };
     let onboard = market.opened_ms() + 1;

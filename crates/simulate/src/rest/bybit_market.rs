@@ -171,9 +171,9 @@ pub(super) fn instruments(category: &Category<'_>, ask: &Ask) -> Result<String, 
             .and_then(|at| at.parse().ok())
             .map_or_else(|| refuse("params error: cursor invalid"), Ok)?,
     };
-    let rows: Vec<String> =
-        markets.iter().copied().skip(first).take(count).map(linear_row).collect();
-    let next = if first + count < markets.len() { format!("first%3D{}", first + count) } else { String::new() };
+    let rows: Vec<String> = markets.iter().copied().skip(first).take(count).map(linear_row).collect();
+    let next =
+        if first + count < markets.len() { format!("first%3D{}", first + count) } else { String::new() };
     Ok(format!(r#"{{"category":"{}","list":[{}],"nextPageCursor":"{next}"}}"#, category.name, rows.join(",")))
 }
 

@@ -11,12 +11,33 @@ use crate::settings::Limits;
 const IGNORED_MAX: u32 = 5;
 const CONNECTS_MS: i64 = 300_000;
 
+/// Binance futures: questions that are counted apart, by five minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pool {
+    /// Settled funding.
+    Funding,
+    /// The past of open interest.
+    OpenInterest,
+}
+
+impl Pool {
+    const fn most(self) -> u32 {
+        match self {
+            Self::Funding => 500,
+            Self::OpenInterest => 1_000,
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     minute: i64,
     weight: u32,
-    /// Binance futures: questions of the pool that funding shares.
-    pool: VecDeque<i64>,
+    /// Binance spot: questions of the running five minutes, whatever they weigh.
+    raw_window: i64,
+    raw_count: u32,
+    /// Binance futures: questions of the pool that funding shares, and of the one for the past of open interest.
+    pools: [VecDeque<i64>; 2],
     /// Bybit: questions of the last five seconds.
     recent: VecDeque<i64>,
     connects: VecDeque<i64>,
@@ -30,13 +51,13 @@ struct State {
 pub(crate) struct Quota(Mutex<State>);
 
 impl Quota {
-    /// Counts a question of some weight and some share of the funding pool; gives the headers to send along, or the
+    /// Counts a question of some weight, or of a pool of its own; gives the headers to send along, or the
     /// refusal. `real_ms` comes with how long a planned trouble lasts still.
     pub(crate) fn admit(
         &self,
         protocol: Protocol,
         limits: &Limits,
-        (weight, pool): (u32, u32),
+        (weight, pool): (u32, Option<Pool>),
         (now, trouble_ms): (i64, Option<i64>),
     ) -> Result<Vec<(&'static str, String)>, Reply> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,17 +69,28 @@ impl Quota {
             Protocol::Bybit | Protocol::BybitLinear => {
                 state.recent.retain(|at| now - at < 5_000);
                 state.recent.push_back(now);
-                (state.recent.len() as u32 > allowed(600)).then_some(limits.ban.as_millis() as i64)
+                // Whoever asks too often rests for ten minutes.
+                (state.recent.len() as u32 > allowed(600)).then_some(5 * limits.ban.as_millis() as i64)
             }
             Protocol::Binance | Protocol::BinanceFutures => {
                 if state.minute != now / MINUTE_MS {
                     (state.minute, state.weight) = (now / MINUTE_MS, 0);
                 }
                 state.weight += weight;
-                state.pool.retain(|at| now - at < CONNECTS_MS);
-                state.pool.extend((0..pool).map(|_| now));
-                let most = if protocol == Protocol::Binance { 6_000 } else { 2_400 };
-                let is_over = state.weight > allowed(most) || state.pool.len() as u32 > allowed(500);
+                if state.raw_window != now / CONNECTS_MS {
+                    (state.raw_window, state.raw_count) = (now / CONNECTS_MS, 0);
+                }
+                state.raw_count += 1;
+                if let Some(pool) = pool {
+                    let recent = &mut state.pools[pool as usize];
+                    recent.retain(|at| now - at < CONNECTS_MS);
+                    recent.push_back(now);
+                }
+                let is_spot = protocol == Protocol::Binance;
+                let is_over = state.weight > allowed(if is_spot { 6_000 } else { 2_400 })
+                    || is_spot && state.raw_count > allowed(300_000)
+                    || pool
+                        .is_some_and(|pool| state.pools[pool as usize].len() as u32 > allowed(pool.most()));
                 is_over.then(|| MINUTE_MS - now % MINUTE_MS)
             }
         };
@@ -66,7 +98,8 @@ impl Quota {
             return Err(state.refuse(protocol, limits, now, wait_ms));
         }
         state.ignored = 0;
-        if protocol.is_bybit() {
+        // Questions of a pool of their own say nothing of weights.
+        if protocol.is_bybit() || pool.is_some() {
             return Ok(Vec::new());
         }
         let used = state.weight.to_string();
@@ -123,7 +156,7 @@ mod tests {
     #[test]
     fn too_much_weight_is_refused_and_insisting_is_banned() {
         let (quota, limits) = (Quota::default(), Limits::default());
-        let ask = |weight, now| quota.admit(Protocol::BinanceFutures, &limits, (weight, 0), (now, None));
+        let ask = |weight, now| quota.admit(Protocol::BinanceFutures, &limits, (weight, None), (now, None));
         let headers = ask(2_400, 120_000).unwrap();
         assert_eq!(headers[0], ("x-mbx-used-weight-1m", "2400".into()));
         let refused = ask(1, 130_000).unwrap_err();
@@ -138,11 +171,31 @@ mod tests {
     }
 
     #[test]
+    fn funding_and_the_past_of_open_interest_have_pools_of_their_own() {
+        let (quota, limits) = (Quota::default(), Limits::default());
+        let ask = |pool| quota.admit(Protocol::BinanceFutures, &limits, (0, Some(pool)), (121_000, None));
+        for (pool, most) in [(Pool::OpenInterest, 1_000), (Pool::Funding, 500)] {
+            assert!((0..most).all(|_| ask(pool).is_ok_and(|headers| headers.is_empty())));
+            assert_eq!(ask(pool).unwrap_err().status, 429);
+        }
+    }
+
+    #[test]
+    fn spot_counts_questions_whatever_they_weigh() {
+        let (quota, limits) = (Quota::default(), Limits { allowance: 0.001, ..Limits::default() });
+        let ask = |now| quota.admit(Protocol::Binance, &limits, (0, None), (now, None));
+        assert!((0..300).all(|at| ask(300_000 + at).is_ok()));
+        assert_eq!(ask(301_000).unwrap_err().status, 429);
+        assert!(ask(600_000).is_ok());
+    }
+
+    #[test]
     fn bybit_shuts_out_whoever_asks_too_often() {
         let (quota, limits) = (Quota::default(), Limits::default());
-        let ask = |now| quota.admit(Protocol::Bybit, &limits, (0, 0), (now, None));
+        let ask = |now| quota.admit(Protocol::Bybit, &limits, (0, None), (now, None));
         assert!((0..600).all(|at| ask(1_000 + at).is_ok()));
         assert_eq!(ask(2_000).unwrap_err().status, 403);
-        assert_eq!(ask(60_000).unwrap_err().status, 403);
+        assert_eq!(ask(590_000).unwrap_err().status, 403);
+        assert!(ask(603_000).is_ok());
     }
 }

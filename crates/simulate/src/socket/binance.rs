@@ -9,7 +9,8 @@ use crate::recording;
 use crate::wire::quoted;
 use crate::world::{Generated, Source};
 
-const STREAMS_MAX: usize = 1_024;
+/// Most streams of a connection.
+pub(super) const STREAMS_MAX: usize = 1_024;
 
 /// Groups of streams on Binance futures; spot has one for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

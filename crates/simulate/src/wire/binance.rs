@@ -77,7 +77,7 @@ pub(crate) fn depth(market: &Market, changes: &Book, steps: (i64, i64)) -> Strin
         );
     }
     // Futures jump over ids of other events: only `pu` chains.
-    let first = previous + 1 + steps.1.rem_euclid(4);
+    let first = previous + 1 + steps.1.rem_euclid(2);
     format!(
         r#"{{"e":"depthUpdate","E":{},"T":{at},"s":"{symbol}","ps":"{symbol}","U":{first},"u":{last},"pu":{previous},"b":[{bids}],"a":[{asks}],"st":1}}"#,
         at + 2
@@ -166,7 +166,7 @@ pub(crate) fn day(market: &Market, now_ms: i64) -> Day {
     let prices = (0..=96).map(|at| market.middle(start + at * quarter) as i64);
     let (low, high) = prices.fold((i64::MAX, 0), |(low, high), price| (low.min(price), high.max(price)));
     let last = market.close_before(now_ms + 1);
-    let first_index = market.trades_before(start / MINUTE_MS);
+    let first_index = market.trades_before((start / MINUTE_MS).max(market.first_minute));
     let last_index = market.latest(now_ms, 1).first().map_or(first_index, |tick| tick.index);
     Day {
         open: market.middle(start) as i64,

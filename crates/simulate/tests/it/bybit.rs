@@ -127,3 +127,24 @@ async fn linear_tickers_are_deltas_and_spot_tickers_are_whole() {
     }
     world.end().await;
 }
+
+#[tokio::test]
+async fn books_keep_the_pace_of_their_depth() {
+    let world = TestWorld::start(settings()).await;
+    for (topic, pace) in [("orderbook.1", 10), ("orderbook.50", 20), ("orderbook.200", 100), ("tickers", 50)]
+    {
+        let mut client = world.client("bybit", "/v5/public/spot").await;
+        client.ask(&format!(r#"{{"op":"subscribe","args":["{topic}.BTCUSDT"]}}"#)).await;
+        let mut times = Vec::new();
+        while times.len() < 12 {
+            let frame = client.json(|value| value["topic"].is_string()).await;
+            times.push(frame.get("cts").unwrap_or(&frame["ts"]).as_i64().unwrap());
+        }
+        // The best may have changed between two steps; the others are as of one.
+        let steps: Vec<i64> = times.iter().map(|at| (at + pace - 1).div_euclid(pace)).collect();
+        assert!(steps.windows(2).all(|pair| pair[1] > pair[0]), "{topic}: {times:?}");
+        assert!(topic == "orderbook.1" || times.iter().all(|at| at % pace == 0), "{topic}: {times:?}");
+        assert!(times.iter().any(|at| at % (2 * pace) != 0), "{topic}: {times:?}");
+    }
+    world.end().await;
+}

@@ -6,6 +6,7 @@ mod binance;
 mod bybit;
 mod decoders;
 mod faults;
+mod listing;
 mod load;
 mod recordings;
 mod rest;

@@ -97,6 +97,82 @@ async fn unreadable_recordings_are_named() {
     assert!(error.to_string().contains("made.jsonl.zst: line 1"), "{error}");
 }
 
+fn plain(folder: &Path, text: &str) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    let path = folder.join("plain.jsonl");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+async fn refusal(file: PathBuf) -> String {
+    let settings = SimSettings { world: World::Recording { files: vec![file] }, ..settings() };
+    let tasks = runtime::Tasks::new();
+    let refused = simulate::start(settings, runtime::SystemClock::shared(), &tasks).await;
+    refused.err().expect("a refusal").to_string()
+}
+
+#[tokio::test]
+async fn malformed_lines_are_named_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = r#"{"t":"recv","conn":"ws.1","at_ns":1,"data":"{}"}"#;
+    let cases = [
+        (format!("{good}\n\n{{\"t\":\"recv\""), "line 3", "write one object per line"),
+        (format!("{good}\nnonsense"), "line 2", "write one object per line"),
+        (
+            r#"{"t":"recv","conn":"ws.1","at_ns":1}"#.to_owned(),
+            "line 1: a frame without `data`",
+            "remove the line",
+        ),
+        (r#"{"t":"recv","at_ns":"soon","data":""}"#.to_owned(), "line 1", "remove the line"),
+    ];
+    for (text, place, remedy) in cases {
+        let error = refusal(plain(&folder.path().join("binance"), &text)).await;
+        assert!(error.contains(place) && error.contains(remedy) && error.contains("plain.jsonl"), "{error}");
+    }
+    let error = refusal(plain(&folder.path().join("elsewhere"), good)).await;
+    assert!(
+        error.contains("line 1: no simulated venue speaks like this; put the file into a folder"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_recording_that_is_cut_short_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<Value> = (0..2_000)
+        .map(|at| json!({"t": "recv", "conn": "ws.1", "at_ns": at * 7_919, "data": "{}"}))
+        .collect();
+    let path = recording(&folder.path().join("binance"), &lines);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = refusal(path).await;
+    assert!(error.contains("line ") && error.contains("cut short: fetch or record it again"), "{error}");
+}
+
+#[tokio::test]
+async fn an_hour_of_a_plain_recording_passes_as_fast_as_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let frame = |minute: i64| {
+        let trade = json!({"e": "aggTrade", "E": minute, "s": "BTCUSDT", "a": minute, "p": "1.0", "q": "1.0",
+            "f": minute, "l": minute, "T": minute * 60_000, "m": true, "M": true});
+        json!({"t": "recv", "conn": "ws.1", "at_ns": minute * 60_000_000_000, "data": trade.to_string()})
+            .to_string()
+    };
+    let text: Vec<String> = (0..60).map(frame).collect();
+    let files = vec![plain(&folder.path().join("binance"), &text.join("\n"))];
+    let world =
+        TestWorld::start(SimSettings { world: World::Recording { files }, speed: 7_200.0, ..settings() })
+            .await;
+    let mut client = world.client("binance", "/ws/btcusdt@aggTrade").await;
+    let stopwatch = runtime::clock::Stopwatch::start();
+    for minute in 0..60 {
+        assert_eq!(client.json(|_| true).await["a"], minute);
+    }
+    // 59 minutes at 7200 times their pace are half a second; without pauses they would be none.
+    assert!(stopwatch.elapsed() >= Duration::from_millis(400), "{:?}", stopwatch.elapsed());
+    world.end().await;
+}
+
 /// A file, its venue, the address for clients, its streams, and how many frames of trades it holds.
 type Case = (&'static str, &'static str, &'static str, &'static [&'static str], usize);
 

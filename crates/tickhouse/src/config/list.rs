@@ -125,6 +125,18 @@ const SECTIONS: &[(&str, &[Setting])] = &[
                 "1_440",
                 "Minutes of the venue's own bars fetched at start.",
             ),
+            setting(
+                "listing_s",
+                Kind::Number(1, 86_400),
+                "300",
+                "How often each venue is asked which instruments it lists.",
+            ),
+            setting(
+                "trusted",
+                Kind::Text,
+                "",
+                "PEM file of authorities trusted beside the usual ones, for a proxy that looks into TLS; empty for none.",
+            ),
         ],
     ),
     (

@@ -86,6 +86,8 @@ pub(crate) fn collect(config: &Config) -> CollectSettings {
         venues: enabled_venues(config).into_iter().map(|venue| venue_settings(config, venue)).collect(),
         klines_history: Duration::from_secs(config.number("collect.klines_history_minutes") * 60),
         redundancy: config.number("collect.redundancy") as usize,
+        listing_every: Some(Duration::from_secs(config.number("collect.listing_s"))),
+        trusted: Some(config.text("collect.trusted")).filter(|path| !path.is_empty()).map(Into::into),
         session: SessionSettings { version: env!("CARGO_PKG_VERSION").into(), ..SessionSettings::default() },
         ..CollectSettings::default()
     }
