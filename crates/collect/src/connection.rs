@@ -29,6 +29,7 @@ mod meters;
 mod watch;
 
 use meters::Meters;
+use watch::since;
 
 /// How often a connection looks after its messages, watchdogs and pings.
 const BEAT: Duration = Duration::from_millis(50);
@@ -394,8 +395,4 @@ impl Connection {
     fn name(&self) -> &'static str {
         self.around.id().as_str()
     }
-}
-
-fn since(earlier: Nanos, later: Nanos) -> Duration {
-    Duration::from_nanos(u64::try_from(later.0.saturating_sub(earlier.0)).unwrap_or(0))
 }

@@ -7,8 +7,8 @@ use model::Nanos;
 use rawlog::{NewRecord, RecordKind};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::Connection;
 use super::meters::mute_gauge;
-use super::{Connection, since};
 use crate::silence::{Cause, Mute, Verdict};
 
 /// After so much silence we ask the other side for a sign of life; after as much again it counts as gone.
@@ -101,4 +101,9 @@ impl Connection {
             self.requests.hold(index).cell().keep_history(self.silence.history(index));
         }
     }
+}
+
+/// Time between two moments; none where they are the wrong way round.
+pub(super) fn since(earlier: Nanos, later: Nanos) -> Duration {
+    Duration::from_nanos(u64::try_from(later.0.saturating_sub(earlier.0)).unwrap_or(0))
 }

@@ -20,6 +20,10 @@ pub(super) fn exchange_info(protocol: Protocol, world: &Generated, ask: &Ask) ->
     if wanted.is_none() {
         rows.push(gone(protocol));
     }
+    if let Some(status) = ask.text("symbolStatus").filter(|_| protocol == Protocol::Binance) {
+        let wanted = format!(r#""status":"{status}""#);
+        rows.retain(|row| row.contains(&wanted));
+    }
     let rows = rows.join(",");
     Ok(if protocol == Protocol::Binance {
         format!(

@@ -86,6 +86,11 @@ async fn what_is_listed_while_running_trades_and_what_is_delisted_falls_silent()
         let after = row(&world, case.venue, case.listing, "NEWUSDT").await;
         assert_eq!(after.as_ref().and_then(|row| row["status"].as_str()), case.over, "{}", case.venue);
         assert!(!world.sim.instruments().iter().any(|known| known.venue == id && known.symbol == "NEWUSDT"));
+        if let (Some(status), "binance") = (case.over, case.venue) {
+            let path = format!("{}?symbolStatus={status}", case.listing);
+            assert!(row(&world, case.venue, &path, "NEWUSDT").await.is_some());
+            assert_eq!(row(&world, case.venue, &path, "BTCUSDT").await, None);
+        }
         // What was sent before may still be on its way.
         while runtime::clock::within(Duration::from_millis(400), client.text()).await.is_some() {}
         assert!(client.is_mute(Duration::from_millis(400)).await);
