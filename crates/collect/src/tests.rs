@@ -426,7 +426,9 @@ async fn a_flood_arrives_whole_and_in_order() {
     let world = carrying(Plan::default()).await;
     world.server.say(Say::Flood(COUNT));
     let frames = u64::try_from(COUNT).unwrap() + 1;
-    world.wait("the last trade", |world| world.status().frames_total == frames).await;
+    world.wait("the count", |world| world.status().frames_total == frames).await;
+    // A frame is counted before it is written.
+    world.wait_line(&format!("\"a\":{COUNT},")).await;
     let ids: Vec<i64> = world
         .lines_with("aggTrade\",\"E")
         .iter()
