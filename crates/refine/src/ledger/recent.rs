@@ -8,7 +8,7 @@ use model::{Time, Trade};
 /// How long an id is remembered at least, on the venue's clock.
 const SPAN: i64 = 10 * MINUTE;
 /// Ids remembered however old they are: an answer with the most recent trades holds at most 1,000.
-const COUNT_MIN: usize = 2_048;
+const COUNT_MIN: usize = 1_024;
 /// Most ids remembered.
 const COUNT_MAX: usize = 131_072;
 
