@@ -59,8 +59,8 @@ impl House {
             let mut minutes = track.klines.minutes_due(start, venue_now);
             // Where numbers prove that nobody traded, no kline needs to come.
             minutes.retain(|minute| {
-                !track.has_venue_minute(*minute)
-                    && !(is_numbered && volume(&track.bars, *minute) == Some(Decimal::ZERO))
+                let is_empty = is_numbered && volume(&track.bars, *minute) == Some(Decimal::ZERO);
+                !is_empty && !track.has_venue_minute(*minute)
             });
             let mut findings = KlineFindings::default();
             let fell = presence.absences.last().copied();
