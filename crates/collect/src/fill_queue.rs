@@ -1,10 +1,14 @@
 //! Holes waiting to be asked for: kept once each, merged where one page serves several, smallest first. Asking is left to
 //! `fills`.
 
-use model::{Channel, Gap, InstrumentId};
+use model::time::MINUTE;
+use model::{Channel, Gap, InstrumentId, Time};
 
 /// Holes so close that one page covers both are asked for together.
 const PAGE: i64 = 1_000;
+
+/// Minutes of klines asked for together: below every venue's page.
+const KLINES_PAGE: i64 = 1_000 * MINUTE;
 
 /// Holes of one instrument's stream that are asked for together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +23,18 @@ pub(crate) struct Job {
 
 impl Job {
     fn size(&self) -> i64 {
-        self.ids.map_or(0, |(first, last)| last.saturating_sub(first))
+        match (self.channel, self.ids) {
+            // Klines are evidence for trades, which go first.
+            (Channel::Klines, _) => PAGE,
+            (_, ids) => ids.map_or(0, |(first, last)| last.saturating_sub(first)),
+        }
+    }
+
+    /// From the first moment lacking to the first no longer lacking, where the venue does not number.
+    pub(crate) fn span(&self) -> (Time, Time) {
+        let first = self.gaps.iter().map(|gap| gap.first_time).min().unwrap_or_default();
+        let last = self.gaps.iter().map(|gap| gap.last_time).max().unwrap_or_default();
+        (first, last)
     }
 }
 
@@ -47,6 +62,10 @@ impl FillQueue {
                 && match (job.ids, ids) {
                     (Some((first, last)), Some((gap_first, gap_last))) => {
                         gap_first <= last.saturating_add(PAGE) && first <= gap_last.saturating_add(PAGE)
+                    }
+                    (None, None) if gap.channel == Channel::Klines => {
+                        let (first, last) = job.span();
+                        gap.last_time.max(last).0 - gap.first_time.min(first).0 <= KLINES_PAGE
                     }
                     (None, None) => true,
                     _ => false,
@@ -153,6 +172,24 @@ mod tests {
         let mut queue = FillQueue::default();
         assert!(queue.add(gap("BTC", Some((1, 1))), 1));
         assert!(!queue.add(gap("BTC", Some((5, 5))), 1));
+    }
+
+    #[test]
+    fn klines_are_asked_for_together_within_a_page_and_after_trades() {
+        let mut queue = FillQueue::default();
+        let klines = |first: i64, last: i64| Gap {
+            channel: Channel::Klines,
+            first_time: Time(first * MINUTE),
+            last_time: Time(last * MINUTE),
+            ..gap("BTC", None)
+        };
+        for hole in [klines(0, 1), klines(900, 901), klines(1_500, 1_501), gap("BTC", Some((1, 5)))] {
+            assert!(queue.add(hole, 10));
+        }
+        let jobs: Vec<_> =
+            std::iter::from_fn(|| queue.take()).map(|job| (job.channel, job.span().1)).collect();
+        assert_eq!(jobs[0].0, Channel::Trades);
+        assert_eq!(jobs[1..], [901, 1_501].map(|minute| (Channel::Klines, Time(minute * MINUTE))));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{Event, Gap, GapCause, Instrument, Nanos};
+use model::{Channel, Event, Gap, GapCause, Instrument, Nanos};
 use rawlog::{Outcome, RecordKind};
 use runtime::{Backoff, Stop};
 use tokio::sync::{Notify, watch};
@@ -39,6 +39,8 @@ enum Progress {
     Through(i64),
     /// The page brought nothing new, though later ids were seen: REST lags behind the streams, or has them not.
     Short,
+    /// The venue no longer gives it.
+    TooOld,
 }
 
 impl Fills {
@@ -105,7 +107,7 @@ impl Fills {
             };
             let answer = self
                 .desk
-                .ask(self.around.id(), request.clone(), Priority::Repair, self.around.bounds.fill_max)
+                .ask(self.around.id(), request.clone(), priority(&job), self.around.bounds.fill_max)
                 .await;
             match answer.map(|reply| self.read(&job, instrument, &request, &reply)) {
                 Ok(Ok(Progress::Done)) => return self.settle(job.gaps, DONE).await,
@@ -120,6 +122,9 @@ impl Fills {
                         return Ok(());
                     }
                     continue;
+                }
+                Ok(Ok(Progress::TooOld)) => {
+                    return self.settle(job.gaps, GapCause::BeyondHistory.as_str()).await;
                 }
                 Ok(Ok(Progress::Short)) => {
                     shorts += 1;
@@ -162,6 +167,9 @@ impl Fills {
         reply: &Reply,
     ) -> Result<Progress, Refused> {
         let mut newest: Option<i64> = None;
+        if !reply.is_ok() && self.around.venue.says_too_old(&reply.body) {
+            return Ok(Progress::TooOld);
+        }
         answer::read(&self.around, std::slice::from_ref(instrument), &request.purpose, reply, |event| {
             if let Event::Trade(trade) = event {
                 newest = newest.max(trade.trade_id);
@@ -225,6 +233,10 @@ fn question(
     instrument: &Instrument,
 ) -> Result<RestRequest, HistoryRefusal> {
     around.venue.history(&match job.ids {
+        None if job.channel == Channel::Klines => {
+            let (start, end) = job.span();
+            HistoryAsk::Klines { instrument, start, end }
+        }
         Some((first, last)) => HistoryAsk::TradesFromId {
             instrument,
             channel: job.channel,
@@ -233,6 +245,11 @@ fn question(
         },
         None => HistoryAsk::RecentTrades { instrument, channel: job.channel },
     })
+}
+
+/// Missing trades cannot wait; klines can.
+fn priority(job: &Job) -> Priority {
+    if job.channel == Channel::Klines { Priority::Poll } else { Priority::Repair }
 }
 
 fn cause(refusal: HistoryRefusal) -> GapCause {

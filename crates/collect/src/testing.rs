@@ -130,6 +130,9 @@ impl Venue for TestVenue {
     fn history(&self, ask: &HistoryAsk<'_>) -> Result<RestRequest, HistoryRefusal> {
         binance().history(ask)
     }
+    fn says_too_old(&self, body: &[u8]) -> bool {
+        venues::venue(VenueId::known("binance-futures").unwrap()).unwrap().says_too_old(body)
+    }
     fn server_time(&self, body: &[u8]) -> Option<Time> {
         binance().server_time(body)
     }
@@ -291,7 +294,9 @@ async fn rest(State(server): State<Arc<Server>>, uri: Uri) -> Response {
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        return (StatusCode::from_u16(status).unwrap(), map, r#"{"code":-1,"msg":"no"}"#).into_response();
+        let code = map.get("code").map_or("-1", |code| code.to_str().unwrap()).to_owned();
+        let body = format!(r#"{{"code":{code},"msg":"no"}}"#);
+        return (StatusCode::from_u16(status).unwrap(), map, body).into_response();
     }
     let body = if path.starts_with("/api/v3/exchangeInfo") {
         exchange_info(&lock(&server.listed))

@@ -346,6 +346,32 @@ async fn a_hole_that_the_venue_cannot_fill_ends_all_the_same() {
 }
 
 #[tokio::test]
+async fn what_the_venue_no_longer_gives_is_beyond_history_and_not_refused() {
+    let world = carrying(Plan::default()).await;
+    lock(&world.server.faults).push_back(("fromId=7", 400, &[("code", "-4166")]));
+    world.wishes.send(Wish::Fill(gap(7, 7))).await.unwrap();
+    world.wait_line("outcome#0 Some(7) Some(7) beyond_history").await;
+}
+
+#[tokio::test]
+async fn klines_of_a_hole_are_asked_for_by_their_minutes() {
+    let world = carrying(Plan::default()).await;
+    let minutes = |first: i64, last: i64| Gap {
+        channel: Channel::Klines,
+        first_id: None,
+        last_id: None,
+        first_time: model::Time(first * model::time::MINUTE),
+        last_time: model::Time(last * model::time::MINUTE),
+        ..gap(0, 0)
+    };
+    world.wishes.send(Wish::Fill(minutes(28_718_000, 28_718_003))).await.unwrap();
+    world.wait_line("outcome#0 None None done").await;
+    let asked = world.server.asked("klines");
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].contains("startTime=1723080000000&endTime=1723080179999&limit=3"), "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_ban_stops_all_questions_also_of_the_next_process() {
     let store = Arc::new(MemoryStore::default());
     let plan = || Plan { venue: venue_with_hasty_listing(), store: store.clone(), ..Plan::default() };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use model::{LogPosition, Nanos, VenueId};
-use rawlog::{Log, LogSettings, NewRecord, RecordKind};
+use rawlog::{Log, LogSettings, NewRecord, RecordKind, SegmentForm};
 use runtime::{SystemClock, Tasks};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -29,9 +29,14 @@ struct Bench {
 
 impl Bench {
     fn open(runtime: &Arc<Runtime>) -> Self {
+        Self::with(runtime, |_| {})
+    }
+
+    fn with(runtime: &Arc<Runtime>, change: impl FnOnce(&mut LogSettings)) -> Self {
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");
         let tasks = Tasks::new();
-        let settings = LogSettings { archive: false, ..LogSettings::new(folder.path()) };
+        let mut settings = LogSettings { archive: false, ..LogSettings::new(folder.path()) };
+        change(&mut settings);
         let _within = runtime.enter();
         let (log, _) = Log::open(settings, SystemClock::shared(), &tasks).expect("an empty folder opens");
         Self { runtime: Arc::clone(runtime), tasks, log, _folder: folder }
@@ -86,6 +91,29 @@ fn append_until_durable(bencher: Bencher, at_once: usize) {
         .with_inputs(|| Bench::open(&runtime))
         .bench_local_values(|bench| {
             bench.append(&records, at_once);
+            bench
+        });
+}
+
+/// From the first append until the first segments, 30,000 records in all, are archives that were read back.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn seal(bencher: Bencher) {
+    let (runtime, records) = (runtime(), records());
+    bencher
+        .counter(ItemsCount::new(RECORDS))
+        .counter(BytesCount::new(RECORDS as usize * PAYLOAD_BYTES))
+        .with_inputs(|| {
+            Bench::with(&runtime, |settings| {
+                settings.archive = true;
+                settings.segment_bytes = 1 << 20;
+            })
+        })
+        .bench_local_values(|bench| {
+            bench.append(&records, 64);
+            // The last segment stays as it is: it is still written.
+            while bench.log.segments().iter().filter(|one| one.form == SegmentForm::Raw).count() > 1 {
+                bench.runtime.block_on(runtime::sleep(Duration::from_millis(1)));
+            }
             bench
         });
 }

@@ -1,17 +1,24 @@
 //! How a log is kept: folder, sizes, pace and retention. Where the values come from is left to the binary.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::LogPosition;
 
-/// Says how much room a folder's disk has left. A border, so that tests can fill a disk without one.
+/// Says how much room a folder's disk has left, and writes to it. A border, so that tests can fill a disk without one.
 pub trait DiskSpace: fmt::Debug + Send + Sync {
     /// Bytes free for this user on the disk that holds `folder`.
     fn free_bytes(&self, folder: &Path) -> io::Result<u64>;
+
+    /// Writes all bytes at an offset. A disk may turn out to be full only here, in the middle of them.
+    fn write_all_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
 }
 
 /// Asks the operating system.

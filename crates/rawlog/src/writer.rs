@@ -162,7 +162,7 @@ impl Writer {
         let offset = active.segment.bytes();
         let count =
             fill(&mut self.buffer, self.next, records, log.settings.segment_bytes.saturating_sub(offset));
-        let written = active.unsynced.file.write_all_at(&self.buffer, offset);
+        let written = log.settings.disk.write_all_at(&active.unsynced.file, &self.buffer, offset);
         if let Err(source) = written {
             // Whole records of a write that failed would be read as such after a crash, and again from the next try.
             active.unsynced.file.set_len(offset).map_err(Error::io("cut segment", &active.unsynced.path))?;

@@ -4,14 +4,19 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use model::{Bar, Gap, Instrument, InstrumentId, LogPosition, Nanos, Quote, Time, Timeframe, VenueId};
+use model::{
+    Bar, Channel, Gap, GapState, Instrument, InstrumentId, LogPosition, Nanos, Quote, Time, Timeframe,
+    VenueId,
+};
 use tables::TimeRange;
 
 use crate::books::SharedBook;
 use crate::candles::Settled;
 use crate::clock::VenueClock;
 use crate::ledger::{Ledger, Newest};
+use crate::presence::{self, Absence};
 use crate::series::Series;
+use crate::track::Track;
 use crate::{Counts, InstrumentLine};
 
 /// Bars kept at all, when history was asked for.
@@ -50,10 +55,35 @@ impl Covered {
         covered
     }
 
+    /// What is known of another stream, by its place in `presence::CHANNELS`.
+    pub(crate) fn of_other(track: &Track, slot: usize) -> Self {
+        let (presence, channel) = (&track.presences[slot], presence::CHANNELS[slot]);
+        let instrument = track.instrument();
+        let (mut absent, gaps): (Vec<_>, Vec<_>) = if channel == Channel::Klines {
+            track.klines.absent(instrument)
+        } else {
+            let rows = presence.absences.iter().map(|absence| absence.gap(instrument, channel));
+            (presence.absences.iter().map(Absence::range).collect(), rows.collect())
+        };
+        absent.sort_by_key(|range| range.start);
+        let open_count = gaps.iter().filter(|gap| gap.state == GapState::Open).count();
+        let mut covered = Self {
+            start: presence.start,
+            until: presence.observed_until(),
+            absent,
+            missing_count: gaps.len() - open_count,
+            gaps,
+            open_count,
+            spans: Vec::new(),
+        };
+        covered.spans = covered.observed(Time(i64::MAX));
+        covered
+    }
+
     /// Spans observed from end to end, ascending; `now` ends what is still going on.
     pub(crate) fn observed(&self, now: Time) -> Vec<TimeRange> {
         let Some(start) = self.start else { return Vec::new() };
-        let end = self.until.unwrap_or(now);
+        let end = self.until.map_or(now, |until| until.min(now));
         let mut spans = Vec::new();
         let mut from = start;
         for absent in &self.absent {
@@ -77,6 +107,8 @@ pub(crate) struct Shown {
     pub(crate) is_carried: bool,
     pub(crate) covered: Arc<Covered>,
     pub(crate) covered_version: u64,
+    /// Coverage of other streams with its version, in the order of `presence::CHANNELS`.
+    pub(crate) others: [(u64, Arc<Covered>); presence::CHANNELS.len()],
     pub(crate) book: Option<SharedBook>,
     /// Open minutes, oldest first.
     pub(crate) open: Vec<Bar>,

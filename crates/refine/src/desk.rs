@@ -25,6 +25,10 @@ pub(crate) struct Desk {
     pub(crate) instruments: BTreeMap<InstrumentId, Listed>,
     /// What stream keys mean; follows from the instruments.
     pub(crate) keys: HashMap<Box<str>, (Channel, InstrumentId)>,
+    /// Keys of streams over all instruments.
+    pub(crate) keys_of_all: HashMap<Box<str>, Channel>,
+    /// Whether the stream of mark prices brings open interest too.
+    pub(crate) marks_bring_interest: bool,
     /// Instruments that streams of this session name. Streams and answers over all instruments bring more than was
     /// asked for; of those rows only the named ones are kept, or all of them where no stream names any.
     pub(crate) named: BTreeSet<InstrumentId>,
@@ -35,6 +39,8 @@ pub(crate) struct Desk {
     /// When something undecodable came last.
     pub(crate) undecodable: Option<Nanos>,
     pub(crate) undecodable_total: u64,
+    /// Up to which minute klines were looked for; not part of the state.
+    pub(crate) klines_edge: Option<Time>,
 }
 
 impl Desk {
@@ -46,6 +52,9 @@ impl Desk {
             clock: VenueClock::default(),
             instruments: BTreeMap::new(),
             keys: HashMap::new(),
+            keys_of_all: HashMap::new(),
+            marks_bring_interest: false,
+            klines_edge: None,
             named: BTreeSet::new(),
             symbols: HashMap::new(),
             pages: Vec::new(),
@@ -76,9 +85,22 @@ impl Desk {
         let channels = self.venue.facts().channels.iter().copied();
         let channels: Vec<Channel> = channels.filter(|channel| !is_other_feed(channel)).collect();
         let streams = self.venue.streams(&instruments, &channels);
-        let known =
-            streams.into_iter().filter_map(|stream| Some((stream.key, (stream.channel, stream.instrument?))));
+        let of_all = streams.iter().filter(|stream| stream.instrument.is_none());
+        self.keys_of_all = of_all.map(|stream| (stream.key.clone(), stream.channel)).collect();
+        // One by one: asked for many at once, a venue may name the stream over all of them only.
+        let each =
+            instruments.iter().flat_map(|one| self.venue.streams(std::slice::from_ref(one), &channels));
+        let known = each.chain(streams);
+        let known = known.filter_map(|stream| Some((stream.key, (stream.channel, stream.instrument?))));
         self.keys = known.collect();
+        self.marks_bring_interest = instruments.first().is_some_and(|one| {
+            let keys = |channel| {
+                let streams = self.venue.streams(std::slice::from_ref(one), &[channel]);
+                streams.into_iter().map(|stream| stream.key).collect::<Vec<_>>()
+            };
+            let marks = keys(Channel::MarkPrices);
+            !marks.is_empty() && marks == keys(Channel::OpenInterest)
+        });
         self.symbols = instruments.into_iter().map(|instrument| (instrument.symbol, instrument.id)).collect();
     }
 

@@ -2,7 +2,9 @@
 
 mod connections;
 mod events;
+mod klines;
 mod listing;
+mod presence;
 mod trades;
 
 #[cfg(test)]
@@ -84,6 +86,8 @@ pub(crate) struct House {
     forming: BTreeSet<usize>,
     /// Tracks with late trades in the record at hand.
     late: Vec<usize>,
+    /// Tracks with minutes to be compared with their klines.
+    checked: BTreeSet<usize>,
     reach: Option<Reach>,
 }
 
@@ -101,6 +105,7 @@ impl House {
             watched: BTreeSet::new(),
             forming: BTreeSet::new(),
             late: Vec::new(),
+            checked: BTreeSet::new(),
             reach: None,
         }
     }
@@ -126,7 +131,7 @@ impl House {
             (RecordKind::Opened, Some(desk)) => self.opened(desk, record.connection),
             (RecordKind::Carries, Some(desk)) => self.carries(desk, record, out),
             (RecordKind::Closed, Some(desk)) => self.closed(desk, record.connection, out),
-            (RecordKind::Mute, Some(desk)) => self.mute(desk, &record.payload),
+            (RecordKind::Mute, Some(desk)) => self.mute(desk, &record.payload, out),
             (RecordKind::Text | RecordKind::Binary, Some(desk)) => self.frame(desk, record, out),
             (RecordKind::Answer, Some(desk)) => self.answer(desk, record, out),
             _ => {}
@@ -168,6 +173,9 @@ impl House {
         if track.is_forming_changed {
             self.forming.insert(at);
         }
+        if !track.klines.checks.is_empty() {
+            self.checked.insert(at);
+        }
         self.tracks.push(track);
         at
     }
@@ -188,7 +196,9 @@ impl House {
     fn tick(&mut self, out: &mut Output) {
         for desk in 0..self.desks.len() {
             self.close_minutes(desk, out);
+            self.look_for_klines(desk, out);
         }
+        self.check_minutes(out);
         let watched: Vec<usize> = self.watched.iter().copied().collect();
         for track in watched {
             let at = self.moment(self.tracks[track].desk);
@@ -217,7 +227,9 @@ impl House {
             }
             if let Some(venue_now) = venue_now {
                 track.ledger.begin(venue_now);
+                self.presences_begin(at, venue_now);
             }
+            let track = &mut self.tracks[at];
             track.bars.close_through(edge, now.to_time(), &mut |bar| out.bar(bar));
             track.bars.let_go(&if self.watched.contains(&at) { track.ledger.spans() } else { Vec::new() });
             self.touch(at, out);
@@ -268,8 +280,13 @@ impl House {
         let Some(outcome) = Outcome::from_payload(payload) else { return };
         let Ok(instrument) = outcome.instrument.parse::<InstrumentId>() else { return };
         let Some(at) = self.index.get(&instrument).copied() else { return };
+        let channel = Channel::named(&outcome.channel);
+        if channel == Some(Channel::Klines) {
+            let cause = GapCause::named(&outcome.result).unwrap_or(GapCause::NotAtVenue);
+            return self.klines_outcome(at, Time(outcome.first_time), cause, out);
+        }
         let ledger = &mut self.tracks[at].ledger;
-        if Channel::named(&outcome.channel) != Some(ledger.channel) {
+        if channel != Some(ledger.channel) {
             return;
         }
         let done = match ledger.kind {
@@ -350,6 +367,8 @@ impl House {
         for track in &self.tracks {
             let open = track.ledger.gaps().into_iter().filter(|gap| gap.state == model::GapState::Open);
             wishes.extend(open.map(Wish::Fill));
+            let klines = track.klines.holes.iter().filter(|hole| !hole.is_missing);
+            wishes.extend(klines.map(|hole| Wish::Fill(hole.row(track.instrument()))));
         }
         wishes
     }

@@ -3,6 +3,7 @@
 //! Where the venue numbers its trades, ids tell; elsewhere the lives of connections and the overlap of answers do.
 
 mod closing;
+mod doubt;
 mod hole;
 mod numbered;
 mod recent;
@@ -11,6 +12,7 @@ mod timed;
 use model::{Channel, Gap, GapCause, InstrumentId, Nanos, Source, Time, Trade};
 use tables::TimeRange;
 
+pub(crate) use doubt::Stretch;
 pub(crate) use hole::{Hole, HoleState, Part};
 pub(crate) use numbered::{Numbered, Verdict};
 pub(crate) use recent::RecentIds;

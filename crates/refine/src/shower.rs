@@ -113,7 +113,17 @@ impl Shower {
             let shown = tile.shown();
             (shown.covered_version != track.ledger.version).then(|| Arc::new(Covered::of(&track.ledger)))
         };
+        let others: Vec<(usize, u64, Arc<Covered>)> = {
+            let shown = tile.shown();
+            let version = |slot: usize| track.presences[slot].version + track.klines.version;
+            let is_new = |slot: &usize| shown.others[*slot].0 != version(*slot);
+            let slots = (0..track.presences.len()).filter(is_new);
+            slots.map(|slot| (slot, version(slot), Arc::new(Covered::of_other(track, slot)))).collect()
+        };
         let mut shown = tile.shown();
+        for (slot, version, covered) in others {
+            shown.others[slot] = (version, covered);
+        }
         if let Some(covered) = covered {
             shown.covered = covered;
             shown.covered_version = track.ledger.version;

@@ -1,7 +1,9 @@
-//! The house as bytes and back. Version 1; a change of form needs a new version and a golden file of the old.
+//! The house as bytes and back. A change of form needs a new version and a golden file of the old: version 2 is version 1
+//! with more about each track behind it.
 
 mod book_forms;
 mod forms;
+mod presence_forms;
 
 #[cfg(test)]
 mod tests;
@@ -17,8 +19,11 @@ use crate::track::Track;
 use book_forms::{BookForm, BookFormError};
 use forms::{HoleForm, InstrumentForm, KindForm, ListingForm, QuoteForm, TimeframeForm};
 use model::{Channel, GapCause, LogPosition, Nanos, Time, VenueId};
+use presence_forms::TrackExtra;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Without what [`TrackExtra`] holds.
+const VERSION_1: u8 = 1;
 
 /// Why a state cannot be taken up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,13 +114,20 @@ pub(crate) fn save(house: &House) -> Vec<u8> {
             counts.inexact_total,
         ],
     };
-    postcard::to_extend(&form, vec![VERSION]).expect("plain values always serialise into memory")
+    let always = "plain values always serialise into memory";
+    let bytes = postcard::to_extend(&form, vec![VERSION]).expect(always);
+    let extras: Vec<TrackExtra> = house.tracks.iter().map(TrackExtra::of).collect();
+    postcard::to_extend(&extras, bytes).expect(always)
 }
 
 /// The house that was saved, by today's rules.
 pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
-    let form: HouseForm = match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(wrong)?,
+    let (form, extras): (HouseForm, Vec<TrackExtra>) = match bytes.split_first() {
+        Some((&VERSION_1, rest)) => (postcard::from_bytes(rest).map_err(wrong)?, Vec::new()),
+        Some((&VERSION, rest)) => {
+            let (form, rest) = postcard::take_from_bytes(rest).map_err(wrong)?;
+            (form, postcard::from_bytes(rest).map_err(wrong)?)
+        }
         Some((version, _)) => return Err(wrong(format!("version {version} is not known"))),
         None => return Err(wrong("it is empty")),
     };
@@ -126,8 +138,12 @@ pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
         let desk = restore_desk(&house, desk)?;
         house.desks.push(desk);
     }
+    let mut extras = extras.into_iter();
     for track in form.tracks {
-        let track = restore_track(&house, track)?;
+        let mut track = restore_track(&house, track)?;
+        if let Some(extra) = extras.next() {
+            extra.restore(&mut track).ok_or_else(|| wrong("a stream holds a value that cannot be"))?;
+        }
         house.push_track(track);
     }
     for connection in form.connections {

@@ -8,7 +8,9 @@ use model::{Bar, Channel, InstrumentId, Nanos, Quote, Time, Timeframe};
 use venues::TradeIds;
 
 use crate::books::SharedBook;
+use crate::klines::KlineWatch;
 use crate::ledger::{Kind, Ledger, Numbered, Timed};
+use crate::presence::{CHANNELS, Presence};
 
 /// Closed minutes with trades that stay at hand for late trades.
 const MINUTES_KEPT: usize = 60;
@@ -36,6 +38,9 @@ pub(crate) struct Track {
     pub(crate) book: Option<SharedBook>,
     /// Connections that carry its book.
     pub(crate) book_carriers: u32,
+    /// Streams other than trades, in the order of `presence::CHANNELS`.
+    pub(crate) presences: [Presence; CHANNELS.len()],
+    pub(crate) klines: KlineWatch,
     /// Generation of the output that lists it as touched; not part of the state.
     pub(crate) touched: u64,
 }
@@ -60,6 +65,8 @@ impl Track {
             venue_bars: VecDeque::new(),
             book: None,
             book_carriers: 0,
+            presences: Default::default(),
+            klines: KlineWatch::default(),
             touched: 0,
         }
     }
@@ -94,6 +101,13 @@ impl Track {
         }
         self.venue_bars.push_back(known);
         true
+    }
+
+    /// Whether the closed kline of a minute came lately.
+    pub(crate) fn has_venue_minute(&self, minute: Time) -> bool {
+        self.venue_bars
+            .iter()
+            .any(|(timeframe, open_time, _)| (*timeframe, *open_time) == (Timeframe::MINUTE, minute))
     }
 
     /// Whether a settled rate is not yet known.

@@ -9,6 +9,7 @@ use tables::{BookView, Coverage, CoverageAnswer, DataQuality, MarketView, TimeRa
 
 use crate::board::{Board, Covered};
 use crate::books;
+use crate::presence;
 
 /// Tells what is there.
 pub(crate) struct CoverageView(pub(crate) Arc<Board>);
@@ -38,13 +39,16 @@ impl Coverage for CoverageView {
         channel: Channel,
         range: TimeRange,
     ) -> BoxFuture<'_, CoverageAnswer> {
-        let is_trades = matches!(channel, Channel::Trades | Channel::RawTrades);
-        let tile = self.0.tile(instrument).filter(|_| is_trades);
-        let answer = match tile {
-            Some(tile) => {
-                let covered = Arc::clone(&tile.shown().covered);
-                answer(&covered, range, tile.venue.time().0)
-            }
+        let covered = self.0.tile(instrument).and_then(|tile| {
+            let shown = tile.shown();
+            let covered = match channel {
+                Channel::Trades | Channel::RawTrades => &shown.covered,
+                _ => &shown.others[presence::place(channel)?].1,
+            };
+            Some((Arc::clone(covered), tile.venue.time().0))
+        });
+        let answer = match covered {
+            Some((covered, now)) => answer(&covered, range, now),
             None => answer(&Covered::default(), range, None),
         };
         async move { answer }.boxed()

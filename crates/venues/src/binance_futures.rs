@@ -75,6 +75,19 @@ fn route(channel: Channel) -> &'static str {
     }
 }
 
+/// "Search window is restricted to recent 48 hours."
+const SEARCH_WINDOW_OVER: i64 = -4166;
+
+/// What bars cost: by their count, not by what comes.
+fn klines_weight(count: i64) -> u32 {
+    match count {
+        ..=100 => 1,
+        101..=500 => 2,
+        501..=1_000 => 5,
+        _ => 10,
+    }
+}
+
 impl Venue for BinanceFutures {
     fn facts(&self) -> &'static Facts {
         &FACTS
@@ -196,16 +209,21 @@ impl Venue for BinanceFutures {
                 weight: 20,
                 purpose: Purpose::Book { symbol: instrument.symbol.clone() },
             },
-            HistoryAsk::Klines { instrument, start, end } => RestRequest {
-                path: format!(
-                    "/fapi/v1/klines?symbol={}&interval=1m&{}&limit=1500",
+            HistoryAsk::Klines { instrument, start, end } => {
+                let count = requests::bar_count(*start, *end, 1_500);
+                let path = format!(
+                    "/fapi/v1/klines?symbol={}&interval=1m&{}&limit={count}",
                     encoded(&instrument.symbol),
                     requests::span(*start, *end)
-                ),
-                weight: 10,
-                purpose: Purpose::Klines { symbol: instrument.symbol.clone() },
-            },
+                );
+                let purpose = Purpose::Klines { symbol: instrument.symbol.clone() };
+                RestRequest { path, weight: klines_weight(count), purpose }
+            }
         })
+    }
+
+    fn says_too_old(&self, body: &[u8]) -> bool {
+        answers::error_code(body) == Some(SEARCH_WINDOW_OVER)
     }
 
     fn server_time(&self, body: &[u8]) -> Option<Time> {

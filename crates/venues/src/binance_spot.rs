@@ -129,9 +129,10 @@ impl Venue for BinanceSpot {
             },
             HistoryAsk::Klines { instrument, start, end } => RestRequest {
                 path: format!(
-                    "/api/v3/klines?symbol={}&interval=1m&{}&limit=1000",
+                    "/api/v3/klines?symbol={}&interval=1m&{}&limit={}",
                     encoded(&instrument.symbol),
-                    requests::span(*start, *end)
+                    requests::span(*start, *end),
+                    requests::bar_count(*start, *end, 1_000)
                 ),
                 weight: 2,
                 purpose: Purpose::Klines { symbol: instrument.symbol.clone() },

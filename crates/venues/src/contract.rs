@@ -46,6 +46,11 @@ pub trait Venue: Send + Sync {
         }
     }
 
+    /// Whether the body of a refused question says that the venue no longer gives what was asked for.
+    fn says_too_old(&self, _body: &[u8]) -> bool {
+        false
+    }
+
     /// What the venue's clock showed in the body of an answer to [`Purpose::ServerTime`].
     fn server_time(&self, body: &[u8]) -> Option<Time>;
 

@@ -182,6 +182,11 @@ impl MinuteBars {
         Some(minute.bar(&self.instrument, state, minute.available_time))
     }
 
+    /// Whether a minute without a bar had no trade, as far as trades came.
+    pub fn held(&self, open_time: Time) -> bool {
+        self.held_from.is_none_or(|held_from| held_from <= open_time)
+    }
+
     /// The bar of one minute from all its trades, as it would have been built live; `None` without market trades.
     pub fn fold_minute<'a>(
         instrument: &InstrumentId,

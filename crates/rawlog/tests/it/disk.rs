@@ -1,6 +1,8 @@
 //! Full disks and full queues: appenders wait, nothing is lost, nobody has to do anything.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -110,6 +112,54 @@ async fn appending_waits_while_the_queue_is_full() {
     assert!(numbers.into_iter().eq(
         (1..30).filter(|number| *number != 12 - 1 && *number != 23).map(|number| record(number).received.0)
     ));
+}
+
+/// A disk with room by its own account, on which some writes fail half way.
+#[derive(Debug, Default)]
+struct Liar {
+    writes: AtomicU64,
+}
+
+impl DiskSpace for Liar {
+    fn free_bytes(&self, _folder: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    fn write_all_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        if number % 3 == 1 {
+            file.write_all_at(&bytes[..bytes.len() / 2], offset)?;
+            let kind =
+                if number % 2 == 1 { io::ErrorKind::StorageFull } else { io::ErrorKind::QuotaExceeded };
+            return Err(kind.into());
+        }
+        file.write_all_at(bytes, offset)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_fail_half_way_for_want_of_room_lose_and_double_nothing() {
+    let disk = Arc::new(Liar::default());
+    let world = World::with(|settings: &mut LogSettings| {
+        settings.disk = Arc::<Liar>::clone(&disk);
+        settings.queue_records = 64;
+    });
+    for number in 1..=6 {
+        world.append(number * 100..number * 100 + 100).await;
+    }
+    let counts = world.log.counts();
+    assert!(counts.disk_full_count > 0, "{counts:?}");
+    assert_eq!(world.log.state(), LogState::Open);
+    let folder = world.close().await;
+    let reports = rawlog::inspect::verify(folder.path()).unwrap();
+    assert!(reports.iter().all(|report| report.damage.is_empty() && report.tail_bytes == 0), "{reports:?}");
+    let world = World::over(folder);
+    let mut records = world.read(0);
+    let count = records.len() as u64;
+    records.retain(|record| !record.payload.starts_with(b"the disk was full for"));
+    assert_eq!(count - records.len() as u64, counts.disk_full_count);
+    let numbers: Vec<i64> = records.iter().map(|record| record.received.0).collect();
+    assert!(numbers.into_iter().eq((100..700).map(|number| record(number).received.0)));
 }
 
 #[tokio::test]

@@ -111,6 +111,19 @@ impl Script {
         self.push(0, RecordKind::Outcome, outcome.to_payload())
     }
 
+    /// What became of asking for klines of BTC.
+    pub(crate) fn klines_outcome(self, first_ms: i64, result: &str) -> Self {
+        let outcome = Outcome {
+            instrument: format!("{}:BTC-USDT", self.venue),
+            channel: "klines".into(),
+            first_id: None,
+            last_id: None,
+            first_time: first_ms * 1_000,
+            result: result.into(),
+        };
+        self.push(0, RecordKind::Outcome, outcome.to_payload())
+    }
+
     pub(crate) fn mute(self, key: &str) -> Self {
         self.push(1, RecordKind::Mute, key.to_owned())
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use model::{
     Bar, BarSource, BarState, BookLevel, BookUpdate, Channel, Condition, Event, Instrument, InstrumentId,
-    InstrumentKind, InstrumentStatus, Listing, MarkPrice, Nanos, Quote, Side, Source, Time, Timeframe, Trade,
-    VenueId,
+    InstrumentKind, InstrumentStatus, Listing, MarkPrice, Nanos, OpenInterest, Quote, Side, Source, Time,
+    Timeframe, Trade, VenueId,
 };
 use venues::contract::{
     Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame,
@@ -31,7 +31,15 @@ fn build((id, trade_ids, book_rule): (&'static str, TradeIds, BookRule)) -> Fact
     Facts {
         id: VenueId::known(id).unwrap(),
         endpoints: DefaultEndpoints { rest: "", stream: "" },
-        channels: &[Channel::Trades, Channel::RawTrades, Channel::Book],
+        channels: &[
+            Channel::Trades,
+            Channel::RawTrades,
+            Channel::Quotes,
+            Channel::Book,
+            Channel::Klines,
+            Channel::MarkPrices,
+            Channel::OpenInterest,
+        ],
         trade_ids,
         book_rule,
         streams_max: 1,
@@ -204,6 +212,13 @@ impl WordDecoder {
                 funding_rate: None,
                 next_funding_time: None,
                 interval_hours: None,
+                received_time,
+            }),
+            ["interest", _, at, quantity] => Event::OpenInterest(OpenInterest {
+                instrument,
+                time: time(at),
+                quantity: number(quantity),
+                value: None,
                 received_time,
             }),
             _ => return None,

@@ -11,6 +11,7 @@ use super::House;
 use crate::books::{self, BookStep};
 use crate::ledger::{Findings, Kind};
 use crate::output::Output;
+use crate::presence;
 
 /// How old the trades of a frame may be when it arrives, microseconds.
 const FRAME_AGE_MAX: i64 = model::time::SECOND;
@@ -29,19 +30,24 @@ impl House {
     pub(super) fn session(&mut self) {
         for connection in std::mem::take(&mut self.connections).into_values() {
             for (channel, track) in connection.streams {
+                let newest = self.newest_of(track, channel);
                 let track = &mut self.tracks[track];
+                if let Some(slot) = presence::place(channel) {
+                    track.presences[slot].dropped(newest, GapCause::Stopped);
+                } else {
+                    track.ledger.dropped(GapCause::Stopped);
+                }
                 if channel == Channel::Book {
                     track.book_carriers = 0;
                     if let Some(book) = &track.book {
                         // Whether the chain holds shows with the next update; readers are told by then.
                         books::lock(book).suspend(&mut |_| {});
                     }
-                } else {
-                    track.ledger.dropped(GapCause::Stopped);
                 }
             }
         }
         for track in &mut self.tracks {
+            track.presences.iter_mut().for_each(presence::Presence::stopped);
             if track.ledger.trouble.is_some() {
                 track.ledger.befall(GapCause::Stopped);
             }
@@ -81,14 +87,19 @@ impl House {
         for key in &connection.keys {
             let Some((channel, instrument)) = self.desks[desk].keys.get(key).cloned() else { continue };
             self.desks[desk].named.insert(instrument.clone());
-            let is_followed = channel == self.desks[desk].channel || channel == Channel::Book;
+            let is_followed = channel == self.desks[desk].channel || presence::place(channel).is_some();
             if !is_followed {
                 continue;
             }
             if channel != Channel::Book || self.rules.books_kept.keeps(&instrument) {
-                streams.insert((channel, self.track(desk, &instrument)));
+                let track = self.track(desk, &instrument);
+                streams.insert((channel, track));
+                if channel == Channel::MarkPrices && self.desks[desk].marks_bring_interest {
+                    streams.insert((Channel::OpenInterest, track));
+                }
             }
         }
+        self.resolve_all(desk, &connection.keys, &mut streams);
         let gone: Vec<_> = connection.streams.difference(&streams).copied().collect();
         let new: Vec<_> = streams.difference(&connection.streams).copied().collect();
         connection.streams = streams;
@@ -102,6 +113,17 @@ impl House {
         }
     }
 
+    /// What keys of streams over all instruments bring: rows of the instruments that other streams name.
+    fn resolve_all(&mut self, desk: usize, keys: &[Box<str>], streams: &mut BTreeSet<(Channel, usize)>) {
+        for key in keys {
+            let Some(channel) = self.desks[desk].keys_of_all.get(key).copied() else { continue };
+            let named: Vec<_> = self.desks[desk].named.iter().cloned().collect();
+            for instrument in named {
+                streams.insert((channel, self.track(desk, &instrument)));
+            }
+        }
+    }
+
     fn carried(&mut self, desk: usize, channel: Channel, at: usize, out: &mut Output) {
         self.touch(at, out);
         let venue_now = self.desks[desk].clock.at(self.now);
@@ -109,7 +131,9 @@ impl House {
         let track = &mut self.tracks[at];
         if channel == Channel::Book {
             track.book_carriers += 1;
-            return;
+        }
+        if presence::place(channel).is_some() {
+            return self.presence_carried(at, channel, out);
         }
         let mut findings = Findings::default();
         track.ledger.carried(venue_now, now, &mut findings);
@@ -118,9 +142,13 @@ impl House {
 
     fn dropped(&mut self, channel: Channel, at: usize, out: &mut Output) {
         self.touch(at, out);
+        let newest = self.newest_of(at, channel);
         let track = &mut self.tracks[at];
+        let Some(slot) = presence::place(channel) else {
+            return track.ledger.dropped(GapCause::Disconnected);
+        };
+        track.presences[slot].dropped(newest, GapCause::Disconnected);
         if channel != Channel::Book {
-            track.ledger.dropped(GapCause::Disconnected);
             return;
         }
         track.book_carriers = track.book_carriers.saturating_sub(1);
@@ -144,13 +172,16 @@ impl House {
     }
 
     /// A stream is mute though data is due.
-    pub(super) fn mute(&mut self, desk: usize, payload: &Bytes) {
+    pub(super) fn mute(&mut self, desk: usize, payload: &Bytes, out: &mut Output) {
         let Ok(key) = std::str::from_utf8(payload) else { return };
         let Some((channel, instrument)) = self.desks[desk].keys.get(key).cloned() else { return };
+        let at = self.track(desk, &instrument);
         if channel == self.desks[desk].channel {
-            let at = self.track(desk, &instrument);
             self.tracks[at].ledger.stood_still(GapCause::Silent, None);
+        } else {
+            self.presence_fell(at, channel, self.newest_of(at, channel), GapCause::Silent);
         }
+        self.touch(at, out);
     }
 
     /// A frame could not be read. Numbered streams show by a jump what it held; of the others, those that it may have
@@ -193,8 +224,10 @@ impl House {
         for at in 0..self.tracks.len() {
             let clock = self.desks[self.tracks[at].desk].clock;
             let mut findings = Findings::default();
-            self.tracks[at].ledger.resumed((clock.at(before), clock.at(now)), (cause, now), &mut findings);
+            let span = (clock.at(before), clock.at(now));
+            self.tracks[at].ledger.resumed(span, (cause, now), &mut findings);
             self.report(at, findings, out);
+            self.presences_stood_still(at, span, (cause, now), out);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Events other than trades: quotes, books, venue bars, marks, funding, open interest.
 
-use model::{Bar, BarState, BookUpdate, Event, Quote, Side, Source, Wish};
+use model::{Bar, BarState, BookUpdate, Channel, Event, GapCause, Quote, Side, Source, Wish};
 use tables::{BookChange, News};
 use venues::BookRule;
 
 use super::House;
-use crate::books::{self, Book, BookStep};
+use crate::books::{self, Book, BookState, BookStep};
 use crate::output::Output;
 
 impl House {
@@ -21,6 +21,7 @@ impl House {
                     return;
                 }
                 let at = self.track(desk, &mark.instrument);
+                self.presence_seen(at, Channel::MarkPrices, mark.time, out);
                 let track = &mut self.tracks[at];
                 if track.mark_time.is_none_or(|newest| newest < mark.time) {
                     track.mark_time = Some(mark.time);
@@ -35,6 +36,8 @@ impl House {
             }
             Event::OpenInterest(interest) if self.desks[desk].wants(&interest.instrument) => {
                 let at = self.track(desk, &interest.instrument);
+                self.presence_seen(at, Channel::OpenInterest, interest.time, out);
+                self.presence_sampled(at, Channel::OpenInterest, interest.time, out);
                 let track = &mut self.tracks[at];
                 if track.interest_time.is_none_or(|newest| newest < interest.time) {
                     track.interest_time = Some(interest.time);
@@ -48,6 +51,7 @@ impl House {
 
     fn quote(&mut self, desk: usize, quote: Quote, out: &mut Output) {
         let at = self.track(desk, &quote.instrument);
+        self.presence_seen(at, Channel::Quotes, quote.venue_time, out);
         if self.tracks[at].take_quote(&quote) {
             out.quote(quote, self.rules.store_quotes);
             self.touch(at, out);
@@ -55,12 +59,15 @@ impl House {
     }
 
     fn venue_bar(&mut self, desk: usize, bar: Bar, out: &mut Output) {
+        let at = self.track(desk, &bar.instrument);
+        self.presence_seen(at, Channel::Klines, bar.open_time, out);
         if bar.state == BarState::Forming {
             out.tell(|| News::VenueBar(bar));
             return;
         }
-        let at = self.track(desk, &bar.instrument);
-        if self.tracks[at].take_venue_bar(&bar) {
+        let is_new = self.tracks[at].take_venue_bar(&bar);
+        self.kline_came(at, &bar, is_new, out);
+        if is_new {
             out.venue_bar(bar);
         }
     }
@@ -73,25 +80,48 @@ impl House {
             return;
         }
         let at = self.track(desk, &update.instrument);
+        let (time, is_asked_for) = (update.venue_time, update.source == Source::Rest);
         let rule = self.desks[desk].venue.facts().book_rule;
         let is_stored = self.rules.store_books;
         let instrument = update.instrument.clone();
-        let book = self.tracks[at].book.get_or_insert_with(|| std::sync::Arc::new(Book::default().into()));
-        books::lock(book).take(update, rule, self.now, &mut |step| match step {
+        let track = &mut self.tracks[at];
+        let book = track.book.get_or_insert_with(|| std::sync::Arc::new(Book::default().into()));
+        let (before, mut is_broken) = (books::lock(book).venue_time, false);
+        let mut held = books::lock(book);
+        if is_asked_for
+            && track.book_carriers == 0
+            && held.waiting.is_empty()
+            && held.state != BookState::Waiting
+        {
+            // The connection died while the snapshot was on its way: nothing would keep it fresh.
+            return;
+        }
+        held.take(update, rule, self.now, &mut |step| match step {
             BookStep::Applied(update) => {
                 if is_stored {
                     changes(&update, &mut |change| out.book_change(change));
                 }
                 out.tell_placed(|| News::Book(update));
             }
-            BookStep::Broke => out.tell_placed(|| News::BookStale(instrument.clone())),
+            BookStep::Broke => {
+                is_broken = true;
+                out.tell_placed(|| News::BookStale(instrument.clone()));
+            }
             BookStep::Wanted => out.wishes.push(match rule {
-                BookRule::StreamSnapshots => Wish::Resubscribe(instrument.clone(), model::Channel::Book),
+                BookRule::StreamSnapshots => Wish::Resubscribe(instrument.clone(), Channel::Book),
                 BookRule::FirstFollowsLast | BookRule::PreviousIsLast => {
                     Wish::BookSnapshot(instrument.clone())
                 }
             }),
         });
+        let is_there = !held.is_stale();
+        drop(held);
+        if is_broken {
+            self.presence_fell(at, Channel::Book, Some(before), GapCause::Dropped);
+        }
+        if is_there && !is_asked_for {
+            self.presence_seen(at, Channel::Book, time, out);
+        }
         self.touch(at, out);
     }
 }

@@ -78,7 +78,7 @@ impl House {
                 }
             }
             Taken::TooOld(minute) => out.recompute(&trade.instrument, minute),
-            Taken::Apart => {}
+            Taken::Apart => track.klines.note_apart(&trade),
             Taken::Refused => {
                 tracing::warn!(instrument = %trade.instrument, price = %trade.price, quantity = %trade.quantity,
                     "trade left out of bars: its numbers do not fit");

@@ -2,7 +2,9 @@
 
 mod books;
 mod gaps;
+mod klines;
 mod listings;
+mod presence;
 mod resuming;
 
 use model::{Bar, Gap, LogPosition, Trade, Wish};
@@ -24,6 +26,11 @@ fn run(house: &mut House, script: &Script) -> Output {
 
 fn told(script: &Script) -> Output {
     run(&mut fakes::house(), script)
+}
+
+fn gap_words_of(out: &Output, channel: model::Channel) -> Vec<String> {
+    let rows: Vec<Gap> = out.gaps.rows.iter().filter(|gap| gap.channel == channel).cloned().collect();
+    gap_words(&rows)
 }
 
 fn trade_ids(trades: &[Trade]) -> Vec<String> {

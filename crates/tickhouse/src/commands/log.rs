@@ -116,6 +116,12 @@ fn verify_log(place: &Place) -> anyhow::Result<Done> {
     for report in inspect::verify(&place.directory()?.join("log"))? {
         let path = report.segment.path.display();
         line(format!("{path}: {} records good, {} damaged places", report.good_count, report.damage.len()));
+        if report.tail_bytes > 0 {
+            line(format!(
+                "  {} bytes behind the last whole record: being written now, or torn when the process ended",
+                report.tail_bytes
+            ));
+        }
         for damage in &report.damage {
             damaged += 1;
             line(format!(

@@ -58,6 +58,15 @@ pub(crate) fn read(
     Ok(())
 }
 
+/// The code of `{"code":-4166,"msg":"…"}`.
+pub(crate) fn error_code(body: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        code: i64,
+    }
+    parse::<Refusal>(body, "refusal").ok().map(|refusal| refusal.code)
+}
+
 /// `{"serverTime":…}`.
 pub(crate) fn server_time(body: &[u8]) -> Scan<Time> {
     #[derive(Deserialize)]

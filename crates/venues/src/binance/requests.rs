@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::time::MINUTE;
 use model::{Channel, Instrument, InstrumentStatus, Time};
 
 use crate::contract::{ConnectionPlan, Stream};
@@ -42,6 +43,12 @@ pub(crate) fn is_listed(instrument: &Instrument) -> bool {
 /// The query for bars that open from `start` on and before `end`; the venue takes both ends as wanted.
 pub(crate) fn span(start: Time, end: Time) -> String {
     format!("startTime={}&endTime={}", start.millis(), end.millis() - 1)
+}
+
+/// How many bars a span holds, within the venue's page.
+pub(crate) fn bar_count(start: Time, end: Time, page: i64) -> i64 {
+    let micros = end.0.saturating_sub(start.0);
+    (micros / MINUTE + i64::from(micros % MINUTE != 0)).clamp(1, page)
 }
 
 /// Shards streams of one route over connections to `url`.

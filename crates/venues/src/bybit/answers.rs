@@ -46,7 +46,12 @@ pub(crate) fn read(
     match purpose {
         Purpose::Listing => events.push(Event::Listing(listing::read(result, context)?)),
         Purpose::Trades { symbol } => trades(result, &context.symbols.find(symbol)?, context, events)?,
-        Purpose::Klines { symbol } => klines(result, &context.symbols.find(symbol)?, context, events)?,
+        Purpose::Klines { symbol } => {
+            // The venue's own clock tells whether a minute is over; ours may be ahead of it.
+            let now = envelope.time.map(|time| moment(time, "time", context.received)).transpose()?;
+            let instrument = context.symbols.find(symbol)?;
+            klines(result, &instrument, (context, now.unwrap_or(context.received)), events)?;
+        }
         Purpose::Funding { symbol } => {
             funding(result, &context.symbols.find(symbol)?, symbol, (context, events))?;
         }
@@ -116,16 +121,21 @@ fn trades(result: &[u8], instrument: &InstrumentId, context: &Context, events: &
     Ok(())
 }
 
-fn klines(result: &[u8], instrument: &InstrumentId, context: &Context, events: &mut Vec<Event>) -> Scan<()> {
+fn klines(
+    result: &[u8],
+    instrument: &InstrumentId,
+    (context, now): (&Context, Time),
+    events: &mut Vec<Event>,
+) -> Scan<()> {
     let rows: Rows<&RawValue> = parse(result, "klines")?;
     for row in rows.list.iter().rev() {
-        events.push(kline(row.get().as_bytes(), instrument, context)?);
+        events.push(kline(row.get().as_bytes(), instrument, (context, now))?);
     }
     Ok(())
 }
 
 /// `["start","open","high","low","close","volume","turnover"]`.
-fn kline(row: &[u8], instrument: &InstrumentId, context: &Context) -> Scan<Event> {
+fn kline(row: &[u8], instrument: &InstrumentId, (context, now): (&Context, Time)) -> Scan<Event> {
     let mut scanner = Scanner::new(row);
     let mut items = scanner.list()?;
     let mut start = None;
@@ -157,7 +167,7 @@ fn kline(row: &[u8], instrument: &InstrumentId, context: &Context) -> Scan<Event
         taker_buy_volume: None,
         source: BarSource::Venue,
         // The newest row may still be open, and no field says so.
-        state: if close_time < context.received { BarState::Closed } else { BarState::Forming },
+        state: if close_time < now { BarState::Closed } else { BarState::Forming },
         revision: 0,
         available_time: context.received,
     }))

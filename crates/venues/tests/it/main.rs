@@ -5,5 +5,6 @@
 mod fixture;
 mod garbage;
 mod golden;
+mod klines;
 mod promises;
 mod recordings;

@@ -337,11 +337,11 @@ fn bars_are_asked_for_up_to_the_last_millisecond() {
     for (name, path) in [
         (
             "binance",
-            "/api/v3/klines?symbol=BTCUSDT&interval=1m&startTime=1791383580000&endTime=1791383699999&limit=1000",
+            "/api/v3/klines?symbol=BTCUSDT&interval=1m&startTime=1791383580000&endTime=1791383699999&limit=2",
         ),
         (
             "binance-futures",
-            "/fapi/v1/klines?symbol=BTCUSDT&interval=1m&startTime=1791383580000&endTime=1791383699999&limit=1500",
+            "/fapi/v1/klines?symbol=BTCUSDT&interval=1m&startTime=1791383580000&endTime=1791383699999&limit=2",
         ),
         (
             "bybit",
