@@ -27,7 +27,7 @@ use crate::refusal::Refusal;
 /// All addresses.
 pub(crate) fn router(house: &Arc<House>, hub: Hub) -> Router {
     let mut router = Router::new()
-        .route("/health", get(monitoring::health))
+        .route("/health", get(monitoring::short_health))
         .route("/metrics", get(monitoring::metrics))
         .route("/bus-stats", get(monitoring::bus_stats))
         .route("/api/v1/monitoring/health", get(monitoring::health))

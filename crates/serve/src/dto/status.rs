@@ -29,9 +29,9 @@ pub(crate) struct StatusForm {
     log: LogForm,
     /// Tables.
     lake: LakeForm,
-    /// Trades recorded since the start.
+    /// Trades recorded since the raw log began.
     trades_total: u64,
-    /// Frames that could not be decoded since the start.
+    /// Frames that could not be decoded since the raw log began.
     undecodable_total: u64,
     /// Resident memory, bytes.
     memory_bytes: u64,
@@ -132,7 +132,7 @@ pub(crate) struct TickerForm {
     /// `waiting`, `streaming`, `gap_recovery`, `mute` or `down`.
     #[schema(value_type = String)]
     status: &'static str,
-    /// Trades recorded since the start.
+    /// Trades recorded since the raw log began.
     trades_total: u64,
     /// Newest trade, milliseconds.
     last_trade_time: Option<i64>,

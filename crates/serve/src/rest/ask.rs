@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use model::Time;
 use serde::de::DeserializeOwned;
 use tables::TimeRange;
+use utoipa::IntoParams;
 
 use crate::house::cut;
 use crate::refusal::Refusal;
@@ -51,6 +52,16 @@ fn holds_broken_text(query: &str) -> bool {
         }
     }
     std::str::from_utf8(&bytes).is_err()
+}
+
+/// Whose data, as the OpenAPI document tells it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct SymbolPath {
+    /// Symbol of the venue, or a full instrument id.
+    #[param(example = "BTCUSDT", pattern = r"^\S+$")]
+    #[expect(dead_code, reason = "the document is made from it, the word itself is read by Words")]
+    symbol: String,
 }
 
 /// The last part of the path.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tables::{CoverageAnswer, TableName, TimeRange};
 use utoipa::{IntoParams, ToSchema};
 
-use super::ask::{self, Ask, Bounds, Words};
+use super::ask::{self, Ask, Bounds, SymbolPath, Words};
 use super::rows::{self, Columns, millis, number};
 use crate::dto::market::{BookForm, InstrumentForm, QuoteForm};
 use crate::dto::{Answer, TradeForm};
@@ -27,15 +27,16 @@ const DEPTH_MAX: usize = 5_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct SeriesAsk {
     /// First moment, milliseconds since the epoch (or ISO). Without it the newest rows are given.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     pub(crate) start_time: Option<String>,
     /// Last moment, inclusive.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     pub(crate) end_time: Option<String>,
     /// Most rows, 1 to 50000; 1000 unless told.
-    #[param(value_type = Option<usize>)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 50_000)]
     pub(crate) limit: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     pub(crate) venue: Option<String>,
 }
 
@@ -65,8 +66,8 @@ pub(crate) async fn coverage_of(
 /// Without bounds and limit, only the newest quote, from memory.
 #[utoipa::path(
     get, path = "/api/v1/data/quotes/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), SeriesAsk),
-    responses((status = 200, body = Answer<Vec<QuoteForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, SeriesAsk),
+    responses((status = 200, description = "Quotes", body = Answer<Vec<QuoteForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn quotes(
     State(house): State<Arc<House>>,
@@ -118,9 +119,10 @@ async fn stored_quotes(
 #[into_params(parameter_in = Query)]
 pub(crate) struct BookAsk {
     /// Most levels a side, 1 to 5000; 20 unless told.
-    #[param(value_type = Option<usize>)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 5_000)]
     depth: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
@@ -129,8 +131,8 @@ pub(crate) struct BookAsk {
 /// `is_stale` is true from the moment the chain of updates broke until the next snapshot.
 #[utoipa::path(
     get, path = "/api/v1/data/books/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), BookAsk),
-    responses((status = 200, body = Answer<BookForm>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, BookAsk),
+    responses((status = 200, description = "The book", body = Answer<BookForm>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn books(
     State(house): State<Arc<House>>,
@@ -158,6 +160,7 @@ pub(crate) async fn books(
 #[into_params(parameter_in = Query)]
 pub(crate) struct InstrumentsAsk {
     /// Only this venue; all venues unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
@@ -165,7 +168,7 @@ pub(crate) struct InstrumentsAsk {
 #[utoipa::path(
     get, path = "/api/v1/data/instruments", tag = "data",
     params(InstrumentsAsk),
-    responses((status = 200, body = Answer<Vec<InstrumentForm>>), (status = "4XX", body = ErrorBody))
+    responses((status = 200, description = "Instruments", body = Answer<Vec<InstrumentForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn instruments(
     State(house): State<Arc<House>>,
@@ -203,9 +206,10 @@ pub(crate) struct Latest {
 #[into_params(parameter_in = Query)]
 pub(crate) struct LatestAsk {
     /// Symbol of the venue, or a full instrument id.
-    #[param(required = true, example = "BTCUSDT")]
+    #[param(required = true, example = "BTCUSDT", pattern = r"^\S+$")]
     symbol: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
@@ -213,7 +217,7 @@ pub(crate) struct LatestAsk {
 #[utoipa::path(
     get, path = "/latest", tag = "data",
     params(LatestAsk),
-    responses((status = 200, body = Latest), (status = "4XX", body = ErrorBody))
+    responses((status = 200, description = "The newest trade and quote", body = Latest), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn latest(
     State(house): State<Arc<House>>,

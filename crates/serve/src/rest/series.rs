@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tables::TableName;
 use utoipa::IntoParams;
 
-use super::ask::{Ask, Bounds, Words};
+use super::ask::{Ask, Bounds, SymbolPath, Words};
 use super::market::{SeriesAsk, coverage_of};
 use super::rows::{self, Columns, millis, number, number_or_null};
 use crate::dto::market::{FundingForm, MarkPriceForm, OpenInterestForm};
@@ -49,8 +49,8 @@ impl Asked {
 /// Settled funding rates of one instrument, ascending.
 #[utoipa::path(
     get, path = "/api/v1/data/funding/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), SeriesAsk),
-    responses((status = 200, body = Answer<Vec<FundingForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, SeriesAsk),
+    responses((status = 200, description = "Funding rates", body = Answer<Vec<FundingForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn funding(
     State(house): State<Arc<House>>,
@@ -80,8 +80,8 @@ pub(crate) async fn funding(
 /// Readings of open interest of one instrument, ascending.
 #[utoipa::path(
     get, path = "/api/v1/data/open_interest/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), SeriesAsk),
-    responses((status = 200, body = Answer<Vec<OpenInterestForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, SeriesAsk),
+    responses((status = 200, description = "Readings", body = Answer<Vec<OpenInterestForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn open_interest(
     State(house): State<Arc<House>>,
@@ -108,8 +108,8 @@ pub(crate) async fn open_interest(
 /// Mark prices of one instrument with the running funding rate, ascending.
 #[utoipa::path(
     get, path = "/api/v1/data/mark_prices/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), SeriesAsk),
-    responses((status = 200, body = Answer<Vec<MarkPriceForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, SeriesAsk),
+    responses((status = 200, description = "Mark prices", body = Answer<Vec<MarkPriceForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn mark_prices(
     State(house): State<Arc<House>>,
@@ -144,22 +144,24 @@ pub(crate) async fn mark_prices(
 #[into_params(parameter_in = Query)]
 pub(crate) struct CoverageAsk {
     /// Stream: trades (unless told), quotes, book, klines, mark_prices, funding or open_interest.
+    #[param(pattern = "^(trades|quotes|book|klines|mark_prices|funding|open_interest)$")]
     channel: Option<String>,
     /// First moment, milliseconds since the epoch (or ISO); one day before the end unless told.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     start_time: Option<String>,
     /// Last moment, inclusive; now unless told.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     end_time: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
 /// What is known of a range of one stream: observed spans and holes.
 #[utoipa::path(
     get, path = "/api/v1/coverage/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), CoverageAsk),
-    responses((status = 200, body = Answer<CoverageForm>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, CoverageAsk),
+    responses((status = 200, description = "What is known of the range", body = Answer<CoverageForm>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn coverage(
     State(house): State<Arc<House>>,

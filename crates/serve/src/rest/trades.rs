@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tables::{TableName, TableScan, TimeRange};
 use utoipa::{IntoParams, ToSchema};
 
-use super::ask::{self, Ask, Bounds, Words};
+use super::ask::{self, Ask, Bounds, SymbolPath, Words};
 use super::rows;
 use crate::dto::{Answer, TradeForm};
 use crate::house::House;
@@ -24,18 +24,19 @@ const LIMIT_MAX: usize = 50_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct TradesAsk {
     /// First moment, milliseconds since the epoch (or ISO). Without it and `from_id`, the newest trades are given.
-    #[param(value_type = Option<i64>, example = 1_640_995_200_000_i64)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64, example = 1_640_995_200_000_i64)]
     start_time: Option<String>,
     /// Last moment, inclusive.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     end_time: Option<String>,
     /// Most trades, 1 to 50000; 1000 unless told.
-    #[param(value_type = Option<usize>)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 50_000)]
     limit: Option<String>,
     /// First numeric id (Binance: aggregate id).
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0)]
     from_id: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
@@ -45,8 +46,8 @@ pub(crate) struct TradesAsk {
 /// is complete, and which holes it has.
 #[utoipa::path(
     get, path = "/api/v1/data/trades/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), TradesAsk),
-    responses((status = 200, body = Answer<Vec<TradeForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, TradesAsk),
+    responses((status = 200, description = "Trades", body = Answer<Vec<TradeForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn trades(
     State(house): State<Arc<House>>,
@@ -115,14 +116,15 @@ pub(crate) struct NewestTrade {
 #[into_params(parameter_in = Query)]
 pub(crate) struct VenueAsk {
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     pub(crate) venue: Option<String>,
 }
 
 /// The newest trade id of one instrument, from memory.
 #[utoipa::path(
     get, path = "/api/v1/data/trades/{symbol}/newest", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), VenueAsk),
-    responses((status = 200, body = Answer<NewestTrade>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, VenueAsk),
+    responses((status = 200, description = "The newest id", body = Answer<NewestTrade>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn newest(
     State(house): State<Arc<House>>,
