@@ -35,6 +35,8 @@ pub(crate) struct Desk {
     /// When something undecodable came last.
     pub(crate) undecodable: Option<Nanos>,
     pub(crate) undecodable_total: u64,
+    /// From the venue's clock to our receipt, microseconds, of the newest live trade not yet measured.
+    pub(crate) latency: Option<i64>,
 }
 
 impl Desk {
@@ -51,6 +53,7 @@ impl Desk {
             pages: Vec::new(),
             undecodable: None,
             undecodable_total: 0,
+            latency: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The REST interface: which address is answered by whom. Each resource has its own file.
 
+mod answered;
 pub(crate) mod ask;
 pub(crate) mod document;
 mod form;

@@ -53,6 +53,7 @@ impl House {
     ) -> anyhow::Result<Self> {
         let folder = Folder::open(directory, markets)?;
         let metrics = Metrics::install().map_err(anyhow::Error::msg)?;
+        serve::describe_metrics();
         let rooms = Rooms::default();
 
         let lake = lake::Lake::open(

@@ -129,7 +129,8 @@ pub(crate) struct TickerForm {
     venue: &'static str,
     /// Our id.
     instrument: String,
-    /// `waiting`, `streaming`, `gap_recovery`, `mute` or `down`.
+    /// Where it is in its life: `waiting` for its first trade, `historical_load` while past bars are fetched, `streaming`,
+    /// `gap_recovery` while a hole is being filled, `mute` though data is due, `down` without a connection.
     #[schema(value_type = String)]
     status: &'static str,
     /// Trades recorded since the raw log began.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use model::{Channel, Instrument, Time};
+use model::{Channel, Instrument};
 use serde::{Deserialize, Serialize};
-use tables::{CoverageAnswer, TableName, TimeRange};
+use tables::{CoverageAnswer, TableName};
 use utoipa::{IntoParams, ToSchema};
 
+use super::answered::Answered;
 use super::ask::{self, Ask, Bounds, SymbolPath, Words};
 use super::rows::{self, Columns, millis, number};
 use crate::dto::market::{BookForm, InstrumentForm, QuoteForm};
@@ -48,22 +49,20 @@ impl SeriesAsk {
     }
 }
 
-/// Coverage of a channel from `first` (or the asked start) to the asked end (or now).
+/// Coverage of a channel over the range that an answer speaks for.
 pub(crate) async fn coverage_of(
     house: &House,
     instrument: &Instrument,
     channel: Channel,
-    (bounds, first): (Bounds, Option<Time>),
+    answered: Answered,
 ) -> CoverageAnswer {
-    let now = house.clock.time();
-    let start = bounds.start.or(first).unwrap_or(now);
-    let range = TimeRange { start, end: bounds.end.unwrap_or(now).max(start) };
+    let range = answered.range(house.clock.time());
     house.doors.coverage.coverage(&instrument.id, channel, range).await
 }
 
 /// Best bid and ask of one instrument, ascending.
 ///
-/// Without bounds and limit, only the newest quote, from memory.
+/// Without bounds and limit, only the newest quote.
 #[utoipa::path(
     get, path = "/api/v1/data/quotes/{symbol}", tag = "data",
     params(SymbolPath, SeriesAsk),
@@ -76,13 +75,15 @@ pub(crate) async fn quotes(
 ) -> Result<Json<Answer<Vec<QuoteForm>>>, Refusal> {
     let instrument = house.instrument(&symbol, ask.venue.as_deref())?;
     let (bounds, limit) = ask.checked()?;
-    let data = if bounds.range().is_none() && ask.limit.is_none() {
-        house.doors.market.quote(&instrument.id).iter().map(QuoteForm::from).collect()
-    } else {
-        stored_quotes(&house, &instrument, bounds, limit).await?
+    let is_newest_wanted = bounds.range().is_none() && ask.limit.is_none();
+    let limit = if is_newest_wanted { 1 } else { limit };
+    let newest = house.doors.market.quote(&instrument.id).filter(|_| is_newest_wanted);
+    let data = match newest {
+        Some(quote) => vec![QuoteForm::from(&quote)],
+        None => stored_quotes(&house, &instrument, bounds, limit).await?,
     };
-    let first = data.first().and_then(|quote| Time::from_millis(quote.timestamp));
-    let coverage = coverage_of(&house, &instrument, Channel::Quotes, (bounds, first)).await;
+    let answered = Answered::new(bounds, limit, &mut data.iter().map(|quote| quote.timestamp));
+    let coverage = coverage_of(&house, &instrument, Channel::Quotes, answered).await;
     let message = format!("Retrieved {} quotes", data.len());
     Ok(Json(Answer::new(data, message).with_coverage((&coverage).into())))
 }
@@ -149,7 +150,8 @@ pub(crate) async fn books(
         ));
     };
     let bounds = Bounds { start: None, end: None };
-    let coverage = coverage_of(&house, &instrument, Channel::Book, (bounds, Some(book.venue_time))).await;
+    let answered = Answered::new(bounds, 1, &mut std::iter::once(book.venue_time.millis()));
+    let coverage = coverage_of(&house, &instrument, Channel::Book, answered).await;
     let message = if book.is_stale { "Book is stale: waiting for a snapshot" } else { "Book" };
     Ok(Json(Answer::new(BookForm::from(&book), message).with_coverage((&coverage).into())))
 }

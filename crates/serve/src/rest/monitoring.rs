@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::dto::Answer;
 use crate::dto::status::{LakeForm, LogForm, StatusForm, TickerForm, uptime_seconds};
 use crate::house::House;
+use crate::meters;
 
 /// Whether the house is well.
 #[derive(Serialize, ToSchema)]
@@ -61,7 +62,11 @@ fn troubled(status: &HouseStatus) -> usize {
 }
 
 fn active(status: &HouseStatus) -> usize {
-    status.instruments.iter().filter(|line| matches!(line.phase, "streaming" | "gap_recovery")).count()
+    status
+        .instruments
+        .iter()
+        .filter(|line| matches!(line.phase, "historical_load" | "streaming" | "gap_recovery"))
+        .count()
 }
 
 fn is_recording(status: &HouseStatus) -> bool {
@@ -275,6 +280,7 @@ pub(crate) async fn bus_stats(State(house): State<Arc<House>>) -> Json<BusStats>
     responses((status = 200, description = "Text in the exposition format 0.0.4", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(house): State<Arc<House>>) -> Response {
+    meters::measure(&house.status(), &house.counts);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (house.doors.metrics)())
         .into_response()
 }

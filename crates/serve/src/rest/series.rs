@@ -7,9 +7,10 @@ use axum::Json;
 use axum::extract::State;
 use model::{Channel, Instrument, Time};
 use serde::Deserialize;
-use tables::TableName;
+use tables::{TableName, TimeRange};
 use utoipa::IntoParams;
 
+use super::answered::Answered;
 use super::ask::{Ask, Bounds, SymbolPath, Words};
 use super::market::{SeriesAsk, coverage_of};
 use super::rows::{self, Columns, millis, number, number_or_null};
@@ -38,9 +39,9 @@ impl Asked {
         rows::read(&self.house, table, &self.instrument.id, self.bounds, self.limit).await
     }
 
-    async fn answer<T>(&self, channel: Channel, data: Vec<T>, first: Option<i64>) -> Rows<T> {
-        let first = first.and_then(Time::from_millis);
-        let coverage = coverage_of(&self.house, &self.instrument, channel, (self.bounds, first)).await;
+    async fn answer<T>(&self, channel: Channel, data: Vec<T>, time: fn(&T) -> i64) -> Rows<T> {
+        let answered = Answered::new(self.bounds, self.limit, &mut data.iter().map(time));
+        let coverage = coverage_of(&self.house, &self.instrument, channel, answered).await;
         let message = format!("Retrieved {} rows", data.len());
         Ok(Json(Answer::new(data, message).with_coverage((&coverage).into())))
     }
@@ -73,8 +74,7 @@ pub(crate) async fn funding(
             source: sources.value(row).to_owned(),
         }));
     }
-    let first = data.first().map(|row| row.funding_time);
-    asked.answer(Channel::Funding, data, first).await
+    asked.answer(Channel::Funding, data, |row| row.funding_time).await
 }
 
 /// Readings of open interest of one instrument, ascending.
@@ -101,8 +101,7 @@ pub(crate) async fn open_interest(
             received_time: millis(&received, row),
         }));
     }
-    let first = data.first().map(|row| row.timestamp);
-    asked.answer(Channel::OpenInterest, data, first).await
+    asked.answer(Channel::OpenInterest, data, |row| row.timestamp).await
 }
 
 /// Mark prices of one instrument with the running funding rate, ascending.
@@ -134,8 +133,7 @@ pub(crate) async fn mark_prices(
             received_time: millis(&received, row),
         }));
     }
-    let first = data.first().map(|row| row.timestamp);
-    asked.answer(Channel::MarkPrices, data, first).await
+    asked.answer(Channel::MarkPrices, data, |row| row.timestamp).await
 }
 
 /// Which coverage.
@@ -173,8 +171,9 @@ pub(crate) async fn coverage(
     let channel = channel(name)?;
     let bounds = Bounds::read(ask.start_time.as_deref(), ask.end_time.as_deref())?;
     let end = bounds.end.unwrap_or_else(|| house.clock.time());
-    let first = Time(end.plus_micros(-model::time::DAY).0.max(0));
-    let answer = coverage_of(&house, &instrument, channel, (bounds, Some(first))).await;
+    let day_before = Time(end.plus_micros(-model::time::DAY).0.max(0));
+    let range = TimeRange { start: bounds.start.unwrap_or(day_before), end };
+    let answer = house.doors.coverage.coverage(&instrument.id, channel, range).await;
     let message = format!("Coverage of {name} of {}: {}", instrument.id, answer.quality.as_str());
     Ok(Json(Answer::new(CoverageForm::from(&answer), message)))
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use model::{Channel, Time};
+use model::Channel;
 use serde::{Deserialize, Serialize};
-use tables::{TableName, TableScan, TimeRange};
+use tables::{TableName, TableScan};
 use utoipa::{IntoParams, ToSchema};
 
+use super::answered::Answered;
 use super::ask::{self, Ask, Bounds, SymbolPath, Words};
+use super::market::coverage_of;
 use super::rows;
 use crate::dto::{Answer, TradeForm};
 use crate::house::House;
@@ -72,29 +74,11 @@ pub(crate) async fn trades(
         }
     };
     let data = rows::trades(&batches)?;
-    let range = answered_range(&house, bounds, from_id.is_some(), (&data, limit));
-    let coverage = house.doors.coverage.coverage(&instrument.id, Channel::Trades, range).await;
+    let answered = Answered::new(bounds, limit, &mut data.iter().map(|trade| trade.timestamp));
+    let answered = Answered { is_forward: answered.is_forward || from_id.is_some(), ..answered };
+    let coverage = coverage_of(&house, &instrument, Channel::Trades, answered).await;
     let message = format!("Retrieved {} trades", data.len());
     Ok(Json(Answer::new(data, message).with_coverage((&coverage).into())))
-}
-
-// The range that the answer speaks for: what was asked, cut where the limit cut it.
-fn answered_range(
-    house: &House,
-    bounds: Bounds,
-    has_id: bool,
-    (data, limit): (&[TradeForm], usize),
-) -> TimeRange {
-    let at = |trade: Option<&TradeForm>| trade.and_then(|trade| Time::from_millis(trade.timestamp));
-    let (first, last) = (at(data.first()), at(data.last()));
-    let now = house.clock.time();
-    let is_cut = data.len() >= limit;
-    let is_forward = bounds.start.is_some() || has_id;
-    let start = bounds.start.or(first).unwrap_or(now);
-    let open_end = bounds.end.unwrap_or(now);
-    let end =
-        if is_forward && is_cut { last.map_or(open_end, |last| last.plus_micros(1_000)) } else { open_end };
-    TimeRange { start, end: end.max(start) }
 }
 
 /// The newest trade id of an instrument.
@@ -106,6 +90,9 @@ pub(crate) struct NewestTrade {
     instrument: String,
     /// The newest numeric id seen; null before the first trade, and where the venue's ids are texts.
     aggregate_id: Option<i64>,
+    /// The same as text, where it is beyond 2^53 and JavaScript would round it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trade_id: Option<String>,
     /// When the venue matched it, milliseconds.
     timestamp: Option<i64>,
 }
@@ -137,6 +124,7 @@ pub(crate) async fn newest(
         symbol: instrument.symbol.to_string(),
         instrument: instrument.id.as_str().to_owned(),
         aggregate_id: newest.map(|(id, _)| id),
+        trade_id: crate::dto::trade::id_text(newest.map(|(id, _)| id), None),
         timestamp: newest.map(|(_, time)| time.millis()),
     };
     let message = if newest.is_some() { "Newest trade" } else { "No numbered trade yet" };

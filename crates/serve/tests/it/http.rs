@@ -325,6 +325,31 @@ async fn coverage_names_its_holes() {
 }
 
 #[tokio::test]
+async fn quotes_come_from_the_tables_while_none_is_in_memory() {
+    let world = World::new().await;
+    let body = world.get("/api/v1/data/quotes/ETHUSDT").await.json();
+    assert_eq!(body["data"], json!([]));
+    assert_eq!(body["coverage"]["start_time"], 0, "everything was searched: {body}");
+    let stored = Rows::Quotes(vec![quote(3)]).to_batch();
+    world.fakes.others.lock().unwrap().push((TableName::Quotes, stored));
+    let body = world.get("/api/v1/data/quotes/ETHUSDT").await.json();
+    assert_eq!(body["data"][0]["sequence"], 3);
+}
+
+#[tokio::test]
+async fn a_series_speaks_only_for_the_range_its_rows_reach() {
+    let world = World::new().await;
+    let stored = Rows::Quotes(vec![quote(1), quote(2)]).to_batch();
+    world.fakes.others.lock().unwrap().push((TableName::Quotes, stored));
+    let body = world.get("/api/v1/data/quotes/BTCUSDT?start_time=1723118399000&limit=2").await.json();
+    assert_eq!(
+        (&body["coverage"]["start_time"], &body["coverage"]["end_time"]),
+        (&json!(1_723_118_399_000_i64), &json!(1_723_118_400_001_i64)),
+        "the limit cut it there"
+    );
+}
+
+#[tokio::test]
 async fn the_state_of_the_house_is_told() {
     let world = World::new().await;
     for path in ["/health", "/api/v1/monitoring/health"] {
@@ -388,7 +413,7 @@ async fn a_degraded_house_says_why_and_stays_in_service() {
         body["reasons"],
         json!([
             "200 rows wait for a commit, the rest waits in the raw log",
-            "binance-futures: REST stands still until 2024-08-09T12:00:01Z",
+            "binance-futures: REST stands still until 2024-08-09T12:00:01.000000Z",
             "bybit-linear: stream-0 is down, stream-1 is mute, stream-2 is mute, stream-3 is mute, stream-4 is mute \
              and 2 more",
         ])
