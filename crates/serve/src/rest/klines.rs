@@ -14,7 +14,7 @@ use tables::{Candle, CandleAnswer, CandleAsk};
 use utoipa::IntoParams;
 
 use super::ask::{self, Ask, Bounds, SymbolPath, Words};
-use super::form::{self, Form};
+use super::form::{self, ArrowStream, Form};
 use crate::dto::{Answer, CandleForm, Number};
 use crate::house::House;
 use crate::refusal::{ErrorBody, Refusal};
@@ -61,7 +61,7 @@ pub(crate) struct KlinesAsk {
         (status = 200, description = "Candles", content(
             (Answer<Vec<CandleForm>> = "application/json"),
             (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+            (ArrowStream = "application/vnd.apache.arrow.stream"),
         )),
         (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody)
     )

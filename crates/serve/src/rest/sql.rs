@@ -14,7 +14,7 @@ use tables::QueryError;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ask::{self, Ask};
-use super::form::{ARROW_TYPE, CSV_TYPE, Form, TEXT_TYPE};
+use super::form::{ARROW_TYPE, ArrowStream, CSV_TYPE, Form, TEXT_TYPE};
 use super::written;
 use crate::house::House;
 use crate::refusal::{ErrorBody, Refusal};
@@ -95,7 +95,7 @@ pub(crate) struct Gathered {
         (status = 200, description = "Rows", content(
             (SqlAnswer = "application/json"),
             (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+            (ArrowStream = "application/vnd.apache.arrow.stream"),
             (String = "text/plain"),
         )),
         (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody)
