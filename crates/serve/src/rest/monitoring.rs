@@ -53,12 +53,12 @@ pub(crate) struct Health {
 /// Most streams named in one reason.
 const NAMES_MAX: usize = 5;
 
-fn is_troubled(stream: &&StreamStatus) -> bool {
+fn is_troubled(stream: &StreamStatus) -> bool {
     matches!(stream.health, StreamHealth::Mute | StreamHealth::Down)
 }
 
 fn troubled(status: &HouseStatus) -> usize {
-    status.venues.iter().flat_map(|venue| &venue.streams).filter(is_troubled).count()
+    status.venues.iter().flat_map(|venue| &venue.streams).filter(|stream| is_troubled(stream)).count()
 }
 
 fn active(status: &HouseStatus) -> usize {
@@ -87,7 +87,7 @@ fn reasons(status: &HouseStatus) -> Vec<String> {
         let streams: Vec<String> = venue
             .streams
             .iter()
-            .filter(is_troubled)
+            .filter(|stream| is_troubled(stream))
             .map(|stream| format!("{} is {}", stream.key, stream.health.as_str()))
             .collect();
         let more = match streams.len().saturating_sub(NAMES_MAX) {
