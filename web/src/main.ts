@@ -29,8 +29,7 @@ interface Health {
   trades_processed_total: number;
   disk_free_percent: number;
   is_simulated: boolean;
-  streams_in_trouble: number;
-  log: { state: string };
+  reasons: string[];
 }
 
 const TIMEFRAMES: [string, string][] = [
@@ -206,7 +205,8 @@ function fillPicker(): void {
 
 async function ask<T>(path: string): Promise<T> {
   const answer = await fetch(path);
-  if (!answer.ok) {
+  // An unhealthy house says so with 503 and a whole body.
+  if (!answer.ok && answer.status !== 503) {
     throw new Error(`${path}: ${answer.status}`);
   }
   return (await answer.json()) as T;
@@ -248,8 +248,7 @@ async function showHealth(): Promise<void> {
       `${count(health.trades_processed_total)} trades`,
       `up ${span(health.uptime_seconds)}`,
       `disk ${health.disk_free_percent.toFixed(0)}% free`,
-      health.log.state === 'ok' ? '' : `log: ${health.log.state}`,
-      health.streams_in_trouble > 0 ? `${health.streams_in_trouble} streams mute or down` : '',
+      ...health.reasons,
     ];
     part('recorded').textContent = words.filter((word) => word !== '').join(' · ');
   } catch {

@@ -19,6 +19,7 @@ export interface DataStatus {
 
 export interface Trade {
   aggregate_id: number | null;
+  /** The id as text, where it is no number or one that JavaScript would round. */
   trade_id?: string;
   price: number;
   quantity: number;
@@ -40,7 +41,8 @@ export interface Market {
   status: DataStatus | null;
   /** Last place in the feed that was seen. */
   position: string | null;
-  lastTradeId: number | null;
+  /** The newest numeric trade id, as text: some are beyond what a number holds here. */
+  lastTradeId: string | null;
   skipped: number;
   /** The newest complaint of the server. */
   notice: string;
@@ -107,10 +109,18 @@ function putCandle(candles: Candle[], candle: Candle): Candle[] {
   return next;
 }
 
+/** The id as text, exact; `null` for a trade without one. */
+function idOf(trade: Trade): string | null {
+  return trade.trade_id ?? (trade.aggregate_id === null ? null : String(trade.aggregate_id));
+}
+
 function sameTrade(left: Trade, right: Trade): boolean {
-  return left.aggregate_id !== null
-    ? left.aggregate_id === right.aggregate_id
-    : left.trade_id !== undefined && left.trade_id === right.trade_id;
+  const id = idOf(left);
+  return id !== null && id === idOf(right);
+}
+
+function isLater(id: string, than: string | null): boolean {
+  return than === null || BigInt(id) > BigInt(than);
 }
 
 /** Changes the market as a message says; messages of other markets change nothing. */
@@ -163,8 +173,9 @@ function takeTrade(market: Market, words: Record<string, unknown>): Change {
   if (typeof words.position === 'string') {
     market.position = words.position;
   }
-  if (trade.aggregate_id !== null) {
-    market.lastTradeId = Math.max(market.lastTradeId ?? 0, trade.aggregate_id);
+  const id = idOf(trade);
+  if (trade.aggregate_id !== null && id !== null && isLater(id, market.lastTradeId)) {
+    market.lastTradeId = id;
   }
   if (market.trades.some((known) => sameTrade(known, trade))) {
     return 'nothing';

@@ -88,8 +88,30 @@ describe('trades', () => {
       timeframes: [{ timeframe: '15' }],
       channels: ['trades'],
       resume_from: '41.2',
-      last_trade_id: 7,
+      last_trade_id: '7',
     });
+  });
+});
+
+describe('trades whose ids JavaScript rounds', () => {
+  // Bybit's spot ids: as numbers, neighbours are the same.
+  const far = (id: string) => ({ ...trade(Number(id), '9.0'), data: { ...trade(Number(id)).data, trade_id: id } });
+
+  test('are kept apart, and the exact id is where to go on', () => {
+    const one = market();
+    expect(take(one, far('2290000024969983361'))).toBe('trades');
+    expect(take(one, far('2290000024969983360'))).toBe('trades');
+    expect(take(one, far('2290000024969983360'))).toBe('nothing');
+    expect(one.trades).toHaveLength(2);
+    expect(JSON.parse(subscription(one)).subscriptions[0].last_trade_id).toBe('2290000024969983361');
+  });
+
+  test('ids that are no numbers are no place to go on from', () => {
+    const one = market();
+    const data = { ...trade(1).data, aggregate_id: null, trade_id: '6ff43d32-3e8e-5a0a' };
+    expect(take(one, { ...trade(1, '9.0'), data })).toBe('trades');
+    expect(take(one, { ...trade(1, '9.1'), data })).toBe('nothing');
+    expect(JSON.parse(subscription(one)).subscriptions[0]).not.toHaveProperty('last_trade_id');
   });
 });
 

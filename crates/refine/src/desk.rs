@@ -41,6 +41,8 @@ pub(crate) struct Desk {
     pub(crate) undecodable_total: u64,
     /// Up to which minute klines were looked for; not part of the state.
     pub(crate) klines_edge: Option<Time>,
+    /// From the venue's clock to our receipt, microseconds, of the newest live trade not yet measured.
+    pub(crate) latency: Option<i64>,
 }
 
 impl Desk {
@@ -60,6 +62,7 @@ impl Desk {
             pages: Vec::new(),
             undecodable: None,
             undecodable_total: 0,
+            latency: None,
         }
     }
 

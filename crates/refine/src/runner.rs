@@ -204,8 +204,13 @@ impl Runner {
                 offer(&self.wishes, wish);
             }
         }
-        for desk in &house.desks {
+        for desk in &mut house.desks {
             let venue = desk.id().as_str();
+            // One trade of a batch is enough to see how far away a venue is; what is replayed was late long ago.
+            if let Some(micros) = desk.latency.take().filter(|_| pace.is_caught_up) {
+                let seconds = micros.max(0) as f64 / 1e6;
+                metrics::histogram!("tickhouse_trade_latency_seconds", "venue" => venue).record(seconds);
+            }
             metrics::counter!("tickhouse_undecodable_total", "venue" => venue)
                 .absolute(desk.undecodable_total);
         }

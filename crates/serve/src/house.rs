@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use model::{Instrument, InstrumentId, VENUES, VenueId};
+use model::{Instrument, InstrumentId, VenueId};
 use runtime::Clock;
 use runtime::clock::Stopwatch;
 use tables::HouseStatus;
@@ -59,11 +59,15 @@ impl House {
     pub(crate) fn venue(&self, name: Option<&str>) -> Result<VenueId, Refusal> {
         let Some(name) = name else { return Ok(self.settings.default_venue) };
         VenueId::known(name).ok_or_else(|| {
-            Refusal::bad(
-                "unknown_venue",
-                format!("unknown venue {:?}", cut(name)),
-                format!("known venues: {}", VENUES.join(", ")),
-            )
+            let status = self.status();
+            let mut names: Vec<&str> = status.venues.iter().map(|venue| venue.venue.as_str()).collect();
+            names.sort_unstable();
+            let remedy = if names.is_empty() {
+                "no venue is recorded; enable one in tickhouse.toml".to_owned()
+            } else {
+                format!("recorded here: {}", names.join(", "))
+            };
+            Refusal::unknown("unknown_venue", format!("unknown venue {:?}", cut(name)), remedy)
         })
     }
 

@@ -5,11 +5,13 @@
 mod dto;
 mod house;
 mod live;
+mod meters;
 mod refusal;
 mod rest;
 mod server;
 mod settings;
 
+pub use meters::describe as describe_metrics;
 pub use server::{Error, Server, start};
 pub use settings::{Doors, ServeSettings};
 

@@ -1,5 +1,6 @@
 //! The REST interface: which address is answered by whom. Each resource has its own file.
 
+mod answered;
 pub(crate) mod ask;
 pub(crate) mod document;
 mod form;
@@ -27,7 +28,7 @@ use crate::refusal::Refusal;
 /// All addresses.
 pub(crate) fn router(house: &Arc<House>, hub: Hub) -> Router {
     let mut router = Router::new()
-        .route("/health", get(monitoring::health))
+        .route("/health", get(monitoring::short_health))
         .route("/metrics", get(monitoring::metrics))
         .route("/bus-stats", get(monitoring::bus_stats))
         .route("/api/v1/monitoring/health", get(monitoring::health))

@@ -32,7 +32,7 @@ pub use feed::{Feed, FeedItem, FeedReader, FeedSlip, News, Past, SeenTrades, Tra
 pub use market::{BookView, MarketView};
 pub use query::{BatchStream, QueryEngine, QueryError, QueryLimits};
 pub use rows::{InstrumentRow, RowBatch, Rows, TableName};
-pub use status::{HouseStatus, InstrumentStatusLine, LogStatus, StatusSource};
+pub use status::{HouseStatus, InstrumentStatusLine, LogStatus, PHASES, StatusSource};
 pub use store::{StoreError, TableScan, TableStore};
 
 /// Every table, sorted by name.

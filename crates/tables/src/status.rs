@@ -17,14 +17,18 @@ pub struct LogStatus {
     pub state: String,
 }
 
-/// Where an instrument is in its life: the word of the ticks system for it, and ours.
+/// Where an instrument can be in its life: `waiting` for its first trade, `historical_load` while past bars are fetched,
+/// `streaming`, `gap_recovery` while a hole is being filled, `mute` though data is due, `down` without a connection.
+pub const PHASES: [&str; 6] = ["waiting", "historical_load", "streaming", "gap_recovery", "mute", "down"];
+
+/// Where an instrument is in its life, and what it brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstrumentStatusLine {
     /// Instrument.
     pub instrument: model::InstrumentId,
     /// The venue's symbol.
     pub symbol: Box<str>,
-    /// `waiting`, `streaming`, `gap_recovery`, `mute` or `down`.
+    /// One of [`PHASES`].
     pub phase: &'static str,
     /// Trades recorded since the start.
     pub trades_total: u64,

@@ -1,6 +1,7 @@
 //! Puts the rooms together, and takes them apart in order: stop collecting, finish the log, checkpoint, let readers go.
 
 mod state;
+mod stats;
 
 pub(crate) use state::cpu_seconds;
 
@@ -53,6 +54,7 @@ impl House {
     ) -> anyhow::Result<Self> {
         let folder = Folder::open(directory, markets)?;
         let metrics = Metrics::install().map_err(anyhow::Error::msg)?;
+        serve::describe_metrics();
         let rooms = Rooms::default();
 
         let lake = lake::Lake::open(
@@ -112,6 +114,7 @@ impl House {
             .await
             .context("start serving")?;
         let address = server.address;
+        stats::start(Arc::clone(&state) as _, settings::stats_every(config), &rooms.serve);
         folder.announce(address)?;
         Ok(Self { folder, log, refine, state, address, rooms })
     }

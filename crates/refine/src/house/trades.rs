@@ -11,6 +11,7 @@ impl House {
     pub(super) fn trade(&mut self, desk: usize, trade: Trade, out: &mut Output) {
         if trade.source == Source::Stream {
             self.pass_time(desk, trade.venue_time, out);
+            self.desks[desk].latency = Some(trade.received_time.0 - trade.venue_time.0);
         }
         let at = self.track(desk, &trade.instrument);
         let moment = self.moment(desk);

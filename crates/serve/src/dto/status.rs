@@ -29,9 +29,9 @@ pub(crate) struct StatusForm {
     log: LogForm,
     /// Tables.
     lake: LakeForm,
-    /// Trades recorded since the start.
+    /// Trades recorded since the raw log began.
     trades_total: u64,
-    /// Frames that could not be decoded since the start.
+    /// Frames that could not be decoded since the raw log began.
     undecodable_total: u64,
     /// Resident memory, bytes.
     memory_bytes: u64,
@@ -129,10 +129,11 @@ pub(crate) struct TickerForm {
     venue: &'static str,
     /// Our id.
     instrument: String,
-    /// `waiting`, `streaming`, `gap_recovery`, `mute` or `down`.
+    /// Where it is in its life: `waiting` for its first trade, `historical_load` while past bars are fetched, `streaming`,
+    /// `gap_recovery` while a hole is being filled, `mute` though data is due, `down` without a connection.
     #[schema(value_type = String)]
     status: &'static str,
-    /// Trades recorded since the start.
+    /// Trades recorded since the raw log began.
     trades_total: u64,
     /// Newest trade, milliseconds.
     last_trade_time: Option<i64>,

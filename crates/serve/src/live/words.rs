@@ -103,7 +103,7 @@ struct SubscriptionWords {
     #[serde(default)]
     resume_from: Option<String>,
     #[serde(default)]
-    last_trade_id: Option<i64>,
+    last_trade_id: Option<IdWords>,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +139,30 @@ impl Length {
             Self::Number(number) => klines::timeframe(&number.to_string()),
             Self::Text(text) => klines::timeframe(text),
         }
+    }
+}
+
+/// `26129` or `"26129"`: JavaScript cannot hold every id as a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum IdWords {
+    Number(i64),
+    Text(String),
+}
+
+impl IdWords {
+    fn read(&self) -> Result<i64, Refusal> {
+        let id = match self {
+            Self::Number(id) => Some(*id),
+            Self::Text(text) => text.parse().ok(),
+        };
+        id.filter(|id| *id >= 0).ok_or_else(|| {
+            Refusal::bad(
+                "bad_id",
+                "last_trade_id is no id",
+                "send the last aggregate_id you have seen, as a number or as text",
+            )
+        })
     }
 }
 
@@ -240,13 +264,14 @@ fn one_wanted(
         ));
     }
     let resume_from = words.resume_from.as_deref().or(resume_from).map(place).transpose()?;
+    let last_trade_id = words.last_trade_id.as_ref().map(IdWords::read).transpose()?;
     let names = Names {
         venue: instrument.id.venue().as_str(),
         id: instrument.id,
         symbol: instrument.symbol,
         listed_time: instrument.listed_time,
     };
-    Ok(Wanted { names: Arc::new(names), candles, streams, resume_from, last_trade_id: words.last_trade_id })
+    Ok(Wanted { names: Arc::new(names), candles, streams, resume_from, last_trade_id })
 }
 
 fn stream(name: &str) -> Result<Stream, Refusal> {

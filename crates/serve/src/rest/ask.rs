@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use model::Time;
 use serde::de::DeserializeOwned;
 use tables::TimeRange;
+use utoipa::IntoParams;
 
 use crate::house::cut;
 use crate::refusal::Refusal;
@@ -53,6 +54,16 @@ fn holds_broken_text(query: &str) -> bool {
     std::str::from_utf8(&bytes).is_err()
 }
 
+/// Whose data, as the OpenAPI document tells it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct SymbolPath {
+    /// Symbol of the venue, or a full instrument id.
+    #[param(example = "BTCUSDT", pattern = r"^\S+$")]
+    #[expect(dead_code, reason = "the document is made from it, the word itself is read by Words")]
+    symbol: String,
+}
+
 /// The last part of the path.
 pub(crate) struct Words(pub(crate) String);
 
@@ -75,14 +86,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Words {
 /// Reads a moment: milliseconds since the epoch, or an ISO date or time.
 pub(crate) fn time(name: &str, text: Option<&str>) -> Result<Option<Time>, Refusal> {
     let Some(text) = text else { return Ok(None) };
-    match Time::parse(text) {
-        Some(time) if (Time(0)..TIME_MAX).contains(&time) => Ok(Some(time)),
-        _ => Err(Refusal::bad(
+    let is_near = |time: &Time| (Time(0)..TIME_MAX).contains(time);
+    // Small numbers are taken for seconds, as long as they lead to a time that can be.
+    let as_millis = || text.trim().parse().ok().and_then(Time::from_millis).filter(is_near);
+    Time::parse(text).filter(is_near).or_else(as_millis).map(Some).ok_or_else(|| {
+        Refusal::bad(
             "bad_time",
             format!("{name} is no time: {:?}", cut(text)),
             "write milliseconds since 1970 (1723161255342) or 2024-08-08T23:54:15Z",
-        )),
-    }
+        )
+    })
 }
 
 /// Bounds of a question in time, both inclusive as readers mean them.
@@ -161,6 +174,23 @@ mod tests {
         assert_eq!(Bounds::read(Some("2024-01-02"), Some("2024-01-01")).unwrap_err().code, "reversed_range");
         assert_eq!(Bounds::read(Some("-5"), None).unwrap_err().code, "bad_time");
         assert!(Bounds::read(None, None).unwrap().range().is_none());
+    }
+
+    #[test]
+    fn every_number_of_milliseconds_until_2200_is_a_time() {
+        for (text, expect) in [
+            ("0", 0),
+            ("1723161255", 1_723_161_255_000),
+            ("8857415947", 8_857_415_947),
+            ("99999999999", 99_999_999_999),
+            ("1723161255342", 1_723_161_255_342),
+            ("7258118399999", 7_258_118_399_999),
+        ] {
+            assert_eq!(time("end_time", Some(text)).unwrap().unwrap().millis(), expect, "{text}");
+        }
+        for text in ["-1", "7258118400000", "9223372036854775807", "99999999999999999999", "", "now"] {
+            assert_eq!(time("end_time", Some(text)).unwrap_err().code, "bad_time", "{text}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::{klines, market, monitoring, pages, series, sql, trades};
         monitoring::bus_stats,
         monitoring::health,
         monitoring::metrics,
+        monitoring::short_health,
         monitoring::status,
         monitoring::system_stats,
         monitoring::tickers,

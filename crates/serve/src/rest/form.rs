@@ -13,6 +13,11 @@ pub(crate) const ARROW_TYPE: &str = "application/vnd.apache.arrow.stream";
 pub(crate) const CSV_TYPE: &str = "text/csv; charset=utf-8";
 pub(crate) const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 
+/// An Arrow stream.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct ArrowStream(#[expect(dead_code, reason = "only its description is used")] Vec<u8>);
+
 /// A form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {

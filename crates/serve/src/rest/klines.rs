@@ -13,8 +13,8 @@ use serde::Deserialize;
 use tables::{Candle, CandleAnswer, CandleAsk};
 use utoipa::IntoParams;
 
-use super::ask::{self, Ask, Bounds, Words};
-use super::form::{self, Form};
+use super::ask::{self, Ask, Bounds, SymbolPath, Words};
+use super::form::{self, ArrowStream, Form};
 use crate::dto::{Answer, CandleForm, Number};
 use crate::house::House;
 use crate::refusal::{ErrorBody, Refusal};
@@ -28,20 +28,25 @@ const LIMIT_MAX: usize = 50_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct KlinesAsk {
     /// Minutes from 1 to 43200 (`15`, `15m`), hours (`4h`), days (`1d`), `1w` or `1M`; one minute unless told.
-    #[param(example = "15m")]
+    #[param(
+        example = "15m",
+        pattern = "^(([1-9][0-9]{0,3}|[1-3][0-9]{4}|4[0-2][0-9]{3}|43[01][0-9]{2}|43200)m?|([1-9][0-9]?|[1-6][0-9]{2}|7[01][0-9]|720)h|([12]?[1-9]|[123]0)d|1w|1M)$"
+    )]
     timeframe: Option<String>,
     /// Most candles, 1 to 50000; 500 unless told.
-    #[param(value_type = Option<usize>)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 50_000)]
     limit: Option<String>,
     /// First candle start, milliseconds since the epoch (or ISO). Without it the newest candles are given.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     start_time: Option<String>,
     /// Last candle start, inclusive.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     end_time: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
     /// `json`, `csv` or `arrow`; the Accept header decides unless told.
+    #[param(pattern = "^(json|csv|arrow)$")]
     format: Option<String>,
 }
 
@@ -51,14 +56,14 @@ pub(crate) struct KlinesAsk {
 /// empty, one of a time that was not observed is not complete or absent.
 #[utoipa::path(
     get, path = "/api/v1/data/klines/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), KlinesAsk),
+    params(SymbolPath, KlinesAsk),
     responses(
-        (status = 200, content(
+        (status = 200, description = "Candles", content(
             (Answer<Vec<CandleForm>> = "application/json"),
             (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+            (ArrowStream = "application/vnd.apache.arrow.stream"),
         )),
-        (status = "4XX", body = ErrorBody)
+        (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody)
     )
 )]
 pub(crate) async fn klines(

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use model::{Channel, Instrument, Time};
+use model::{Channel, Instrument};
 use serde::{Deserialize, Serialize};
-use tables::{CoverageAnswer, TableName, TimeRange};
+use tables::{CoverageAnswer, TableName};
 use utoipa::{IntoParams, ToSchema};
 
-use super::ask::{self, Ask, Bounds, Words};
+use super::answered::Answered;
+use super::ask::{self, Ask, Bounds, SymbolPath, Words};
 use super::rows::{self, Columns, millis, number};
 use crate::dto::market::{BookForm, InstrumentForm, QuoteForm};
 use crate::dto::{Answer, TradeForm};
@@ -27,15 +28,16 @@ const DEPTH_MAX: usize = 5_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct SeriesAsk {
     /// First moment, milliseconds since the epoch (or ISO). Without it the newest rows are given.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     pub(crate) start_time: Option<String>,
     /// Last moment, inclusive.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     pub(crate) end_time: Option<String>,
     /// Most rows, 1 to 50000; 1000 unless told.
-    #[param(value_type = Option<usize>)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 50_000)]
     pub(crate) limit: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     pub(crate) venue: Option<String>,
 }
 
@@ -47,26 +49,24 @@ impl SeriesAsk {
     }
 }
 
-/// Coverage of a channel from `first` (or the asked start) to the asked end (or now).
+/// Coverage of a channel over the range that an answer speaks for.
 pub(crate) async fn coverage_of(
     house: &House,
     instrument: &Instrument,
     channel: Channel,
-    (bounds, first): (Bounds, Option<Time>),
+    answered: Answered,
 ) -> CoverageAnswer {
-    let now = house.clock.time();
-    let start = bounds.start.or(first).unwrap_or(now);
-    let range = TimeRange { start, end: bounds.end.unwrap_or(now).max(start) };
+    let range = answered.range(house.clock.time());
     house.doors.coverage.coverage(&instrument.id, channel, range).await
 }
 
 /// Best bid and ask of one instrument, ascending.
 ///
-/// Without bounds and limit, only the newest quote, from memory.
+/// Without bounds and limit, only the newest quote.
 #[utoipa::path(
     get, path = "/api/v1/data/quotes/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), SeriesAsk),
-    responses((status = 200, body = Answer<Vec<QuoteForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, SeriesAsk),
+    responses((status = 200, description = "Quotes", body = Answer<Vec<QuoteForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn quotes(
     State(house): State<Arc<House>>,
@@ -75,13 +75,15 @@ pub(crate) async fn quotes(
 ) -> Result<Json<Answer<Vec<QuoteForm>>>, Refusal> {
     let instrument = house.instrument(&symbol, ask.venue.as_deref())?;
     let (bounds, limit) = ask.checked()?;
-    let data = if bounds.range().is_none() && ask.limit.is_none() {
-        house.doors.market.quote(&instrument.id).iter().map(QuoteForm::from).collect()
-    } else {
-        stored_quotes(&house, &instrument, bounds, limit).await?
+    let is_newest_wanted = bounds.range().is_none() && ask.limit.is_none();
+    let limit = if is_newest_wanted { 1 } else { limit };
+    let newest = house.doors.market.quote(&instrument.id).filter(|_| is_newest_wanted);
+    let data = match newest {
+        Some(quote) => vec![QuoteForm::from(&quote)],
+        None => stored_quotes(&house, &instrument, bounds, limit).await?,
     };
-    let first = data.first().and_then(|quote| Time::from_millis(quote.timestamp));
-    let coverage = coverage_of(&house, &instrument, Channel::Quotes, (bounds, first)).await;
+    let answered = Answered::new(bounds, limit, &mut data.iter().map(|quote| quote.timestamp));
+    let coverage = coverage_of(&house, &instrument, Channel::Quotes, answered).await;
     let message = format!("Retrieved {} quotes", data.len());
     Ok(Json(Answer::new(data, message).with_coverage((&coverage).into())))
 }
@@ -118,9 +120,10 @@ async fn stored_quotes(
 #[into_params(parameter_in = Query)]
 pub(crate) struct BookAsk {
     /// Most levels a side, 1 to 5000; 20 unless told.
-    #[param(value_type = Option<usize>)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 5_000)]
     depth: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
@@ -129,8 +132,8 @@ pub(crate) struct BookAsk {
 /// `is_stale` is true from the moment the chain of updates broke until the next snapshot.
 #[utoipa::path(
     get, path = "/api/v1/data/books/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), BookAsk),
-    responses((status = 200, body = Answer<BookForm>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, BookAsk),
+    responses((status = 200, description = "The book", body = Answer<BookForm>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn books(
     State(house): State<Arc<House>>,
@@ -147,7 +150,8 @@ pub(crate) async fn books(
         ));
     };
     let bounds = Bounds { start: None, end: None };
-    let coverage = coverage_of(&house, &instrument, Channel::Book, (bounds, Some(book.venue_time))).await;
+    let answered = Answered::new(bounds, 1, &mut std::iter::once(book.venue_time.millis()));
+    let coverage = coverage_of(&house, &instrument, Channel::Book, answered).await;
     let message = if book.is_stale { "Book is stale: waiting for a snapshot" } else { "Book" };
     Ok(Json(Answer::new(BookForm::from(&book), message).with_coverage((&coverage).into())))
 }
@@ -158,6 +162,7 @@ pub(crate) async fn books(
 #[into_params(parameter_in = Query)]
 pub(crate) struct InstrumentsAsk {
     /// Only this venue; all venues unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
@@ -165,7 +170,7 @@ pub(crate) struct InstrumentsAsk {
 #[utoipa::path(
     get, path = "/api/v1/data/instruments", tag = "data",
     params(InstrumentsAsk),
-    responses((status = 200, body = Answer<Vec<InstrumentForm>>), (status = "4XX", body = ErrorBody))
+    responses((status = 200, description = "Instruments", body = Answer<Vec<InstrumentForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn instruments(
     State(house): State<Arc<House>>,
@@ -203,9 +208,10 @@ pub(crate) struct Latest {
 #[into_params(parameter_in = Query)]
 pub(crate) struct LatestAsk {
     /// Symbol of the venue, or a full instrument id.
-    #[param(required = true, example = "BTCUSDT")]
+    #[param(required = true, example = "BTCUSDT", pattern = r"^\S+$")]
     symbol: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
@@ -213,7 +219,7 @@ pub(crate) struct LatestAsk {
 #[utoipa::path(
     get, path = "/latest", tag = "data",
     params(LatestAsk),
-    responses((status = 200, body = Latest), (status = "4XX", body = ErrorBody))
+    responses((status = 200, description = "The newest trade and quote", body = Latest), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn latest(
     State(house): State<Arc<House>>,

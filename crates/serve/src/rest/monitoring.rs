@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use model::status::StreamHealth;
+use model::status::{StreamHealth, StreamStatus};
 use serde::Serialize;
 use tables::HouseStatus;
 use utoipa::ToSchema;
@@ -15,19 +15,21 @@ use utoipa::ToSchema;
 use crate::dto::Answer;
 use crate::dto::status::{LakeForm, LogForm, StatusForm, TickerForm, uptime_seconds};
 use crate::house::House;
+use crate::meters;
 
 /// Whether the house is well.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// `healthy`; `degraded` while streams are mute or down or the row buffer fills; `unhealthy` while nothing can be
-    /// recorded.
-    #[schema(value_type = String)]
+    /// `healthy`; `degraded` while something is missed or delayed; `unhealthy` while nothing can be recorded.
+    #[schema(value_type = String, pattern = "^(healthy|degraded|unhealthy)$")]
     status: &'static str,
+    /// Why it is not `healthy`, the worst first; empty if it is.
+    reasons: Vec<String>,
     /// Seconds since the start.
     uptime_seconds: i64,
     /// Instruments whose trades stream.
     active_tickers: usize,
-    /// Trades recorded since the start.
+    /// Trades recorded since the raw log began.
     trades_processed_total: u64,
     /// Always `not_used`: there is no ClickHouse below.
     #[schema(value_type = String)]
@@ -48,35 +50,82 @@ pub(crate) struct Health {
     streams_in_trouble: usize,
 }
 
+/// Most streams named in one reason.
+const NAMES_MAX: usize = 5;
+
+fn is_troubled(stream: &StreamStatus) -> bool {
+    matches!(stream.health, StreamHealth::Mute | StreamHealth::Down)
+}
+
 fn troubled(status: &HouseStatus) -> usize {
-    let streams = status.venues.iter().flat_map(|venue| &venue.streams);
-    streams.filter(|stream| matches!(stream.health, StreamHealth::Mute | StreamHealth::Down)).count()
+    status.venues.iter().flat_map(|venue| &venue.streams).filter(|stream| is_troubled(stream)).count()
 }
 
 fn active(status: &HouseStatus) -> usize {
-    status.instruments.iter().filter(|line| matches!(line.phase, "streaming" | "gap_recovery")).count()
+    status
+        .instruments
+        .iter()
+        .filter(|line| matches!(line.phase, "historical_load" | "streaming" | "gap_recovery"))
+        .count()
 }
 
-fn verdict(status: &HouseStatus) -> &'static str {
-    let (rows, rows_max) = status.rows_buffered;
-    if status.log.state != "ok" {
-        "unhealthy"
-    } else if troubled(status) > 0 || (rows_max > 0 && rows >= rows_max) {
-        "degraded"
-    } else {
-        "healthy"
+fn is_recording(status: &HouseStatus) -> bool {
+    status.log.state == "ok"
+}
+
+// Why the house is not healthy, the worst first.
+fn reasons(status: &HouseStatus) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !is_recording(status) {
+        reasons.push(format!("nothing can be recorded: raw log {}", status.log.state));
     }
+    let (rows, rows_max) = status.rows_buffered;
+    if rows_max > 0 && rows >= rows_max {
+        reasons.push(format!("{rows} rows wait for a commit, the rest waits in the raw log"));
+    }
+    for venue in &status.venues {
+        let streams: Vec<String> = venue
+            .streams
+            .iter()
+            .filter(|stream| is_troubled(stream))
+            .map(|stream| format!("{} is {}", stream.key, stream.health.as_str()))
+            .collect();
+        let more = match streams.len().saturating_sub(NAMES_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        if !streams.is_empty() {
+            let named = streams[..streams.len().min(NAMES_MAX)].join(", ");
+            reasons.push(format!("{}: {named}{more}", venue.venue));
+        }
+        if let Some(until) = venue.banned_until.filter(|until| *until > status.now) {
+            reasons.push(format!("{}: REST stands still until {until}", venue.venue));
+        }
+    }
+    reasons
 }
 
 /// Whether the house is well, in one look.
+///
+/// 503 while nothing can be recorded, so that a load balancer or supervisor need not read the body.
 #[utoipa::path(
     get, path = "/api/v1/monitoring/health", tag = "monitoring",
-    responses((status = 200, body = Health))
+    responses(
+        (status = 200, description = "It records, though perhaps `degraded`", body = Health),
+        (status = 503, description = "Nothing can be recorded", body = Health)
+    )
 )]
-pub(crate) async fn health(State(house): State<Arc<House>>) -> Json<Health> {
+pub(crate) async fn health(State(house): State<Arc<House>>) -> (StatusCode, Json<Health>) {
     let status = house.status();
-    Json(Health {
-        status: verdict(&status),
+    let reasons = reasons(&status);
+    let (code, verdict) = match (is_recording(&status), reasons.is_empty()) {
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+        (true, false) => (StatusCode::OK, "degraded"),
+        (true, true) => (StatusCode::OK, "healthy"),
+    };
+    let health = Health {
+        status: verdict,
+        reasons,
         uptime_seconds: uptime_seconds(&status),
         active_tickers: active(&status),
         trades_processed_total: status.trades_total,
@@ -88,7 +137,20 @@ pub(crate) async fn health(State(house): State<Arc<House>>) -> Json<Health> {
         log: LogForm::from(&status.log),
         lake: LakeForm::from(&*status),
         streams_in_trouble: troubled(&status),
-    })
+    };
+    (code, Json(health))
+}
+
+/// The same at the address that supervisors try first.
+#[utoipa::path(
+    get, path = "/health", tag = "monitoring",
+    responses(
+        (status = 200, description = "It records, though perhaps `degraded`", body = Health),
+        (status = 503, description = "Nothing can be recorded", body = Health)
+    )
+)]
+pub(crate) async fn short_health(house: State<Arc<House>>) -> (StatusCode, Json<Health>) {
+    health(house).await
 }
 
 /// What the process uses and has done.
@@ -104,13 +166,13 @@ pub(crate) struct SystemStats {
     cpu_percent_mean: f64,
     /// Free disk space, per cent.
     disk_free_percent: f64,
-    /// Trades recorded since the start.
+    /// Trades recorded since the raw log began.
     trades_processed_total: u64,
     /// Frames received since the start.
     frames_total: u64,
     /// Bytes received since the start.
     bytes_total: u64,
-    /// Frames that could not be decoded since the start.
+    /// Frames that could not be decoded since the raw log began.
     undecodable_total: u64,
     /// Open connections to venues.
     venue_connections: usize,
@@ -131,7 +193,7 @@ pub(crate) struct SystemStats {
 /// What the process uses and has done since its start.
 #[utoipa::path(
     get, path = "/api/v1/monitoring/system-stats", tag = "monitoring",
-    responses((status = 200, body = Answer<SystemStats>))
+    responses((status = 200, description = "Statistics", body = Answer<SystemStats>))
 )]
 pub(crate) async fn system_stats(State(house): State<Arc<House>>) -> Json<Answer<SystemStats>> {
     let status = house.status();
@@ -160,7 +222,7 @@ pub(crate) async fn system_stats(State(house): State<Arc<House>>) -> Json<Answer
 /// Where every instrument with a trade stream is in its life.
 #[utoipa::path(
     get, path = "/api/v1/admin/tickers/status", tag = "monitoring",
-    responses((status = 200, body = Answer<Vec<TickerForm>>))
+    responses((status = 200, description = "Tickers", body = Answer<Vec<TickerForm>>))
 )]
 pub(crate) async fn tickers(State(house): State<Arc<House>>) -> Json<Answer<Vec<TickerForm>>> {
     let status = house.status();
@@ -172,7 +234,7 @@ pub(crate) async fn tickers(State(house): State<Arc<House>>) -> Json<Answer<Vec<
 /// The whole state of the house: venues, streams, instruments, log and tables.
 #[utoipa::path(
     get, path = "/api/v1/status", tag = "monitoring",
-    responses((status = 200, body = StatusForm))
+    responses((status = 200, description = "The state", body = StatusForm))
 )]
 pub(crate) async fn status(State(house): State<Arc<House>>) -> Json<StatusForm> {
     Json(StatusForm::from(&*house.status()))
@@ -198,7 +260,7 @@ pub(crate) struct BusStats {
 }
 
 /// Whether anything waits: the row buffer and the live readers.
-#[utoipa::path(get, path = "/bus-stats", tag = "monitoring", responses((status = 200, body = BusStats)))]
+#[utoipa::path(get, path = "/bus-stats", tag = "monitoring", responses((status = 200, description = "Queues", body = BusStats)))]
 pub(crate) async fn bus_stats(State(house): State<Arc<House>>) -> Json<BusStats> {
     let (rows, rows_max) = house.status().rows_buffered;
     Json(BusStats {
@@ -215,9 +277,10 @@ pub(crate) async fn bus_stats(State(house): State<Arc<House>>) -> Json<BusStats>
 /// The metrics of the process, as Prometheus scrapes them.
 #[utoipa::path(
     get, path = "/metrics", tag = "monitoring",
-    responses((status = 200, body = String, content_type = "text/plain"))
+    responses((status = 200, description = "Text in the exposition format 0.0.4", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(house): State<Arc<House>>) -> Response {
+    meters::measure(&house.status(), &house.counts);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (house.doors.metrics)())
         .into_response()
 }

@@ -47,7 +47,7 @@ pub(crate) async fn docs_script() -> Response {
 }
 
 /// The document behind it.
-#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "monitoring", responses((status = 200, body = serde_json::Value)))]
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "monitoring", responses((status = 200, description = "The document", body = serde_json::Value)))]
 pub(crate) async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], crate::rest::document::openapi()).into_response()
 }

@@ -10,6 +10,7 @@ use arrow_schema::DataType;
 use model::{InstrumentId, Time};
 use tables::{ColumnKind, TableName, TableScan, TimeRange};
 
+use crate::dto::trade::id_text;
 use crate::dto::{Number, TradeForm};
 use crate::house::House;
 use crate::refusal::Refusal;
@@ -152,7 +153,7 @@ pub(crate) fn trades(batches: &[RecordBatch]) -> Result<Vec<TradeForm>, Refusal>
         let int = |array: &Int64Array, row| array.is_valid(row).then(|| array.value(row));
         forms.extend(columns.rows().map(|row| TradeForm {
             aggregate_id: int(&ids, row),
-            trade_id: texts.is_valid(row).then(|| texts.value(row).to_owned()),
+            trade_id: id_text(int(&ids, row), texts.is_valid(row).then(|| texts.value(row))),
             price: number(&prices, row),
             quantity: number(&quantities, row),
             timestamp: millis(&times, row),

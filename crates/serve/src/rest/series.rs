@@ -7,10 +7,11 @@ use axum::Json;
 use axum::extract::State;
 use model::{Channel, Instrument, Time};
 use serde::Deserialize;
-use tables::TableName;
+use tables::{TableName, TimeRange};
 use utoipa::IntoParams;
 
-use super::ask::{Ask, Bounds, Words};
+use super::answered::Answered;
+use super::ask::{Ask, Bounds, SymbolPath, Words};
 use super::market::{SeriesAsk, coverage_of};
 use super::rows::{self, Columns, millis, number, number_or_null};
 use crate::dto::market::{FundingForm, MarkPriceForm, OpenInterestForm};
@@ -38,9 +39,9 @@ impl Asked {
         rows::read(&self.house, table, &self.instrument.id, self.bounds, self.limit).await
     }
 
-    async fn answer<T>(&self, channel: Channel, data: Vec<T>, first: Option<i64>) -> Rows<T> {
-        let first = first.and_then(Time::from_millis);
-        let coverage = coverage_of(&self.house, &self.instrument, channel, (self.bounds, first)).await;
+    async fn answer<T>(&self, channel: Channel, data: Vec<T>, time: fn(&T) -> i64) -> Rows<T> {
+        let answered = Answered::new(self.bounds, self.limit, &mut data.iter().map(time));
+        let coverage = coverage_of(&self.house, &self.instrument, channel, answered).await;
         let message = format!("Retrieved {} rows", data.len());
         Ok(Json(Answer::new(data, message).with_coverage((&coverage).into())))
     }
@@ -49,8 +50,8 @@ impl Asked {
 /// Settled funding rates of one instrument, ascending.
 #[utoipa::path(
     get, path = "/api/v1/data/funding/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), SeriesAsk),
-    responses((status = 200, body = Answer<Vec<FundingForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, SeriesAsk),
+    responses((status = 200, description = "Funding rates", body = Answer<Vec<FundingForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn funding(
     State(house): State<Arc<House>>,
@@ -73,15 +74,14 @@ pub(crate) async fn funding(
             source: sources.value(row).to_owned(),
         }));
     }
-    let first = data.first().map(|row| row.funding_time);
-    asked.answer(Channel::Funding, data, first).await
+    asked.answer(Channel::Funding, data, |row| row.funding_time).await
 }
 
 /// Readings of open interest of one instrument, ascending.
 #[utoipa::path(
     get, path = "/api/v1/data/open_interest/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), SeriesAsk),
-    responses((status = 200, body = Answer<Vec<OpenInterestForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, SeriesAsk),
+    responses((status = 200, description = "Readings", body = Answer<Vec<OpenInterestForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn open_interest(
     State(house): State<Arc<House>>,
@@ -101,15 +101,14 @@ pub(crate) async fn open_interest(
             received_time: millis(&received, row),
         }));
     }
-    let first = data.first().map(|row| row.timestamp);
-    asked.answer(Channel::OpenInterest, data, first).await
+    asked.answer(Channel::OpenInterest, data, |row| row.timestamp).await
 }
 
 /// Mark prices of one instrument with the running funding rate, ascending.
 #[utoipa::path(
     get, path = "/api/v1/data/mark_prices/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), SeriesAsk),
-    responses((status = 200, body = Answer<Vec<MarkPriceForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, SeriesAsk),
+    responses((status = 200, description = "Mark prices", body = Answer<Vec<MarkPriceForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn mark_prices(
     State(house): State<Arc<House>>,
@@ -134,8 +133,7 @@ pub(crate) async fn mark_prices(
             received_time: millis(&received, row),
         }));
     }
-    let first = data.first().map(|row| row.timestamp);
-    asked.answer(Channel::MarkPrices, data, first).await
+    asked.answer(Channel::MarkPrices, data, |row| row.timestamp).await
 }
 
 /// Which coverage.
@@ -144,22 +142,24 @@ pub(crate) async fn mark_prices(
 #[into_params(parameter_in = Query)]
 pub(crate) struct CoverageAsk {
     /// Stream: trades (unless told), quotes, book, klines, mark_prices, funding or open_interest.
+    #[param(pattern = "^(trades|quotes|book|klines|mark_prices|funding|open_interest)$")]
     channel: Option<String>,
     /// First moment, milliseconds since the epoch (or ISO); one day before the end unless told.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     start_time: Option<String>,
     /// Last moment, inclusive; now unless told.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     end_time: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
 /// What is known of a range of one stream: observed spans and holes.
 #[utoipa::path(
     get, path = "/api/v1/coverage/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), CoverageAsk),
-    responses((status = 200, body = Answer<CoverageForm>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, CoverageAsk),
+    responses((status = 200, description = "What is known of the range", body = Answer<CoverageForm>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn coverage(
     State(house): State<Arc<House>>,
@@ -171,8 +171,9 @@ pub(crate) async fn coverage(
     let channel = channel(name)?;
     let bounds = Bounds::read(ask.start_time.as_deref(), ask.end_time.as_deref())?;
     let end = bounds.end.unwrap_or_else(|| house.clock.time());
-    let first = Time(end.plus_micros(-model::time::DAY).0.max(0));
-    let answer = coverage_of(&house, &instrument, channel, (bounds, Some(first))).await;
+    let day_before = Time(end.plus_micros(-model::time::DAY).0.max(0));
+    let range = TimeRange { start: bounds.start.unwrap_or(day_before), end };
+    let answer = house.doors.coverage.coverage(&instrument.id, channel, range).await;
     let message = format!("Coverage of {name} of {}: {}", instrument.id, answer.quality.as_str());
     Ok(Json(Answer::new(CoverageForm::from(&answer), message)))
 }

@@ -14,7 +14,7 @@ use tables::QueryError;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ask::{self, Ask};
-use super::form::{ARROW_TYPE, CSV_TYPE, Form, TEXT_TYPE};
+use super::form::{ARROW_TYPE, ArrowStream, CSV_TYPE, Form, TEXT_TYPE};
 use super::written;
 use crate::house::House;
 use crate::refusal::{ErrorBody, Refusal};
@@ -29,8 +29,10 @@ pub(crate) struct SqlBody {
     #[schema(example = "SELECT instrument, count(*) FROM trades GROUP BY instrument")]
     query: String,
     /// `json` (unless told), `csv`, `arrow` or `table`.
+    #[schema(pattern = "^(json|csv|arrow|table)$")]
     format: Option<String>,
     /// Give at most so many rows and say in `truncated` whether there were more.
+    #[schema(minimum = 1, maximum = 1_000_000)]
     limit: Option<usize>,
 }
 
@@ -40,9 +42,10 @@ pub(crate) struct SqlBody {
 #[into_params(parameter_in = Query)]
 pub(crate) struct SqlAsk {
     /// `json`, `csv`, `arrow` or `table`; the Accept header decides unless told.
+    #[param(pattern = "^(json|csv|arrow|table)$")]
     format: Option<String>,
     /// Give at most so many rows.
-    #[param(value_type = Option<usize>)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000_000)]
     limit: Option<String>,
 }
 
@@ -89,13 +92,13 @@ pub(crate) struct Gathered {
     params(SqlAsk),
     request_body(content((SqlBody = "application/json"), (String = "text/plain"))),
     responses(
-        (status = 200, content(
+        (status = 200, description = "Rows", content(
             (SqlAnswer = "application/json"),
             (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+            (ArrowStream = "application/vnd.apache.arrow.stream"),
             (String = "text/plain"),
         )),
-        (status = "4XX", body = ErrorBody)
+        (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody)
     )
 )]
 pub(crate) async fn sql(
@@ -151,8 +154,12 @@ async fn question(house: &House, headers: &HeaderMap, body: Body, ask: SqlAsk) -
             "send one reading statement, such as SELECT 1",
         ));
     }
-    if limit == Some(0) {
-        return Err(Refusal::bad("bad_limit", "limit is 0", "ask for at least one row"));
+    if let Some(limit) = limit.filter(|limit| !(1..=rows_max).contains(limit)) {
+        return Err(Refusal::bad(
+            "bad_limit",
+            format!("limit is no count from 1 to {rows_max}: {limit}"),
+            "ask for fewer rows, or raise sql_rows_max in the section serve of tickhouse.toml",
+        ));
     }
     Ok(Question { text, form: Form::wanted(format.as_deref(), headers, &FORMS)?, limit })
 }
@@ -177,13 +184,13 @@ async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
 async fn gather(house: &House, question: &Question) -> Result<Gathered, Refusal> {
     let limits = house.settings.sql_limits;
     let stream = house.doors.query.query(&question.text, limits).await?;
-    let wanted = question.limit.unwrap_or(limits.rows_max).min(limits.rows_max);
+    let wanted = question.limit.unwrap_or(limits.rows_max);
     let mut gathered = Gathered { schema: stream.schema, batches: Vec::new(), rows: 0, is_truncated: false };
     let (mut batches, mut bytes) = (stream.batches, 0_usize);
     while let Some(batch) = batches.try_next().await? {
         let room = wanted - gathered.rows;
         if batch.num_rows() > room {
-            if question.limit.is_none_or(|limit| limit > limits.rows_max) {
+            if question.limit.is_none() {
                 return Err(QueryError::OverLimit(format!("the answer has more than {wanted} rows")).into());
             }
             gathered.is_truncated = true;

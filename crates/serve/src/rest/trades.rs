@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use model::{Channel, Time};
+use model::Channel;
 use serde::{Deserialize, Serialize};
-use tables::{TableName, TableScan, TimeRange};
+use tables::{TableName, TableScan};
 use utoipa::{IntoParams, ToSchema};
 
-use super::ask::{self, Ask, Bounds, Words};
+use super::answered::Answered;
+use super::ask::{self, Ask, Bounds, SymbolPath, Words};
+use super::market::coverage_of;
 use super::rows;
 use crate::dto::{Answer, TradeForm};
 use crate::house::House;
@@ -24,18 +26,19 @@ const LIMIT_MAX: usize = 50_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct TradesAsk {
     /// First moment, milliseconds since the epoch (or ISO). Without it and `from_id`, the newest trades are given.
-    #[param(value_type = Option<i64>, example = 1_640_995_200_000_i64)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64, example = 1_640_995_200_000_i64)]
     start_time: Option<String>,
     /// Last moment, inclusive.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 7_258_118_399_999_i64)]
     end_time: Option<String>,
     /// Most trades, 1 to 50000; 1000 unless told.
-    #[param(value_type = Option<usize>)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 50_000)]
     limit: Option<String>,
     /// First numeric id (Binance: aggregate id).
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0)]
     from_id: Option<String>,
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     venue: Option<String>,
 }
 
@@ -45,8 +48,8 @@ pub(crate) struct TradesAsk {
 /// is complete, and which holes it has.
 #[utoipa::path(
     get, path = "/api/v1/data/trades/{symbol}", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), TradesAsk),
-    responses((status = 200, body = Answer<Vec<TradeForm>>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, TradesAsk),
+    responses((status = 200, description = "Trades", body = Answer<Vec<TradeForm>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn trades(
     State(house): State<Arc<House>>,
@@ -71,29 +74,11 @@ pub(crate) async fn trades(
         }
     };
     let data = rows::trades(&batches)?;
-    let range = answered_range(&house, bounds, from_id.is_some(), (&data, limit));
-    let coverage = house.doors.coverage.coverage(&instrument.id, Channel::Trades, range).await;
+    let answered = Answered::new(bounds, limit, &mut data.iter().map(|trade| trade.timestamp));
+    let answered = Answered { is_forward: answered.is_forward || from_id.is_some(), ..answered };
+    let coverage = coverage_of(&house, &instrument, Channel::Trades, answered).await;
     let message = format!("Retrieved {} trades", data.len());
     Ok(Json(Answer::new(data, message).with_coverage((&coverage).into())))
-}
-
-// The range that the answer speaks for: what was asked, cut where the limit cut it.
-fn answered_range(
-    house: &House,
-    bounds: Bounds,
-    has_id: bool,
-    (data, limit): (&[TradeForm], usize),
-) -> TimeRange {
-    let at = |trade: Option<&TradeForm>| trade.and_then(|trade| Time::from_millis(trade.timestamp));
-    let (first, last) = (at(data.first()), at(data.last()));
-    let now = house.clock.time();
-    let is_cut = data.len() >= limit;
-    let is_forward = bounds.start.is_some() || has_id;
-    let start = bounds.start.or(first).unwrap_or(now);
-    let open_end = bounds.end.unwrap_or(now);
-    let end =
-        if is_forward && is_cut { last.map_or(open_end, |last| last.plus_micros(1_000)) } else { open_end };
-    TimeRange { start, end: end.max(start) }
 }
 
 /// The newest trade id of an instrument.
@@ -105,6 +90,9 @@ pub(crate) struct NewestTrade {
     instrument: String,
     /// The newest numeric id seen; null before the first trade, and where the venue's ids are texts.
     aggregate_id: Option<i64>,
+    /// The same as text, where it is beyond 2^53 and JavaScript would round it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trade_id: Option<String>,
     /// When the venue matched it, milliseconds.
     timestamp: Option<i64>,
 }
@@ -115,14 +103,15 @@ pub(crate) struct NewestTrade {
 #[into_params(parameter_in = Query)]
 pub(crate) struct VenueAsk {
     /// Venue of the symbol; the configured default venue unless told.
+    #[param(min_length = 1)]
     pub(crate) venue: Option<String>,
 }
 
 /// The newest trade id of one instrument, from memory.
 #[utoipa::path(
     get, path = "/api/v1/data/trades/{symbol}/newest", tag = "data",
-    params(("symbol" = String, Path, description = "Symbol of the venue, or a full instrument id", example = "BTCUSDT"), VenueAsk),
-    responses((status = 200, body = Answer<NewestTrade>), (status = "4XX", body = ErrorBody))
+    params(SymbolPath, VenueAsk),
+    responses((status = 200, description = "The newest id", body = Answer<NewestTrade>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
 pub(crate) async fn newest(
     State(house): State<Arc<House>>,
@@ -135,6 +124,7 @@ pub(crate) async fn newest(
         symbol: instrument.symbol.to_string(),
         instrument: instrument.id.as_str().to_owned(),
         aggregate_id: newest.map(|(id, _)| id),
+        trade_id: crate::dto::trade::id_text(newest.map(|(id, _)| id), None),
         timestamp: newest.map(|(_, time)| time.millis()),
     };
     let message = if newest.is_some() { "Newest trade" } else { "No numbered trade yet" };

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use arrow_ipc::reader::StreamReader;
+use model::status::StreamHealth;
 use model::{BarState, Channel, Funding, Gap, GapCause, GapState, MarkPrice, OpenInterest, Source};
 use serde_json::json;
 use tables::{DataQuality, Rows, TableName};
@@ -102,7 +103,7 @@ async fn bad_questions_are_refused_with_a_remedy() {
         ("/api/v1/data/trades/%20", 400, "bad_symbol"),
         ("/api/v1/data/trades/%ff%fe", 400, "bad_symbol"),
         ("/api/v1/data/trades/binance:BTC-USDT?venue=bybit", 400, "bad_symbol"),
-        ("/api/v1/data/trades/BTCUSDT?venue=nyse", 400, "unknown_venue"),
+        ("/api/v1/data/trades/BTCUSDT?venue=nyse", 404, "unknown_venue"),
         ("/api/v1/data/trades/BTCUSDT?limit=0", 400, "bad_limit"),
         ("/api/v1/data/trades/BTCUSDT?limit=many", 400, "bad_limit"),
         ("/api/v1/data/trades/BTCUSDT?limit=99999999999999999999", 400, "bad_limit"),
@@ -125,7 +126,7 @@ async fn bad_questions_are_refused_with_a_remedy() {
         ("/api/v1/data/klines/BTCUSDT?start_time=2024-01-02&end_time=2024-01-01", 400, "reversed_range"),
         ("/api/v1/data/books/BTCUSDT", 404, "no_book"),
         ("/api/v1/data/books/BTCUSDT?depth=0", 400, "bad_limit"),
-        ("/api/v1/data/instruments?venue=nyse", 400, "unknown_venue"),
+        ("/api/v1/data/instruments?venue=nyse", 404, "unknown_venue"),
         ("/api/v1/coverage/BTCUSDT?channel=tape", 400, "unknown_channel"),
         ("/latest", 400, "bad_symbol"),
         ("/latest?symbol=NOPE", 404, "unknown_symbol"),
@@ -324,11 +325,36 @@ async fn coverage_names_its_holes() {
 }
 
 #[tokio::test]
+async fn quotes_come_from_the_tables_while_none_is_in_memory() {
+    let world = World::new().await;
+    let body = world.get("/api/v1/data/quotes/ETHUSDT").await.json();
+    assert_eq!(body["data"], json!([]));
+    assert_eq!(body["coverage"]["start_time"], 0, "everything was searched: {body}");
+    let stored = Rows::Quotes(vec![quote(3)]).to_batch();
+    world.fakes.others.lock().unwrap().push((TableName::Quotes, stored));
+    let body = world.get("/api/v1/data/quotes/ETHUSDT").await.json();
+    assert_eq!(body["data"][0]["sequence"], 3);
+}
+
+#[tokio::test]
+async fn a_series_speaks_only_for_the_range_its_rows_reach() {
+    let world = World::new().await;
+    let stored = Rows::Quotes(vec![quote(1), quote(2)]).to_batch();
+    world.fakes.others.lock().unwrap().push((TableName::Quotes, stored));
+    let body = world.get("/api/v1/data/quotes/BTCUSDT?start_time=1723118399000&limit=2").await.json();
+    assert_eq!(
+        (&body["coverage"]["start_time"], &body["coverage"]["end_time"]),
+        (&json!(1_723_118_399_000_i64), &json!(1_723_118_400_001_i64)),
+        "the limit cut it there"
+    );
+}
+
+#[tokio::test]
 async fn the_state_of_the_house_is_told() {
     let world = World::new().await;
     for path in ["/health", "/api/v1/monitoring/health"] {
         let body = world.get(path).await.json();
-        assert_eq!(body["status"], "healthy", "{body}");
+        assert_eq!((&body["status"], &body["reasons"]), (&json!("healthy"), &json!([])), "{body}");
         assert_eq!(body["uptime_seconds"], 86_400);
         assert_eq!(body["active_tickers"], 1);
         assert_eq!(body["trades_processed_total"], 12);
@@ -358,7 +384,40 @@ async fn the_state_of_the_house_is_told() {
 async fn a_full_disk_makes_the_house_unhealthy() {
     let world = World::new().await;
     world.fakes.status.lock().unwrap().log.state = "disk_full: no space left".into();
-    assert_eq!(world.get("/health").await.json()["status"], "unhealthy");
+    for path in ["/health", "/api/v1/monitoring/health"] {
+        let answer = world.get(path).await;
+        assert_eq!(answer.status, 503, "supervisors read the status line only: {answer:?}");
+        let body = answer.json();
+        assert_eq!(body["status"], "unhealthy");
+        assert_eq!(body["reasons"], json!(["nothing can be recorded: raw log disk_full: no space left"]));
+        assert_eq!(body["trades_processed_total"], 12, "the body stays whole");
+    }
+}
+
+#[tokio::test]
+async fn a_degraded_house_says_why_and_stays_in_service() {
+    let world = World::new().await;
+    {
+        let mut status = world.fakes.status.lock().unwrap();
+        status.rows_buffered = (200, 200);
+        status.venues[0].banned_until = Some(status.now.plus_micros(1_000_000));
+        for (at, stream) in status.venues[1].streams.iter_mut().enumerate() {
+            stream.health = if at == 0 { StreamHealth::Down } else { StreamHealth::Mute };
+        }
+    }
+    let answer = world.get("/health").await;
+    let body = answer.json();
+    assert_eq!((answer.status, &body["status"]), (200, &json!("degraded")));
+    assert_eq!(body["streams_in_trouble"], 7);
+    assert_eq!(
+        body["reasons"],
+        json!([
+            "200 rows wait for a commit, the rest waits in the raw log",
+            "binance-futures: REST stands still until 2024-08-09T12:00:01.000000Z",
+            "bybit-linear: stream-0 is down, stream-1 is mute, stream-2 is mute, stream-3 is mute, stream-4 is mute \
+             and 2 more",
+        ])
+    );
 }
 
 #[tokio::test]

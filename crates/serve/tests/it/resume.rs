@@ -90,6 +90,24 @@ async fn without_an_id_the_log_tells_what_came_before_the_position() {
 }
 
 #[tokio::test]
+async fn an_id_beyond_2_to_the_53_comes_and_goes_as_text() {
+    let first = (1_i64 << 53) + 1;
+    let world = world_with_trades(2, 101..=110).await;
+    *world.fakes.trades.lock().unwrap() = (first..=first + 4).map(|id| trade(id, id - first)).collect();
+    let mut client = world.client().await;
+    let last = (first + 1).to_string();
+    let resume = words(&format!(r#""resume_from":"1.0","last_trade_id":"{last}""#));
+    let ack = client.ask(&resume, "subscribed").await;
+    assert_eq!(resumed(&ack), "stored");
+    let heard = client.hear_type("trade").await;
+    assert_eq!(heard["data"]["trade_id"], json!((first + 2).to_string()), "{heard}");
+    for (words_of_id, is_id) in [(r#""26129""#, true), ("26129", true), (r#""x""#, false), ("-1", false)] {
+        let kind = if is_id { "subscribed" } else { "error" };
+        client.ask(&words(&format!(r#""last_trade_id":{words_of_id}"#)), kind).await;
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_sent_is_told() {
     let world = world_with_trades(4, 101..=110).await;
     let mut client = world.client().await;

@@ -61,6 +61,7 @@ async fn refusals_are_mapped() {
         (JSON, br#"{"query":"SELECT 1","formt":"csv"}"#, 400, "bad_json"),
         (JSON, br#"{"query":"SELECT 1","format":"xml"}"#, 400, "bad_format"),
         (JSON, br#"{"query":"SELECT 1","limit":0}"#, 400, "bad_limit"),
+        (JSON, br#"{"query":"SELECT 1","limit":1000001}"#, 400, "bad_limit"),
         (JSON, br#"{"query":"SELECT 1","limit":-1}"#, 400, "bad_json"),
     ] {
         let answer = world.request("POST", "/api/v1/sql", &[heads], body).await;

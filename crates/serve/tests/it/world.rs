@@ -8,6 +8,7 @@ use std::time::Duration;
 use arrow_array::{Array, RecordBatch};
 use futures::future::BoxFuture;
 use futures::{FutureExt, SinkExt, StreamExt};
+use model::status::{StreamHealth, StreamStatus, VenueStatus};
 use model::{
     Bar, BarSource, BarState, BookLevel, Channel, Condition, Decimal, Instrument, InstrumentId,
     InstrumentStatus, LogPosition, Nanos, Quote, Side, Source, Time, Timeframe, Trade, VenueId,
@@ -352,6 +353,30 @@ fn instrument(id: &str, symbol: &str) -> Instrument {
     }
 }
 
+fn venue_status(name: &str, stream_count: usize) -> VenueStatus {
+    let stream = |at: usize| StreamStatus {
+        instrument: None,
+        channel: Channel::Trades,
+        key: format!("stream-{at}").into(),
+        health: StreamHealth::Live,
+        last_received: None,
+        message_count: 0,
+    };
+    VenueStatus {
+        venue: VenueId::known(name).unwrap(),
+        connection_count: 1,
+        connects_total: 1,
+        frames_total: 0,
+        bytes_total: 0,
+        streams: (0..stream_count).map(stream).collect(),
+        clock_skew_micros: None,
+        rest_weight_used: 0,
+        rest_weight_max: 0,
+        banned_until: None,
+        trouble: None,
+    }
+}
+
 fn house_status() -> HouseStatus {
     HouseStatus {
         version: "0.0.0-test",
@@ -359,7 +384,7 @@ fn house_status() -> HouseStatus {
         now: NOON.plus_micros(86_400_000_000),
         is_simulated: true,
         directory: "data".into(),
-        venues: Vec::new(),
+        venues: vec![venue_status("binance-futures", 1), venue_status("bybit-linear", 7)],
         instruments: vec![InstrumentStatusLine {
             instrument: btc(),
             symbol: "BTCUSDT".into(),

@@ -25,6 +25,12 @@ const SECTIONS: &[(&str, &[Setting])] = &[
             setting("form", Kind::Choice(&["text", "json"]), "text", "Form of log lines."),
             setting("directory", Kind::Text, "", "Folder of daily rotating log files; empty for none."),
             setting("files_max", Kind::Number(1, 10_000), "14", "Log files kept."),
+            setting(
+                "stats_s",
+                Kind::Number(0, 86_400),
+                "300",
+                "How often the log tells what the process uses and has done; 0 for never.",
+            ),
         ],
     ),
     (

@@ -101,8 +101,11 @@ impl Kind {
                 _ => Err(self.remedy()),
             },
             Self::Words | Self::Choices(_) => {
-                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned);
-                self.check_words(words.collect())
+                // As in a shell, BTCUSDT,ETHUSDT, or as in the file, ["BTCUSDT", "ETHUSDT"].
+                let list = text;
+                let list = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(list);
+                let word = |word: &str| word.trim().trim_matches(['"', '\'']).to_owned();
+                self.check_words(list.split(',').map(word).filter(|word| !word.is_empty()).collect())
             }
             Self::Address if text.parse::<std::net::SocketAddr>().is_ok() => Ok(Value::Text(text.into())),
             Self::Origin(schemes) if text.is_empty() || is_origin(text, schemes) => {
@@ -142,4 +145,20 @@ fn is_origin(text: &str, schemes: &[&str]) -> bool {
             !host.is_empty() && !host.contains(['/', '?', '#', ' '])
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for words from the environment.
+    use super::*;
+
+    #[test]
+    fn a_list_from_the_environment_may_look_like_one_in_the_file() {
+        for text in
+            ["BTCUSDT,ETHUSDT", " BTCUSDT , ETHUSDT ", r#"["BTCUSDT", "ETHUSDT"]"#, "['BTCUSDT','ETHUSDT',]"]
+        {
+            let Ok(Value::Words(words)) = Kind::Words.parse_text(text) else { panic!("{text} is no list") };
+            assert_eq!(words, ["BTCUSDT", "ETHUSDT"], "{text}");
+        }
+    }
 }

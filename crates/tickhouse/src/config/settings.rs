@@ -35,6 +35,11 @@ pub(crate) fn telemetry(config: &Config) -> TelemetrySettings {
     }
 }
 
+/// How often statistics go to the log; never if `None`.
+pub(crate) fn stats_every(config: &Config) -> Option<Duration> {
+    Some(config.number("telemetry.stats_s")).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
 /// The raw log's settings.
 pub(crate) fn rawlog(config: &Config, directory: &Path) -> LogSettings {
     let or_never = |number: u64| (number > 0).then_some(number);

@@ -36,7 +36,7 @@ impl StatusSource for State {
             now: self.clock.time(),
             is_simulated: self.markets == Markets::Simulated,
             directory: self.directory.clone(),
-            instruments: lines(&self.refine, &venues),
+            instruments: self.lines(&venues),
             venues,
             log: LogStatus {
                 written: self.log.written(),
@@ -67,31 +67,43 @@ impl StatusSource for State {
     }
 }
 
-/// Where each instrument is in its life, from what refining knows and what collecting sees.
-fn lines(refine: &refine::Refine, venues: &[VenueStatus]) -> Vec<InstrumentStatusLine> {
-    let healths: HashMap<&InstrumentId, StreamHealth> = venues
-        .iter()
-        .flat_map(|venue| &venue.streams)
-        .filter(|stream| matches!(stream.channel, Channel::Trades | Channel::RawTrades))
-        .filter_map(|stream| Some((stream.instrument.as_ref()?, stream.health)))
-        .collect();
-    let line = |line: refine::InstrumentLine| InstrumentStatusLine {
-        phase: match healths.get(&line.instrument) {
-            Some(StreamHealth::Mute) => "mute",
-            None | Some(StreamHealth::Down) => "down",
-            Some(_) if line.gaps_open > 0 => "gap_recovery",
-            Some(StreamHealth::Waiting) => "waiting",
-            Some(StreamHealth::Live) => "streaming",
-        },
-        instrument: line.instrument,
-        symbol: line.symbol,
-        trades_total: line.trades_total,
-        last_trade_time: line.last_trade_time,
-        last_trade_id: line.last_trade_id,
-        gaps_open: line.gaps_open,
-        gaps_missing: line.gaps_missing,
-    };
-    refine.lines().into_iter().map(line).collect()
+impl State {
+    /// Where each instrument is in its life, from what refining knows and what collecting sees.
+    fn lines(&self, venues: &[VenueStatus]) -> Vec<InstrumentStatusLine> {
+        let healths: HashMap<&InstrumentId, StreamHealth> = venues
+            .iter()
+            .flat_map(|venue| &venue.streams)
+            .filter(|stream| matches!(stream.channel, Channel::Trades | Channel::RawTrades))
+            .filter_map(|stream| Some((stream.instrument.as_ref()?, stream.health)))
+            .collect();
+        let line = |line: refine::InstrumentLine| InstrumentStatusLine {
+            phase: phase(
+                healths.get(&line.instrument).copied(),
+                line.gaps_open > 0,
+                self.is_fetching_history(&line.instrument),
+            ),
+            instrument: line.instrument,
+            symbol: line.symbol,
+            trades_total: line.trades_total,
+            last_trade_time: line.last_trade_time,
+            last_trade_id: line.last_trade_id,
+            gaps_open: line.gaps_open,
+            gaps_missing: line.gaps_missing,
+        };
+        self.refine.lines().into_iter().map(line).collect()
+    }
+}
+
+/// Where an instrument is in its life, the worst first; one of [`tables::PHASES`].
+fn phase(health: Option<StreamHealth>, has_open_gap: bool, is_fetching_history: bool) -> &'static str {
+    match health {
+        Some(StreamHealth::Mute) => "mute",
+        None | Some(StreamHealth::Down) => "down",
+        Some(_) if has_open_gap => "gap_recovery",
+        Some(_) if is_fetching_history => "historical_load",
+        Some(StreamHealth::Waiting) => "waiting",
+        Some(StreamHealth::Live) => "streaming",
+    }
 }
 
 /// Resident memory of this process; 0 where the system does not tell.
@@ -165,6 +177,31 @@ impl BudgetStore for Budgets {
         };
         if let Err(error) = self.0.save_budget(&budget) {
             tracing::error!(%error, host = budget.host, "REST budget could not be kept");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for phases.
+    use super::*;
+
+    #[test]
+    fn the_worst_phase_of_an_instrument_is_told() {
+        use StreamHealth::{Down, Live, Mute, Waiting};
+        for (health, has_open_gap, is_fetching, expect) in [
+            (Some(Live), false, false, "streaming"),
+            (Some(Live), false, true, "historical_load"),
+            (Some(Live), true, true, "gap_recovery"),
+            (Some(Waiting), false, false, "waiting"),
+            (Some(Waiting), false, true, "historical_load"),
+            (Some(Mute), true, true, "mute"),
+            (Some(Down), true, true, "down"),
+            (None, false, false, "down"),
+        ] {
+            let found = phase(health, has_open_gap, is_fetching);
+            assert_eq!(found, expect, "{health:?} {has_open_gap} {is_fetching}");
+            assert!(tables::PHASES.contains(&found));
         }
     }
 }
