@@ -8,4 +8,5 @@ mod bad_input;
 mod demo;
 mod kills;
 mod recordings;
+mod resuming;
 mod world;
