@@ -9,4 +9,5 @@ mod demo;
 mod kills;
 mod listings;
 mod recordings;
+mod resuming;
 mod world;
