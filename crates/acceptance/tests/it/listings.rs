@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, eventually, get, post};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const VENUES: [(&str, &str); 4] =
     [("binance", "spot"), ("binance-futures", "perp"), ("bybit", "spot"), ("bybit-linear", "perp")];
 

@@ -43,7 +43,7 @@ impl Client {
             match heard["type"].as_str() {
                 Some("trade") => live += usize::from(self.take(&heard)),
                 Some("subscribed") => {
-                    word = heard["subscriptions"][0]["resumed"].as_str().unwrap_or_default().to_owned();
+                    heard["subscriptions"][0]["resumed"].as_str().unwrap_or_default().clone_into(&mut word);
                 }
                 _ => panic!("nothing else is due: {heard}"),
             }
