@@ -99,8 +99,9 @@ pub fn parse_faults(text: &str) -> Result<Vec<FaultPlan>, String> {
     Ok(plans)
 }
 
-// Where ids are not numbered, a vanished frame shows by the closed kline of its minute only.
-const ALL: &str = "drop=0.002,repeat=0.002,reorder=0.002,delay=0.002:300ms,\
+// Where ids are not numbered, a vanished frame shows by the closed kline of its whole minute only: whoever drops there too
+// (`drop=…`) must let a minute pass before looking.
+const ALL: &str = "binance:drop=0.002,binance-futures:drop=0.002,repeat=0.002,reorder=0.002,delay=0.002:300ms,\
     malformed=0.0005,truncated=0.0005,micros=0.0005,wrong_route=0.02,mute=BTCUSDT@20s+12s,cut=25s,refuse=45s+2s,\
     ban=60s+4s,shutdown=70s";
 
