@@ -6,8 +6,10 @@
 
 mod bad_input;
 mod demo;
+mod folds;
 mod kills;
 mod listings;
+mod mutes;
 mod recordings;
 mod resuming;
 mod world;
