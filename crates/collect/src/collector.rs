@@ -14,8 +14,9 @@ use crate::board::Board;
 use crate::books::Books;
 use crate::budget::{BudgetState, BudgetStore};
 use crate::client::client;
-use crate::connection::Surroundings;
+use crate::connection::{Asker, Surroundings};
 use crate::connects::ConnectGate;
+use crate::doubts::Purse;
 use crate::driver::{Driver, DriverParts};
 use crate::error::Error;
 use crate::fills::Fills;
@@ -331,6 +332,8 @@ impl Starter<'_> {
             selection: sender,
             seed,
         });
+        let purse = Mutex::new(Purse::new(around.venue.facts().rest, around.journal.now()));
+        let asker = Arc::new(Asker { desk: Arc::clone(desk), selection: selection.clone(), purse });
         let driver = Driver::new(
             Arc::clone(around),
             DriverParts {
@@ -341,6 +344,7 @@ impl Starter<'_> {
                 numbers: Arc::clone(&self.numbers),
                 selection: selection.clone(),
                 renewals: renewals_in,
+                asker,
             },
         );
         let driver = Arc::new(tokio::sync::Mutex::new(driver));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, SinkExt, StreamExt};
 use model::{Nanos, VenueId};
 use rawlog::{NewRecord, RecordKind};
@@ -25,9 +26,11 @@ use crate::silence::Silence;
 use crate::socket::{self, Socket};
 use crate::trust::Trust;
 
+mod doubts;
 mod meters;
 mod watch;
 
+pub(crate) use doubts::Asker;
 use meters::Meters;
 use watch::since;
 
@@ -63,7 +66,7 @@ pub(crate) const STOPPED: &str = "stopped";
 
 /// Runs a connection to its end.
 pub(crate) async fn run(
-    around: Arc<Surroundings>,
+    (around, asker): (Arc<Surroundings>, Arc<Asker>),
     link: LinkEnd,
     (url, streams): (String, Vec<Stream>),
     stop: Stop,
@@ -92,8 +95,10 @@ pub(crate) async fn run(
         last_look: now,
         last_ping: now,
         is_probed: false,
+        questions: FuturesUnordered::new(),
         end: None,
         around,
+        asker,
         link,
         socket,
     };
@@ -112,6 +117,7 @@ async fn open(around: &Surroundings, url: &str) -> Result<Socket, String> {
 
 struct Connection {
     around: Arc<Surroundings>,
+    asker: Arc<Asker>,
     link: LinkEnd,
     socket: Socket,
     requests: Requests,
@@ -123,6 +129,8 @@ struct Connection {
     last_look: Nanos,
     last_ping: Nanos,
     is_probed: bool,
+    /// What the venue is being asked about silent streams.
+    questions: FuturesUnordered<doubts::Question>,
     /// Why the connection must end, once known.
     end: Option<String>,
 }
@@ -150,6 +158,10 @@ impl Connection {
                 () = &mut beat => {
                     self.on_beat().await;
                     beat.set(runtime::sleep(BEAT));
+                    None
+                }
+                Some(shown) = self.questions.next() => {
+                    self.take_shown(shown);
                     None
                 }
                 read = self.socket.next() => Some(read),
@@ -247,24 +259,6 @@ impl Connection {
         }
     }
 
-    fn on_data(&mut self, key: &str, now: Nanos) {
-        let Some(index) = self.requests.find(key) else { return };
-        self.requests.saw(index, now);
-        if self.silence.saw(index, now) {
-            self.speak_well(index);
-            tracing::info!(
-                venue = self.name(),
-                connection = self.link.number,
-                stream = key,
-                "the stream speaks again"
-            );
-        }
-        if !self.meters.has_data {
-            self.meters.has_data = true;
-            self.link.show(|state| state.has_data = true);
-        }
-    }
-
     fn describe_refusal(&self, outcome: &Outcome, words: &str) -> String {
         let names: Vec<&str> =
             outcome.refused.iter().map(|index| &*self.requests.stream(*index).key).collect();
@@ -347,6 +341,7 @@ impl Connection {
                 keys,
             );
             self.batch.push(record);
+            self.write_mutes(now);
         }
         if since(self.last_look, now) >= LOOK_EVERY {
             self.last_look = now;

@@ -10,7 +10,7 @@ use runtime::{Receiver, Restart, Stop, Tasks};
 use tokio::sync::{Notify, watch};
 use venues::{Endpoints, Stream};
 
-use crate::connection::{self, Surroundings};
+use crate::connection::{self, Asker, Surroundings};
 use crate::link::{Command, link};
 use crate::listing::Selection;
 use crate::slot::{Deed, Running, Slot, SlotRules};
@@ -29,6 +29,7 @@ pub(crate) struct DriverParts {
     pub(crate) numbers: Arc<AtomicU32>,
     pub(crate) selection: watch::Receiver<Option<Arc<Selection>>>,
     pub(crate) renewals: Receiver<(InstrumentId, Channel)>,
+    pub(crate) asker: Arc<Asker>,
 }
 
 /// The driver of one venue.
@@ -108,7 +109,8 @@ impl Driver {
         let (link, end) = link(number, &self.news);
         let slot = &self.slots[index];
         let plan = (slot.url.clone(), slot.streams.clone());
-        let mut once = Some((Arc::clone(&self.around), end, plan));
+        let around = (Arc::clone(&self.around), Arc::clone(&self.parts.asker));
+        let mut once = Some((around, end, plan));
         let name = format!("collect.{}.connection.{number}", self.around.id());
         self.parts.tasks.start(name, Restart::Never, move |stop| {
             let parts = once.take();

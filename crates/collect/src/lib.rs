@@ -14,6 +14,7 @@ mod client;
 mod collector;
 mod connection;
 mod connects;
+mod doubts;
 mod driver;
 mod fill_queue;
 mod fills;

@@ -27,19 +27,22 @@ pub(crate) enum Priority {
     Book,
     /// The listing, the clock, what is asked again and again.
     Poll,
+    /// Whether a silent stream is mute.
+    Doubt,
     /// What happened before we started.
     History,
 }
 
 impl Priority {
-    const COUNT: usize = 4;
+    const COUNT: usize = 5;
 
     /// Share of the budget this asker may bring to use, so that something is left for the more urgent ones.
     const fn ceiling(self) -> f64 {
         match self {
-            Self::Repair => 1.0,
-            Self::Poll => 0.9,
-            Self::Book => 0.75,
+            // Few and cheap, and without the listing nothing is collected at all.
+            Self::Poll => 1.0,
+            Self::Repair => 0.9,
+            Self::Book | Self::Doubt => 0.75,
             Self::History => 0.5,
         }
     }
@@ -118,7 +121,7 @@ enum Next {
 }
 
 const LANES: [Priority; Priority::COUNT] =
-    [Priority::Repair, Priority::Book, Priority::Poll, Priority::History];
+    [Priority::Repair, Priority::Book, Priority::Poll, Priority::Doubt, Priority::History];
 
 /// Budgets are written at most so often, bans at once.
 const SAVE_EVERY_MICROS: i64 = 1_000_000;

@@ -2,26 +2,35 @@
 //! verdicts is left to `connection`.
 //!
 //! A stream is *busy* when it brings at least a message a second. A busy stream is mute once it is silent for much
-//! longer than it ever was in the recent minutes; for a steady one that is never more than [`BUSY_SILENCE_MAX`]. A slower
+//! longer than it ever was in the recent minutes; for a steady one that is never more than 4.5 seconds. A slower
 //! stream is mute only after a silence vastly beyond its own history, and never within the first quarter of an hour.
+//!
+//! Long before that a silence is *doubted*: the venue is asked whether it had anything to say (see `doubts`), and its
+//! answer makes the stream mute at once, or quiet.
+
+mod pace;
 
 use std::time::Duration;
 
 use model::Nanos;
 
-/// A steady busy stream is called mute no later than this, looks every quarter of a second included.
-pub(crate) const BUSY_SILENCE_MAX: Duration = Duration::from_millis(4_500);
-/// No silence shorter than this is ever suspicious: venues and networks hiccup.
-const BUSY_SILENCE_MIN: Duration = Duration::from_secs(3);
-/// A slow stream is given at least this long.
-const SLOW_SILENCE_MIN: Duration = Duration::from_mins(15);
+use pace::Pace;
+
 /// History is kept in two windows of this length, the running one and the one before.
 const WINDOW: Duration = Duration::from_secs(150);
 /// No opinion before the stream was watched that long and brought that many messages.
 const WATCHED_MIN: Duration = Duration::from_secs(10);
 const MESSAGES_MIN: u64 = 8;
-/// Until then a stream counts as steady only if its gaps are far below the limit.
-const WARM_AFTER: Duration = Duration::from_mins(1);
+/// A silence of a busy stream is doubted once it is as long as the longest of late, between these bounds; that of a
+/// slow one likewise, without the upper bound.
+const DOUBT_MIN: Duration = Duration::from_millis(2_500);
+const DOUBT_BUSY_MAX: Duration = Duration::from_millis(3_500);
+/// What counts as busy here: a stream of one message a second may have shown fewer of late.
+const DOUBT_BUSY_MEAN: Duration = Duration::from_millis(1_300);
+/// Up to this a busy stream's is soon doubted again, later ever more rarely.
+const DOUBT_HASTE_MAX: Duration = Duration::from_secs(8);
+/// Longest pause between two doubts of one silence.
+const DOUBT_PAUSE_MAX: Duration = Duration::from_mins(5);
 /// How long a cure is given before the next, stronger one; doubled each time.
 const CURE_FIRST: Duration = Duration::from_secs(5);
 const CURE_LAST: Duration = Duration::from_mins(10);
@@ -81,6 +90,17 @@ pub(crate) enum Verdict {
     Hush(Vec<Mute>),
 }
 
+/// A silence that the venue should be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// Which stream.
+    pub(crate) index: usize,
+    /// Whether it is a busy one, to be asked about before others.
+    pub(crate) is_busy: bool,
+    /// For how long it is silent.
+    pub(crate) silent: Duration,
+}
+
 #[derive(Debug)]
 struct Watched {
     first_due: Option<Duration>,
@@ -88,6 +108,10 @@ struct Watched {
     armed: Option<Nanos>,
     has_data: bool,
     history: History,
+    /// How long the silence was when it was last doubted.
+    doubted: Option<Duration>,
+    /// Whether the venue itself said that there was nothing to say since. Its pace tells nothing then; it is doubted on.
+    is_quiet: bool,
 }
 
 /// Watches the streams of one connection.
@@ -99,7 +123,8 @@ pub(crate) struct Silence {
 impl Silence {
     /// Adds a stream; indices count from 0. `first_due` is how soon its first message is due.
     pub(crate) fn add(&mut self, first_due: Option<Duration>, history: History) -> usize {
-        self.streams.push(Watched { first_due, armed: None, has_data: false, history });
+        let (armed, doubted) = (None, None);
+        self.streams.push(Watched { first_due, armed, has_data: false, history, doubted, is_quiet: false });
         self.streams.len() - 1
     }
 
@@ -113,14 +138,15 @@ impl Silence {
 
     /// The stream is not wanted on this connection any more.
     pub(crate) fn disarm(&mut self, index: usize) {
-        self.streams[index].armed = None;
-        self.streams[index].has_data = false;
+        let stream = &mut self.streams[index];
+        (stream.armed, stream.has_data, stream.doubted, stream.is_quiet) = (None, false, None, false);
     }
 
     /// A message came. True if the stream counted as mute until now.
     pub(crate) fn saw(&mut self, index: usize, now: Nanos) -> bool {
         let stream = &mut self.streams[index];
         let is_first = !std::mem::replace(&mut stream.has_data, true);
+        (stream.doubted, stream.is_quiet) = (None, false);
         stream.history.saw(now, is_first)
     }
 
@@ -132,6 +158,50 @@ impl Silence {
                 time.0 = time.0.saturating_add(nanos);
             }
         }
+    }
+
+    /// Silences that the venue should be asked about, those of busy streams first.
+    pub(crate) fn doubts(&self, now: Nanos) -> Vec<Doubt> {
+        let due = |(index, stream): (usize, &Watched)| {
+            let silent = since(stream.heard()?, now);
+            let is_busy = stream.history.pace().is_some_and(|pace| pace.mean <= DOUBT_BUSY_MEAN);
+            (silent >= stream.doubt_due(is_busy)).then_some(Doubt { index, is_busy, silent })
+        };
+        let mut doubts: Vec<Doubt> = self.streams.iter().enumerate().filter_map(due).collect();
+        doubts.sort_by_key(|doubt| (!doubt.is_busy, doubt.silent));
+        doubts
+    }
+
+    /// The venue is being asked about a silence.
+    pub(crate) fn asked(&mut self, doubt: Doubt) {
+        self.streams[doubt.index].doubted = Some(doubt.silent);
+    }
+
+    /// Since when the stream is silent, if that is being doubted.
+    pub(crate) fn doubted_since(&self, index: usize) -> Option<Nanos> {
+        let stream = &self.streams[index];
+        stream.doubted.and_then(|_| stream.heard())
+    }
+
+    /// The venue had something to say and the stream did not: it is mute.
+    pub(crate) fn missed(&mut self, index: usize, now: Nanos) -> Option<Mute> {
+        let stream = &mut self.streams[index];
+        let silent = since(stream.heard()?, now);
+        stream.history.raise(now);
+        let cause = if stream.has_data { Cause::Fell } else { Cause::NoFirstData };
+        Some(Mute { index, cause, silent, cures: 0 })
+    }
+
+    /// The market stood still meanwhile. Of a stream that moves without trades too and never paused, that explains
+    /// nothing.
+    pub(crate) fn was_quiet(&mut self, index: usize, is_told_by_trades: bool) {
+        let stream = &mut self.streams[index];
+        stream.is_quiet = is_told_by_trades || !stream.history.pace().is_some_and(Pace::is_steady);
+    }
+
+    /// Whether the stream counts as mute.
+    pub(crate) fn is_mute(&self, index: usize) -> bool {
+        self.streams[index].history.alarm.is_some()
     }
 
     /// What is known of a stream, for the next connection that carries it.
@@ -185,9 +255,29 @@ impl Silence {
 }
 
 impl Watched {
-    /// Time without this connection is not the stream's silence.
+    /// When it last said something, or could have begun to; `None` if it is not watched or known to be mute. Time
+    /// without this connection is not the stream's silence.
+    fn heard(&self) -> Option<Nanos> {
+        let armed = self.armed.filter(|_| self.history.alarm.is_none())?;
+        Some(self.history.last.map_or(armed, |last| last.max(armed)))
+    }
+
+    /// The silence that nobody accounts for.
     fn silent(&self, armed: Nanos, now: Nanos) -> Duration {
+        if self.is_quiet {
+            return Duration::ZERO;
+        }
         since(self.history.last.map_or(armed, |last| last.max(armed)), now)
+    }
+
+    /// How long a silence has to be for its next doubt.
+    fn doubt_due(&self, is_busy: bool) -> Duration {
+        match self.doubted {
+            None if is_busy => self.history.gap_max().clamp(DOUBT_MIN, DOUBT_BUSY_MAX),
+            None => self.history.gap_max().max(DOUBT_BUSY_MAX),
+            Some(doubted) if is_busy && doubted < DOUBT_HASTE_MAX => doubted.mul_f64(1.25),
+            Some(doubted) => doubted + doubted.min(DOUBT_PAUSE_MAX),
+        }
     }
 
     fn judge(&mut self, armed: Nanos, silent: Duration, now: Nanos) -> Option<(Cause, u32)> {
@@ -237,6 +327,16 @@ impl History {
             Some(Alarm { cures: cures + 1, next: Nanos(now.0.saturating_add(wait.as_nanos() as i64)) });
     }
 
+    /// The longest silence of late.
+    fn gap_max(&self) -> Duration {
+        [self.before, self.running]
+            .into_iter()
+            .flatten()
+            .map(|window| window.gap_max)
+            .max()
+            .unwrap_or_default()
+    }
+
     fn pace(&self) -> Option<Pace> {
         let (running, last) = (self.running?, self.last);
         let started = self.before.map_or(running.started, |before| before.started);
@@ -245,46 +345,8 @@ impl History {
         if watched < WATCHED_MIN || message_count < MESSAGES_MIN {
             return None;
         }
-        let gap_max = self.before.map_or(running.gap_max, |before| before.gap_max.max(running.gap_max));
+        let gap_max = self.gap_max();
         Some(Pace { mean: watched.div_f64(message_count as f64), gap_max, watched, message_count })
-    }
-}
-
-/// How fast a stream is, and how uneven.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    mean: Duration,
-    gap_max: Duration,
-    watched: Duration,
-    message_count: u64,
-}
-
-impl Pace {
-    fn is_busy(self) -> bool {
-        // A stream that ticks each second may show a mean a little above.
-        self.mean <= Duration::from_millis(1_150)
-    }
-
-    /// Silence worth noticing when others are silent too.
-    fn unusual(self) -> Duration {
-        self.gap_max.mul_f64(1.2).max(Duration::from_millis(1_500))
-    }
-
-    /// Silence that is no accident. The longest of `n` random gaps is rarely surpassed 2.5-fold by the next one, so the
-    /// factor grows where few were seen.
-    fn limit(self) -> Duration {
-        if !self.is_busy() {
-            return self.gap_max.saturating_mul(10).max(SLOW_SILENCE_MIN);
-        }
-        let margin = if self.watched < WARM_AFTER { 4.0 } else { 1.8 };
-        let own = self.gap_max.mul_f64(2.5 * (1.0 + 20.0 / self.message_count as f64));
-        if self.gap_max.mul_f64(margin) <= BUSY_SILENCE_MAX {
-            own.clamp(BUSY_SILENCE_MIN, BUSY_SILENCE_MAX)
-        } else if self.watched < WARM_AFTER {
-            own.max(Duration::from_secs(15))
-        } else {
-            own
-        }
     }
 }
 

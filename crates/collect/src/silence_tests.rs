@@ -1,11 +1,12 @@
 //! Cases for silence, on a virtual clock of quarter seconds and seeded markets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use model::Nanos;
+use model::{Channel, Nanos, Time};
 
-use super::{Cause, History, Silence, Verdict};
+use super::{Cause, History, Mute, Silence, Verdict};
+use crate::doubts::{Finding, finding};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -39,9 +40,20 @@ struct Market {
     mute: BTreeMap<usize, i64>,
     dice: Dice,
     now: i64,
+    /// Whether the venue answers when it is asked about a silence.
+    answers: bool,
+    question_count: u32,
+    /// Questions on their way: which stream, and when it was asked about.
+    asked: Vec<(usize, i64)>,
+    /// What happened lately, whether it was sent or not.
+    happened: Vec<VecDeque<i64>>,
 }
 
 impl Market {
+    fn answering(pulses: Vec<Pulse>) -> Self {
+        Self { answers: true, ..Self::new(pulses) }
+    }
+
     fn new(pulses: Vec<Pulse>) -> Self {
         let mut silence = Silence::default();
         for index in 0..pulses.len() {
@@ -50,6 +62,10 @@ impl Market {
         }
         let mut market = Self {
             silence,
+            answers: false,
+            question_count: 0,
+            asked: Vec::new(),
+            happened: vec![VecDeque::new(); pulses.len()],
             next: vec![0; pulses.len()],
             pulses,
             mute: BTreeMap::new(),
@@ -81,14 +97,49 @@ impl Market {
                     if self.mute.get(&index).is_none_or(|since| at < *since) {
                         self.silence.saw(index, Nanos(at));
                     }
+                    self.happened[index].push_back(at);
+                    if self.happened[index].len() > 60 {
+                        self.happened[index].pop_front();
+                    }
                     self.next[index] = at + self.wait(index).max(1);
                 }
             }
             if let Some(verdict) = self.silence.look(Nanos(self.now)) {
                 verdicts.push((self.now as f64 / SECOND as f64, verdict));
             }
+            let mutes: Vec<Mute> = self.ask();
+            if !mutes.is_empty() {
+                verdicts.push((self.now as f64 / SECOND as f64, Verdict::Mutes(mutes)));
+            }
         }
         verdicts
+    }
+
+    /// Takes the answers to the last look's questions, and asks anew.
+    fn ask(&mut self) -> Vec<Mute> {
+        let mut mutes = Vec::new();
+        for (index, asked) in std::mem::take(&mut self.asked) {
+            let Some(since) = self.silence.doubted_since(index) else { continue };
+            let times: Vec<Time> = self.happened[index]
+                .iter()
+                .filter(|at| **at <= asked)
+                .map(|at| Nanos(*at).to_time())
+                .collect();
+            let span = (since.to_time(), Nanos(asked).to_time());
+            match finding(Channel::Trades, span, &times) {
+                Finding::Missed => mutes.extend(self.silence.missed(index, Nanos(self.now))),
+                Finding::Quiet => self.silence.was_quiet(index, true),
+                Finding::Unclear => {}
+            }
+        }
+        for doubt in self.silence.doubts(Nanos(self.now)) {
+            if self.answers {
+                self.silence.asked(doubt);
+                self.asked.push((doubt.index, self.now));
+                self.question_count += 1;
+            }
+        }
+        mutes
     }
 }
 
@@ -136,6 +187,66 @@ fn streams_around_a_message_a_second_that_come_at_random_raise_few_alarms() {
     let pulses = (0..100).map(|index| Pulse::Random(0.3 + f64::from(index) * 0.01)).collect();
     let verdicts = Market::new(pulses).run(600);
     assert!(verdicts.len() <= 1, "{verdicts:?}");
+}
+
+/// A hundred streams of one to three messages a second that come at random.
+fn random_hundred() -> Vec<Pulse> {
+    (0..100).map(|index| Pulse::Random(0.33 + f64::from(index) * 0.0067)).collect()
+}
+
+#[test]
+fn random_streams_of_a_message_a_second_took_a_quarter_of_a_minute_to_be_named() {
+    let (mut late, mut named) = (0, 0);
+    for index in (0..100).step_by(3) {
+        let mut market = Market::answering(random_hundred());
+        market.dice = Dice(1_000 + index as u64);
+        assert_eq!(market.run(150), [], "no alarm before the fault");
+        market.mute.insert(index, market.now);
+        let verdicts = market.run(5);
+        let is_named = |(_, verdict): &(f64, Verdict)| matches!(verdict, Verdict::Mutes(mutes) if mutes.iter().any(|mute| mute.index == index));
+        if verdicts.iter().any(is_named) {
+            named += 1;
+            continue;
+        }
+        // The market itself said nothing in time: nobody could know.
+        let since = market.silence.history(index).last.expect("it spoke before").0;
+        let missed = market.happened[index].iter().find(|at| **at > since + SECOND / 4);
+        let is_noticeable = missed.is_some_and(|at| *at < market.now - 2 * SECOND);
+        late += u32::from(is_noticeable);
+    }
+    assert_eq!(late, 0, "{named} named");
+    assert!(named >= 32, "{named} of 34 named");
+}
+
+#[test]
+fn streams_that_come_at_random_raise_no_alarm_where_the_venue_is_asked() {
+    let mut market = Market::answering(random_hundred());
+    assert_eq!(market.run(600), []);
+    let per_minute = market.question_count / 10;
+    assert!(per_minute <= 300, "{per_minute} questions a minute");
+    let sleepy = (0..200).map(|index| Pulse::Random(1.5 + f64::from(index % 50) * 4.0)).collect();
+    let mut market = Market::answering(sleepy);
+    assert_eq!(market.run(600), []);
+    let per_minute = market.question_count / 10;
+    assert!(per_minute <= 300, "{per_minute} questions a minute");
+}
+
+#[test]
+fn a_market_that_falls_quiet_is_no_mute_one() {
+    let mut market = Market::answering(vec![Pulse::Steady(0.2), Pulse::Random(0.1)]);
+    assert_eq!(market.run(120), []);
+    market.pulses = vec![Pulse::Steady(3_600.0); 2];
+    market.next.fill(i64::MAX);
+    assert_eq!(market.run(600), []);
+}
+
+#[test]
+fn a_stream_that_was_accepted_and_never_sent_was_not_noticed() {
+    let mut market = Market::answering(vec![Pulse::Random(0.5), Pulse::Random(0.5)]);
+    market.mute.insert(0, 0);
+    let verdicts = market.run(5);
+    let [(_, Verdict::Mutes(mutes))] = &verdicts[..] else { panic!("{verdicts:?}") };
+    assert_eq!((mutes.len(), mutes[0].index, mutes[0].cause), (1, 0, Cause::NoFirstData));
 }
 
 #[test]

@@ -317,7 +317,8 @@ impl House {
         let Some(purpose) = Purpose::from_text(&answer.purpose) else {
             return self.undecodable(desk, "answer of unknown purpose");
         };
-        if !(200..300).contains(&answer.status) {
+        // What tells a mute stream from a quiet one was asked for that alone.
+        if !(200..300).contains(&answer.status) || matches!(purpose, Purpose::Newest { .. }) {
             return;
         }
         self.reach = None;

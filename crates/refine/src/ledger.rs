@@ -236,13 +236,13 @@ impl Ledger {
     pub(crate) fn dropped(&mut self, cause: GapCause) {
         self.version += 1;
         self.carriers = self.carriers.saturating_sub(1);
-        let newest = self.newest.map(|newest| newest.venue_time);
+        let newest = self.newest;
         if let Kind::Timed(timed) = &mut self.kind
             && self.carriers == 0
             && timed.down.is_none()
             && let Some(start) = self.start
         {
-            let since = timed.told.max(newest).unwrap_or(start).max(start);
+            let since = timed.seen(newest).unwrap_or(start).max(start);
             timed.down = Some(timed::Down { since, cause });
         }
         if self.carriers == 0 || cause == GapCause::Stopped {
@@ -257,8 +257,8 @@ impl Ledger {
             && timed.down.is_none()
             && let Some(start) = self.start
         {
-            let newest = self.newest.map(|newest| newest.venue_time);
-            timed.down = Some(timed::Down { since: since.or(newest).unwrap_or(start).max(start), cause });
+            let seen = timed.seen(self.newest);
+            timed.down = Some(timed::Down { since: since.or(seen).unwrap_or(start).max(start), cause });
         }
         self.befall(cause);
     }

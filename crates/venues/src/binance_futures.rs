@@ -204,6 +204,12 @@ impl Venue for BinanceFutures {
                 let path = format!("/fapi/v1/{name}?symbol={}&limit=1000", encoded(&instrument.symbol));
                 trades(path, weight, instrument)
             }
+            // Aggregates cost four times as much.
+            HistoryAsk::NewestTrades { instrument } => RestRequest {
+                path: format!("/fapi/v1/trades?symbol={}&limit=60", encoded(&instrument.symbol)),
+                weight: 5,
+                purpose: Purpose::Newest { symbol: instrument.symbol.clone() },
+            },
             HistoryAsk::Book { instrument } => RestRequest {
                 path: format!("/fapi/v1/depth?symbol={}&limit=1000", encoded(&instrument.symbol)),
                 weight: 20,

@@ -121,6 +121,11 @@ impl Venue for BinanceSpot {
                 let path = format!("/api/v3/{name}?symbol={}&limit=1000", encoded(&instrument.symbol));
                 RestRequest { path, weight, purpose: Purpose::Trades { symbol: instrument.symbol.clone() } }
             }
+            HistoryAsk::NewestTrades { instrument } => RestRequest {
+                path: format!("/api/v3/aggTrades?symbol={}&limit=60", encoded(&instrument.symbol)),
+                weight: 4,
+                purpose: Purpose::Newest { symbol: instrument.symbol.clone() },
+            },
             // Five thousand levels would cost five times as much; what lies deeper comes with the differences.
             HistoryAsk::Book { instrument } => RestRequest {
                 path: format!("/api/v3/depth?symbol={}&limit=1000", encoded(&instrument.symbol)),

@@ -239,6 +239,11 @@ impl Venue for Bybit {
                 let purpose = Purpose::Trades { symbol: instrument.symbol.clone() };
                 Ok(self.question("recent-trade", &query, purpose))
             }
+            HistoryAsk::NewestTrades { instrument } => {
+                let query = format!("&symbol={}&limit=60", encoded(&instrument.symbol));
+                let purpose = Purpose::Newest { symbol: instrument.symbol.clone() };
+                Ok(self.question("recent-trade", &query, purpose))
+            }
             HistoryAsk::Klines { instrument, start, end } => {
                 let query = format!(
                     "&symbol={}&interval=1&start={}&end={}&limit=1000",

@@ -1,10 +1,14 @@
 //! What a venue has to say about itself, and what its decoder does. One driver in `collect` serves them all:
 //! nothing in this room opens a socket, reads a clock or starts a task.
 
+mod purpose;
+
 use std::fmt;
 use std::time::Duration;
 
 use model::{Channel, Event, Instrument, InstrumentId, Listing, Nanos, Time, VenueId};
+
+pub use purpose::Purpose;
 
 /// A venue, described.
 pub trait Venue: Send + Sync {
@@ -233,75 +237,6 @@ pub struct RestRequest {
     pub purpose: Purpose,
 }
 
-/// What a REST question is for. Kept as text in the raw log: see [`Purpose::to_text`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// The list of instruments, or a page of it.
-    Listing,
-    /// Trades of one instrument, to fill a hole or to begin a day.
-    Trades {
-        /// The venue's symbol.
-        symbol: Box<str>,
-    },
-    /// A book snapshot.
-    Book {
-        /// The venue's symbol.
-        symbol: Box<str>,
-    },
-    /// Bars as the venue publishes them.
-    Klines {
-        /// The venue's symbol.
-        symbol: Box<str>,
-    },
-    /// Open interest.
-    OpenInterest {
-        /// The venue's symbol, empty for all.
-        symbol: Box<str>,
-    },
-    /// Settled funding rates.
-    Funding {
-        /// The venue's symbol, empty for all.
-        symbol: Box<str>,
-    },
-    /// Lengths of funding intervals.
-    FundingIntervals,
-    /// The venue's clock.
-    ServerTime,
-}
-
-impl Purpose {
-    /// `trades BTCUSDT`, `listing`: as kept in the raw log.
-    pub fn to_text(&self) -> String {
-        match self {
-            Self::Listing => "listing".into(),
-            Self::Trades { symbol } => format!("trades {symbol}"),
-            Self::Book { symbol } => format!("book {symbol}"),
-            Self::Klines { symbol } => format!("klines {symbol}"),
-            Self::OpenInterest { symbol } => format!("open_interest {symbol}"),
-            Self::Funding { symbol } => format!("funding {symbol}"),
-            Self::FundingIntervals => "funding_intervals".into(),
-            Self::ServerTime => "server_time".into(),
-        }
-    }
-
-    /// Reads what [`Purpose::to_text`] wrote.
-    pub fn from_text(text: &str) -> Option<Self> {
-        let (name, symbol) = text.split_once(' ').unwrap_or((text, ""));
-        let symbol: Box<str> = symbol.into();
-        Some(match name {
-            "listing" => Self::Listing,
-            "trades" => Self::Trades { symbol },
-            "book" => Self::Book { symbol },
-            "klines" => Self::Klines { symbol },
-            "open_interest" => Self::OpenInterest { symbol },
-            "funding" => Self::Funding { symbol },
-            "funding_intervals" => Self::FundingIntervals,
-            "server_time" => Self::ServerTime,
-            _ => return None,
-        })
-    }
-}
-
 /// A question to be asked again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poll {
@@ -331,6 +266,11 @@ pub enum HistoryAsk<'a> {
         instrument: &'a Instrument,
         /// `Trades` or `RawTrades`.
         channel: Channel,
+    },
+    /// A few of the newest trades of whichever numbering is cheapest, only to see when the market last moved.
+    NewestTrades {
+        /// Instrument.
+        instrument: &'a Instrument,
     },
     /// A book snapshot.
     Book {
@@ -404,6 +344,7 @@ mod tests {
         for purpose in [
             Purpose::Listing,
             Purpose::Trades { symbol: symbol.clone() },
+            Purpose::Newest { symbol: symbol.clone() },
             Purpose::Book { symbol: symbol.clone() },
             Purpose::Klines { symbol: symbol.clone() },
             Purpose::OpenInterest { symbol: "".into() },

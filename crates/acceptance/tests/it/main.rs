@@ -7,8 +7,10 @@
 mod bad_input;
 mod closing;
 mod demo;
+mod folds;
 mod kills;
 mod listings;
+mod mutes;
 mod recordings;
 mod resuming;
 mod world;

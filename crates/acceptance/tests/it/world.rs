@@ -240,12 +240,19 @@ pub(crate) fn sql(directory: &Path, data: &str, query: &str) -> Vec<Vec<String>>
 
 /// Asks again and again until it holds; fails after `longest`.
 pub(crate) fn eventually<T>(longest: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    until(longest, what, || ask().ok_or_else(String::new))
+}
+
+/// As [`eventually`], and the failure says what was lacking in the end.
+pub(crate) fn until<T>(longest: Duration, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(found) = ask() {
-            return found;
+        match ask() {
+            Ok(found) => return found,
+            Err(lacking) => {
+                assert!(started.elapsed() < longest, "waited {longest:?} in vain: {what}; {lacking}");
+            }
         }
-        assert!(started.elapsed() < longest, "waited {longest:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -256,6 +263,15 @@ pub(crate) fn get(url: &str) -> (u16, Value) {
         let answer = client().get(url).send().await.unwrap_or_else(|error| panic!("{url}: {error}"));
         let status = answer.status().as_u16();
         (status, answer.json().await.unwrap_or_else(|error| panic!("{url}: {error}")))
+    })
+}
+
+/// GET, answered as text.
+pub(crate) fn get_text(url: &str) -> String {
+    block_on(async {
+        let answer = client().get(url).send().await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert_eq!(answer.status().as_u16(), 200, "{url}");
+        answer.text().await.unwrap_or_else(|error| panic!("{url}: {error}"))
     })
 }
 

@@ -42,10 +42,29 @@ impl Connection {
                 self.link.show(|state| state.wants_successor = Some(reason));
             }
         }
+        self.doubt(now);
         self.keep_histories();
     }
 
-    fn on_mute(&mut self, mute: Mute, now: Nanos) {
+    pub(super) fn on_data(&mut self, key: &str, now: Nanos) {
+        let Some(index) = self.requests.find(key) else { return };
+        self.requests.saw(index, now);
+        if self.silence.saw(index, now) {
+            self.speak_well(index);
+            tracing::info!(
+                venue = self.name(),
+                connection = self.link.number,
+                stream = key,
+                "the stream speaks again"
+            );
+        }
+        if !self.meters.has_data {
+            self.meters.has_data = true;
+            self.link.show(|state| state.has_data = true);
+        }
+    }
+
+    pub(super) fn on_mute(&mut self, mute: Mute, now: Nanos) {
         self.requests.hold(mute.index).set_mute(true);
         let key = self.requests.stream(mute.index).key.clone();
         if mute.cures > 0 {
@@ -65,6 +84,10 @@ impl Connection {
         );
         metrics::counter!("tickhouse_stream_mutes_total", "venue" => self.name()).increment(1);
         mute_gauge(self.around.id(), &key).set(1.0);
+        self.write_mute(key, now);
+    }
+
+    fn write_mute(&mut self, key: Box<str>, now: Nanos) {
         let record = NewRecord {
             received: now,
             venue: Some(self.around.id()),
@@ -83,8 +106,17 @@ impl Connection {
         }
     }
 
+    /// What is carried anew is still mute until it speaks: without numbers, what it misses meanwhile would be lost.
+    pub(super) fn write_mutes(&mut self, now: Nanos) {
+        for index in 0..self.requests.stream_count() {
+            if self.silence.is_mute(index) && self.requests.hold(index).is_carried() {
+                self.write_mute(self.requests.stream(index).key.clone(), now);
+            }
+        }
+    }
+
     /// First the stream is asked for anew, then the whole connection is replaced.
-    fn cure(&mut self, mute: Mute, now: Nanos) {
+    pub(super) fn cure(&mut self, mute: Mute, now: Nanos) {
         let key = self.requests.stream(mute.index).key.clone();
         if mute.cures == 0 {
             self.renew(&key, now);

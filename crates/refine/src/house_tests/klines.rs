@@ -116,16 +116,16 @@ fn a_minute_torn_by_a_known_hole_is_doubted_in_the_rest_only() {
         .closed(1)
         .at(MINUTE + 30_000)
         .open(2, &["BTC@trades", "BTC@klines"])
-        .outcome("bybit-linear:BTC-USDT", None, 70_000, "refused")
+        .outcome("bybit-linear:BTC-USDT", None, 69_000, "refused")
         .at(2 * MINUTE + 500)
         .frame(2, "mark ETH 120500 1\nbar BTC 60000 100 5 closed")
         .pass(5_000);
     assert_eq!(
         gap_words_of(&told(&script), Channel::Trades),
         [
-            "open @70000..90000 disconnected",
-            "missing @70000..90000 refused",
-            "open @60000..70000 dropped",
+            "open @69000..90000 disconnected",
+            "missing @69000..90000 refused",
+            "open @60000..69000 dropped",
             "open @90000..119999 dropped"
         ]
     );

@@ -50,7 +50,8 @@ fn script() -> Script {
         if step == 6 {
             script = script.closed(7).pass(5_000).open(8, &["BTC@trades"]);
             script = script.answer("trades BTC", &format!("trade BTC x {} 51 1", ms + 2_000));
-            script = script.outcome("bybit-linear:BTC-USDT", None, ms, "done").open(7, &["BTC@trades"]);
+            script =
+                script.outcome("bybit-linear:BTC-USDT", None, ms - 1_000, "done").open(7, &["BTC@trades"]);
         }
     }
     let end = script.now_ms + 70_000;

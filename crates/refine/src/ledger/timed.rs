@@ -3,12 +3,13 @@
 use model::time::SECOND;
 use model::{GapCause, Source, Time, Trade};
 
-use super::Judgement;
 use super::hole::{Hole, HoleState};
 use super::numbered::Verdict;
 use super::recent::{RecentIds, key};
+use super::{Judgement, Newest};
 
-/// How far our reckoning of the venue's clock may be ahead.
+/// How far our reckoning of the venue's clock may be ahead, and how late a frame may be that others overtook: one that
+/// is on its way when the connection dies never comes.
 pub(crate) const MARGIN: i64 = SECOND;
 /// How far behind a hole's end an answer's trades still belong to it; the stream brings the later ones.
 const TAIL: i64 = 2 * SECOND;
@@ -30,6 +31,11 @@ pub(crate) struct Timed {
 }
 
 impl Timed {
+    /// Up to when nothing can be lost in silence any more.
+    pub(super) fn seen(&self, newest: Option<Newest>) -> Option<Time> {
+        self.told.max(newest.map(|newest| newest.venue_time.plus_micros(-MARGIN)))
+    }
+
     pub(super) fn judge(&self, holes: &[Hole], trade: &Trade) -> Judgement {
         if self.recent.contains(key(trade)) {
             return Judgement::Duplicate;

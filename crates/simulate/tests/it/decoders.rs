@@ -104,6 +104,7 @@ fn questions(venue: &dyn Venue, trading: &[Instrument]) -> Vec<(Purpose, String)
     let now = RECEIVED.to_time();
     let asks = [
         HistoryAsk::RecentTrades { instrument, channel: Channel::Trades },
+        HistoryAsk::NewestTrades { instrument },
         HistoryAsk::TradesFromId { instrument, channel: Channel::Trades, first_id: 1, count: 10 },
         HistoryAsk::Book { instrument },
         HistoryAsk::Klines { instrument, start: now.plus_micros(-3_600_000_000), end: now },

@@ -33,7 +33,9 @@ pub(crate) fn read(
     }
     match purpose {
         Purpose::Listing => events.push(Event::Listing(listing::read(body, context)?)),
-        Purpose::Trades { symbol } => trades(&mut scanner, &context.symbols.find(symbol)?, context, events)?,
+        Purpose::Trades { symbol } | Purpose::Newest { symbol } => {
+            trades(&mut scanner, &context.symbols.find(symbol)?, context, events)?;
+        }
         Purpose::Book { symbol } => {
             let fields = scanner.object()?;
             events.push(book::snapshot(&mut scanner, fields, (symbol, Source::Rest), context)?);

@@ -45,7 +45,9 @@ pub(crate) fn read(
     let result = need(envelope.result, "result")?.get().as_bytes();
     match purpose {
         Purpose::Listing => events.push(Event::Listing(listing::read(result, context)?)),
-        Purpose::Trades { symbol } => trades(result, &context.symbols.find(symbol)?, context, events)?,
+        Purpose::Trades { symbol } | Purpose::Newest { symbol } => {
+            trades(result, &context.symbols.find(symbol)?, context, events)?;
+        }
         Purpose::Klines { symbol } => {
             // The venue's own clock tells whether a minute is over; ours may be ahead of it.
             let now = envelope.time.map(|time| moment(time, "time", context.received)).transpose()?;
