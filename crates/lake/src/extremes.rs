@@ -207,10 +207,12 @@ fn original(projection: &Projection, name: &str) -> Option<String> {
     }
 }
 
-/// The instruments that a condition names, if it does nothing else.
+fn is_instrument(expression: &Expr) -> bool {
+    matches!(expression, Expr::Column(column) if column.name == "instrument")
+}
+
+/// Instruments that a condition names: no other can fulfil it.
 fn named(condition: &Expr) -> Option<BTreeSet<String>> {
-    let is_instrument =
-        |expression: &Expr| matches!(expression, Expr::Column(column) if column.name == "instrument");
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_instrument(left) => {
             Some([text(right)?.to_owned()].into())
@@ -219,10 +221,39 @@ fn named(condition: &Expr) -> Option<BTreeSet<String>> {
             Some(named(left)?.union(&named(right)?).cloned().collect())
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            Some(named(left)?.intersection(&named(right)?).cloned().collect())
+            named(left).or_else(|| named(right))
         }
         Expr::InList(InList { expr, list, negated: false }) if is_instrument(expr) => {
             list.iter().map(|value| text(value).map(str::to_owned)).collect()
+        }
+        _ => None,
+    }
+}
+
+/// Whether an instrument fulfils a condition; `None` if the condition asks for anything else.
+fn holds(condition: &Expr, instrument: &str) -> Option<bool> {
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            Some(holds(left, instrument)? & holds(right, instrument)?)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            Some(holds(left, instrument)? | holds(right, instrument)?)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_instrument(left) => {
+            let value = text(right)?;
+            match op {
+                Operator::Eq => Some(instrument == value),
+                Operator::NotEq => Some(instrument != value),
+                Operator::Lt => Some(instrument < value),
+                Operator::LtEq => Some(instrument <= value),
+                Operator::Gt => Some(instrument > value),
+                Operator::GtEq => Some(instrument >= value),
+                _ => None,
+            }
+        }
+        Expr::InList(InList { expr, list, negated }) if is_instrument(expr) => {
+            let values = list.iter().map(text).collect::<Option<Vec<_>>>()?;
+            Some(values.contains(&instrument) != *negated)
         }
         _ => None,
     }
@@ -234,8 +265,14 @@ impl<'a> Asked<'a> {
         if captured.table.is_keyed || captured.table.column("instrument").is_none() {
             return None;
         }
-        let sets = plain.filters.iter().map(named).collect::<Option<Vec<_>>>()?;
-        let instruments = sets.into_iter().reduce(|one, next| &one & &next)?;
+        let mut instruments = BTreeSet::new();
+        for instrument in plain.filters.iter().find_map(named)? {
+            let all =
+                plain.filters.iter().map(|filter| holds(filter, &instrument)).collect::<Option<Vec<_>>>()?;
+            if all.iter().all(|is_fulfilled| *is_fulfilled) {
+                instruments.insert(instrument);
+            }
+        }
         let wanted = plain.wanted.iter().map(|(extreme, name)| {
             let column = captured.table.column(name)?;
             let is_known = matches!(column.kind, ColumnKind::Int64 | ColumnKind::Int32 | ColumnKind::Time);

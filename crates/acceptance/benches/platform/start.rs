@@ -54,7 +54,7 @@ pub(crate) fn start() {
         first_candle(&address);
         println!("start, run {run}: serving after {serving:.2?}, first candle after {:.2?}", began.elapsed());
         let old = format!(
-            "http://{address}/api/v1/data/klines/C40USDT?timeframe=173&limit=20&end_time={}",
+            "http://{address}/api/v1/data/klines/BTCUSDT?timeframe=173&limit=20&end_time={}",
             (first_day() + 20 * DAY) / 1_000
         );
         let began = Instant::now();

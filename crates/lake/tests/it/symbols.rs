@@ -104,7 +104,9 @@ async fn the_newest_id_is_exact_whatever_order_ids_have() {
             }
             assert_eq!(sql(&lake, NEWEST).await, sql(&lake, READ).await, "seed {seed}, flush {flush}");
         }
-        let plan = plan(&lake, NEWEST).await;
+        let with_venue = format!("{NEWEST} AND venue = 'binance-futures'");
+        assert_eq!(sql(&lake, &with_venue).await, sql(&lake, READ).await, "seed {seed}");
+        let plan = format!("{}{}", plan(&lake, NEWEST).await, plan(&lake, &with_venue).await);
         assert!(!plan.contains("AggregateExec") && !plan.contains(".parquet"), "answered by reading: {plan}");
     }
 }
@@ -125,6 +127,10 @@ async fn conditions_beside_the_instrument_are_not_forgotten() {
         ("max(price)", "", "60001.0"),
         ("max(trade_id)", "AND instrument = 'binance-futures:ETH-USDT-PERP'", "NULL"),
         ("min(trade_id), max(trade_id)", "OR instrument = 'binance-futures:ETH-USDT-PERP'", "1 100"),
+        ("max(trade_id)", "AND instrument >= 'binance-futures:' AND instrument < 'binance-futures;'", "100"),
+        ("max(trade_id)", "AND instrument > 'bybit'", "NULL"),
+        ("max(trade_id)", "AND instrument LIKE '%ETH%'", "NULL"),
+        ("max(trade_id)", "AND instrument NOT IN ('binance-futures:BTC-USDT-PERP', 'x')", "NULL"),
     ] {
         assert_eq!(
             sql(&lake, &format!("SELECT {what} FROM trades WHERE {named} {rest}")).await,
