@@ -79,13 +79,13 @@ impl Book {
     }
 
     /// The snapshot's sequence number.
-    pub(crate) fn first(&self) -> i64 {
+    pub(crate) fn origin(&self) -> i64 {
         self.start().last
     }
 
     /// The last sequence number.
     pub(crate) fn last(&self) -> i64 {
-        self.behind().last().map_or(self.first(), |change| change.last)
+        self.behind().last().map_or(self.origin(), |change| change.last)
     }
 
     /// Sequence numbers of the differences behind the snapshot that hold levels.

@@ -67,9 +67,9 @@ fn expected(venue_of: impl Fn(&Value) -> String, file: &Path) -> Expected {
             let key = (venue.clone(), data["data"]["s"].as_str().expect("a symbol").to_owned());
             let book = expected.books.entry(key).or_default();
             if data["type"] == "snapshot" {
-                book.snapshot(&data["data"], "u")
+                book.snapshot(&data["data"], "u");
             } else {
-                book.difference(&data["data"])
+                book.difference(&data["data"]);
             }
         }
         if data["topic"].as_str().is_some_and(|topic| topic.starts_with("publicTrade.")) {
@@ -237,7 +237,7 @@ fn check_chain(world: &World, key: &(String, String), book: &Book) {
         let sequence: i64 = row[0].parse().expect("a number");
         if row[1] == "true" { snapshots.push(sequence) } else { differences.push(sequence) }
     }
-    assert_eq!(snapshots, [book.first()], "{key:?}: snapshots");
+    assert_eq!(snapshots, [book.origin()], "{key:?}: snapshots");
     let wanted = book.sequences();
     let lost: Vec<_> = wanted.iter().filter(|sequence| !differences.contains(sequence)).take(5).collect();
     assert!(lost.is_empty(), "{key:?}: differences that are not in the table: {lost:?}");
