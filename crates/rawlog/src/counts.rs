@@ -20,6 +20,8 @@ pub struct LogCounts {
     pub sync_count: u64,
     /// Times the disk was full.
     pub disk_full_count: u64,
+    /// Records that were queued when the log closed, and for which the disk had no room at all.
+    pub lost_count: u64,
     /// Records that readers could not read because of damage; each reader counts for itself.
     pub damaged_count: u64,
     /// Payloads cut because they were longer than a record may be.
@@ -35,6 +37,7 @@ pub(crate) struct Counters {
     writes: AtomicU64,
     syncs: AtomicU64,
     disk_full: AtomicU64,
+    lost: AtomicU64,
     damaged: AtomicU64,
     cut: AtomicU64,
     newest: AtomicI64,
@@ -60,6 +63,10 @@ impl Counters {
         self.disk_full.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn count_lost(&self, records: usize) {
+        self.lost.fetch_add(records as u64, Ordering::Relaxed);
+    }
+
     pub(crate) fn count_damaged(&self, records: u64) {
         self.damaged.fetch_add(records, Ordering::Relaxed);
     }
@@ -71,6 +78,7 @@ impl Counters {
             write_count: self.writes.load(Ordering::Relaxed),
             sync_count: self.syncs.load(Ordering::Relaxed),
             disk_full_count: self.disk_full.load(Ordering::Relaxed),
+            lost_count: self.lost.load(Ordering::Relaxed),
             damaged_count: self.damaged.load(Ordering::Relaxed),
             cut_count: self.cut.load(Ordering::Relaxed),
             newest: Nanos(self.newest.load(Ordering::Relaxed)),

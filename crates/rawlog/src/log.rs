@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use model::LogPosition;
 use runtime::{Clock, Tasks};
@@ -48,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) desk: SyncDesk,
     pub(crate) keeper: KeeperDesk,
     pub(crate) trim: AtomicU64,
+    pub(crate) spends_reserve: AtomicBool,
     pub(crate) counters: Counters,
 }
 
@@ -62,6 +63,11 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Whether the log closes, and may use the last of the disk for what it holds.
+    pub(crate) fn spends_reserve(&self) -> bool {
+        self.spends_reserve.load(Ordering::Acquire)
+    }
+
     /// Nothing is taken any more; what is written stays readable.
     pub(crate) fn close(&self) {
         self.waiting.close();
@@ -96,6 +102,7 @@ impl Log {
             desk: SyncDesk::default(),
             keeper: KeeperDesk::default(),
             trim: AtomicU64::new(0),
+            spends_reserve: AtomicBool::new(false),
             counters: Counters::default(),
             settings,
         });
@@ -185,9 +192,20 @@ impl Log {
         self.shared.keeper.wake();
     }
 
+    /// To be called before closing: from now on the log writes into the disk's reserve, which was kept for this, so
+    /// that nothing that waits is lost because the disk is full.
+    pub fn spend_reserve(&self) {
+        self.shared.spends_reserve.store(true, Ordering::Release);
+    }
+
     /// What was counted since the log was opened.
     pub fn counts(&self) -> LogCounts {
         self.shared.counters.get()
+    }
+
+    /// Whether everything that was added so far is written.
+    pub fn is_idle(&self) -> bool {
+        self.shared.waiting.is_idle()
     }
 
     /// Records waiting to be written.

@@ -129,6 +129,11 @@ impl Waiting {
         self.lock().records.len()
     }
 
+    /// Whether everything that was added is written: places come back only after the write.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.places.available_permits() >= self.places_max as usize
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_closed
     }

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::LogPosition;
@@ -137,7 +138,11 @@ impl Writer {
             };
             let Some(resumed) = self.wait_for_room(free_bytes, stop) else {
                 let lost_count = records.len() - at;
-                tracing::error!(lost_count, "the log closes while its disk is full, queued records are lost");
+                self.log.counters.count_lost(lost_count);
+                tracing::error!(
+                    lost_count,
+                    "the log closes and the disk has no room at all: queued records are lost"
+                );
                 return Ok(());
             };
             // The room may not have sufficed: then one record tells of both waits.
@@ -198,6 +203,9 @@ impl Writer {
     }
 
     fn check_space(&mut self) -> Result<(), Halt> {
+        if self.log.spends_reserve() {
+            return Ok(());
+        }
         let is_fresh = self.space.is_some_and(|watch| watch.elapsed() < SPACE_EVERY);
         if is_fresh && self.bytes_since_space < SPACE_BYTES {
             return Ok(());
@@ -217,7 +225,8 @@ impl Writer {
         free.map_err(Error::io("ask for free space of", &settings.directory))
     }
 
-    /// Stands still until there is room; the record that says so. `None` when the log is to be closed first.
+    /// Stands still until there is room; the record that says so. `None` when the log closes and even its reserve of
+    /// the disk is used up.
     fn wait_for_room(&mut self, free_bytes: u64, stop: &Stop) -> Option<NewRecord> {
         let log = Arc::clone(&self.log);
         let reserve_bytes = log.settings.disk_reserve_bytes;
@@ -227,17 +236,25 @@ impl Writer {
         log.counters.count_full();
         log.state.send_replace(LogState::DiskFull { free_bytes });
         self.space = None;
+        let mut has_spent = log.spends_reserve();
         loop {
             let next_look = Stopwatch::start();
             while next_look.elapsed() < FULL_EVERY {
                 if stop.is_requested() {
-                    return None;
+                    if has_spent {
+                        return None;
+                    }
+                    log.spends_reserve.store(true, Ordering::Release);
+                }
+                if !has_spent && log.spends_reserve() {
+                    has_spent = true;
+                    break;
                 }
                 log.waiting.rest(LOOK_EVERY);
             }
             let free_bytes = self.free_bytes().unwrap_or(0);
             log.state.send_replace(LogState::DiskFull { free_bytes });
-            if free_bytes >= reserve_bytes.max(1) {
+            if free_bytes >= if has_spent { 1 } else { reserve_bytes.max(1) } {
                 break;
             }
         }

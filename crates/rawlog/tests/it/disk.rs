@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use model::LogPosition;
+use model::{LogPosition, Nanos};
 use rawlog::{DiskSpace, LogSettings, LogState, RecordKind};
 use runtime::clock::within;
 
@@ -86,8 +86,37 @@ async fn a_log_can_be_opened_and_closed_while_the_disk_is_full() {
     eventually(|| matches!(log.state(), LogState::DiskFull { .. })).await;
     let folder = world.close().await;
     assert_eq!(log.state(), LogState::Closed);
+    assert_eq!(log.counts().lost_count, 1, "what finds no room at all is counted");
     let world = World::over(folder);
     assert_eq!(world.report.last, LogPosition(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_for_a_full_disk_was_lost_at_closing_though_the_reserve_was_there() {
+    let disk = disk(5_000);
+    let world = World::with(reserve(&disk));
+    world.append(1..4).await;
+    disk.0.store(999, Ordering::Relaxed);
+    let log = world.log.clone();
+    let mut number = 4;
+    // Records for which the space was not looked at yet may still pass.
+    while !matches!(log.state(), LogState::DiskFull { .. }) {
+        let _waits = within(Duration::from_millis(5), log.append(record(number))).await.map(|_| number += 1);
+    }
+    let last = number - 1;
+    assert!(!log.is_idle());
+    log.spend_reserve();
+    eventually(|| log.is_idle()).await;
+    let folder = world.close().await;
+    assert_eq!(log.counts().lost_count, 0);
+    let world = World::over(folder);
+    let mut records = world.read(0);
+    let resumed = records.iter().position(|record| {
+        record.kind == RecordKind::Resumed && record.payload.starts_with(b"the disk was full for")
+    });
+    records.remove(resumed.expect("the standstill is told"));
+    let received: Vec<Nanos> = records.iter().map(|record| record.received).collect();
+    assert_eq!(received, (1..=last).map(|number| record(number).received).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
