@@ -145,14 +145,17 @@ impl Runner {
             }
             self.flush_if_due(stop)?;
             let is_drained = ending.as_ref().is_some_and(|(watch, through)| {
-                self.house.position >= *through || watch.elapsed() >= DRAIN_MAX
+                // The other half is for the last commit.
+                let drain_max = DRAIN_MAX.min(self.settings.closing_max / 2);
+                self.house.position >= *through || watch.elapsed() >= drain_max
             });
             if !is_open || is_drained {
                 break;
             }
         }
         self.append(stop)?;
-        self.flush(stop);
+        let since_end = ending.map_or_else(Stopwatch::start, |(watch, _)| watch);
+        self.flush(stop, &since_end);
         Ok(())
     }
 
@@ -304,12 +307,18 @@ impl Runner {
         self.send(Job { through, checkpoint, waiting });
     }
 
-    /// The last flush: waits for the one that runs, then for this one.
-    fn flush(&mut self, stop: &Stop) {
-        let watch = Stopwatch::start();
-        let is_patient = || !stop.is_requested() || watch.elapsed() < Duration::from_secs(20);
+    /// The last flush: waits for the one that runs, then for this one, as long as closing may take.
+    fn flush(&mut self, stop: &Stop, since_end: &Stopwatch) {
+        let closing_max = self.settings.closing_max;
+        let is_patient = || !stop.is_requested() || since_end.elapsed() < closing_max;
         while self.is_busy.load(Ordering::Acquire) && is_patient() {
             self.handle.block_on(runtime::sleep(Duration::from_millis(5)));
+        }
+        if self.is_busy.load(Ordering::Acquire) {
+            tracing::warn!(
+                "the commit under way takes longer than closing may: the next start replays the log from the last one"
+            );
+            return;
         }
         self.start_flush();
         while self.is_busy.load(Ordering::Acquire) && is_patient() {

@@ -361,6 +361,27 @@ async fn candles_after_a_restart_equal_those_of_a_run_that_went_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn closing_waited_twenty_seconds_for_a_commit_that_a_full_disk_refused() {
+    let world = World::new();
+    let closing_max = Duration::from_millis(300);
+    let process = world.start_with(RefineSettings { closing_max, ..world.settings() });
+    let script = minutes();
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    world.store.set_stuck(true);
+    assert!(process.tasks.close(PATIENCE / 2).await.is_empty(), "closing gives up the commit");
+    assert_eq!(process.refine.committed().0, 0);
+    assert!(process.log.durable().0 >= script.records.len() as u64, "the log has everything");
+
+    world.store.set_stuck(false);
+    world.store.crash();
+    let process = world.start();
+    process.catch_up(script.records.len() as u64).await;
+    assert_eq!(world.store.rows(TableName::Trades).len(), 10);
+    assert!(process.tasks.close(PATIENCE).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_had_come_at_any_place_is_found_again_in_the_log() {
     let world = World::new();
     let process = world.start();

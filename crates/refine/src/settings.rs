@@ -48,6 +48,8 @@ pub struct RefineSettings {
     pub books_kept: BooksKept,
     /// Days of 1-minute bars that stay in memory without being asked for.
     pub cache_days: u32,
+    /// How long closing may take: what is not committed by then waits in the log for the next start.
+    pub closing_max: Duration,
     /// Whether book changes become rows.
     pub store_books: bool,
     /// Whether quotes become rows.
@@ -66,6 +68,7 @@ impl RefineSettings {
             venues: Vec::new(),
             books_kept: BooksKept::All,
             cache_days: 2,
+            closing_max: Duration::from_secs(20),
             store_books: true,
             store_quotes: true,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
@@ -34,6 +35,8 @@ pub(crate) struct FakeStore {
     inner: Mutex<Inner>,
     /// Most rows not committed; 0 for no limit.
     buffer_max: usize,
+    /// Commits fail, as on a full disk.
+    is_stuck: AtomicBool,
 }
 
 impl FakeStore {
@@ -62,6 +65,11 @@ impl FakeStore {
                 left -= 1;
             }
         }
+    }
+
+    /// Lets commits fail from now on, or succeed again.
+    pub(crate) fn set_stuck(&self, is_stuck: bool) {
+        self.is_stuck.store(is_stuck, Ordering::Relaxed);
     }
 
     /// The process dies: what is not committed is gone.
@@ -164,6 +172,9 @@ impl TableStore for FakeStore {
 
     fn commit(&self, through: LogPosition) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
+            if self.is_stuck.load(Ordering::Relaxed) {
+                return Err(StoreError::Failed("no space left on device".into()));
+            }
             self.commit_some(through, usize::MAX);
             Ok(())
         }
