@@ -199,6 +199,25 @@ impl Tasks {
         }
     }
 
+    /// Asks all tasks to end at once and waits for them together at most `all_max`, for tasks that do not lean on each
+    /// other. Returns the names of those that had to be cut off.
+    pub async fn close_together(&self, all_max: Duration) -> Vec<String> {
+        let tasks = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.iter().for_each(|task| task.stopper.stop());
+        let deadline = tokio::time::Instant::now() + all_max;
+        let mut late = Vec::new();
+        for mut task in tasks {
+            if tokio::time::timeout_at(deadline, &mut task.handle).await.is_err() {
+                task.handle.abort();
+                tracing::warn!(task = task.name, "task did not end in time and was cut off");
+                late.push(task.name);
+            }
+        }
+        // What a task started while it was being closed ends as well.
+        late.extend(self.close(Duration::ZERO).await);
+        late
+    }
+
     fn keep(&self, task: Running) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|task| !task.handle.is_finished());
@@ -247,5 +266,20 @@ mod tests {
         }
         assert!(tasks.close(Duration::from_secs(1)).await.is_empty());
         assert_eq!(*order.lock().unwrap(), ["second", "first"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_do_not_end_cost_their_time_once_and_not_each() {
+        let tasks = Tasks::new();
+        for number in 0..20 {
+            tasks.start(format!("deaf {number}"), Restart::Never, |_| std::future::pending());
+        }
+        tasks.start("good", Restart::Never, |stop| async move {
+            stop.requested().await;
+            Ok(())
+        });
+        let started = tokio::time::Instant::now();
+        let late = tasks.close_together(Duration::from_secs(1)).await;
+        assert_eq!((late.len(), started.elapsed().as_secs()), (20, 1));
     }
 }

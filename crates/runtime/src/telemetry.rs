@@ -39,9 +39,29 @@ pub struct LogGuard(
 /// Guests that tell every step at `info`; a directive of their own in the filter still wins.
 const QUIET_GUESTS: &str = "buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake=warn,deltalake_core=warn,datafusion=warn,hyper=warn";
 
+fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
+    // A lone word that is no level would be taken for the name of a room, and nothing be logged.
+    let is_level = |word: &str| {
+        ["error", "warn", "info", "debug", "trace", "off"]
+            .iter()
+            .any(|level| word.eq_ignore_ascii_case(level))
+    };
+    if let Some(word) =
+        filter.split(',').map(str::trim).find(|part| !part.contains(['=', '[']) && !is_level(part))
+    {
+        return Err(format!("{word:?} is no level"));
+    }
+    EnvFilter::try_new(format!("{QUIET_GUESTS},{filter}")).map_err(|error| error.to_string())
+}
+
+/// Why a filter such as `info,collect=debug` cannot be understood, if so.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    parse_filter(filter).map(drop)
+}
+
 /// Sends log lines to standard error and, if asked, to rotating files. To be called once.
 pub fn start_logs(settings: &LogSettings) -> Result<LogGuard, String> {
-    let filter = EnvFilter::try_new(format!("{QUIET_GUESTS},{}", settings.filter))
+    let filter = parse_filter(&settings.filter)
         .map_err(|error| format!("log filter {:?}: {error}; try info", settings.filter))?;
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
     let terminal = tracing_subscriber::fmt::layer()
@@ -60,7 +80,12 @@ pub fn start_logs(settings: &LogSettings) -> Result<LogGuard, String> {
             .filename_suffix("log")
             .max_log_files(settings.files_max.max(1))
             .build(directory)
-            .map_err(|error| format!("open log folder {}: {error}", directory.display()))?;
+            .map_err(|error| {
+                format!(
+                    "open folder {} for log files: {error}; make it writable or name another as telemetry.directory",
+                    directory.display()
+                )
+            })?;
         let (writer, worker) = tracing_appender::non_blocking(file);
         guard = Some(worker);
         let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false).with_target(false);
@@ -74,6 +99,22 @@ pub fn start_logs(settings: &LogSettings) -> Result<LogGuard, String> {
         .try_init()
         .map_err(|error| format!("start logs: {error}"))?;
     Ok(LogGuard(guard))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for filters.
+    use super::*;
+
+    #[test]
+    fn a_filter_that_would_log_nothing_is_refused() {
+        for filter in ["info", "warn,collect=debug", "INFO", "collect=trace,info", "off"] {
+            assert_eq!(check_filter(filter), Ok(()), "{filter}");
+        }
+        for filter in ["loud", "", "info,collect", "info,collect=loud"] {
+            assert!(check_filter(filter).is_err(), "{filter}");
+        }
+    }
 }
 
 /// The process's metrics, ready to be rendered for Prometheus.
