@@ -242,8 +242,10 @@ impl Board {
     pub(crate) fn status(&self) -> VenueStatus {
         let streams = lock(&self.streams).values().map(|cell| cell.status()).collect();
         let unknown_total = self.unknown_total.load(Ordering::Relaxed);
-        let unknown =
-            (unknown_total > 0).then(|| format!("{unknown_total} frames of an unknown form were kept"));
+        let unknown = (unknown_total > 0).then(|| match unknown_total {
+            1 => "1 frame of an unknown form was kept in the raw log".to_owned(),
+            many => format!("{many} frames of an unknown form were kept in the raw log"),
+        });
         VenueStatus {
             venue: self.venue,
             connection_count: self.connection_count.load(Ordering::Relaxed),

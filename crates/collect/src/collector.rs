@@ -21,7 +21,7 @@ use crate::driver::{Driver, DriverParts};
 use crate::error::Error;
 use crate::fills::Fills;
 use crate::journal::Journal;
-use crate::klines::Klines;
+use crate::klines::{Klines, StoredKlines};
 use crate::listing::Selection;
 use crate::polls::Polls;
 use crate::rest::Desk;
@@ -49,6 +49,8 @@ pub struct Doors {
     pub clock: Arc<dyn Clock>,
     /// Keeps REST budgets over restarts.
     pub budget_store: Arc<dyn BudgetStore>,
+    /// Says which of the venue's klines are stored already.
+    pub stored_klines: Arc<dyn StoredKlines>,
     /// What the refining side asks for.
     pub wishes: Receiver<Wish>,
 }
@@ -67,14 +69,15 @@ struct Post {
 /// Starts collecting. The first record written is the session's.
 #[expect(clippy::needless_pass_by_value, reason = "settings are made for this call and belong to it")]
 pub fn start(settings: CollectSettings, doors: Doors, tasks: &Tasks) -> Result<Collector, Error> {
-    let journal = Journal::new(doors.log, doors.clock);
-    start_with(&settings, (journal, doors.budget_store, doors.wishes), tasks, venues::venue)
+    let journal = Journal::new(doors.log.clone(), Arc::clone(&doors.clock));
+    let Doors { budget_store, stored_klines, wishes, .. } = doors;
+    start_with(&settings, (journal, budget_store, stored_klines, wishes), tasks, venues::venue)
 }
 
 /// As [`start`], with venues looked up elsewhere.
 pub(crate) fn start_with(
     settings: &CollectSettings,
-    (journal, store, wishes): (Journal, Arc<dyn BudgetStore>, Receiver<Wish>),
+    (journal, store, klines, wishes): (Journal, Arc<dyn BudgetStore>, Arc<dyn StoredKlines>, Receiver<Wish>),
     tasks: &Tasks,
     find: impl Fn(VenueId) -> Option<&'static dyn Venue>,
 ) -> Result<Collector, Error> {
@@ -97,7 +100,13 @@ pub(crate) fn start_with(
             trust: hosts.trust.clone(),
             doubt: Notify::new(),
         });
-        let starter = Starter { settings, tasks, opened: opened.clone(), numbers: Arc::clone(&numbers) };
+        let starter = Starter {
+            settings,
+            tasks,
+            opened: opened.clone(),
+            numbers: Arc::clone(&numbers),
+            stored_klines: Arc::clone(&klines),
+        };
         posts.push(starter.start(venue_settings, &around, &desk));
     }
     let collector = Collector { venues: Arc::new(posts) };
@@ -285,6 +294,7 @@ struct Starter<'a> {
     tasks: &'a Tasks,
     opened: watch::Receiver<bool>,
     numbers: Arc<AtomicU32>,
+    stored_klines: Arc<dyn StoredKlines>,
 }
 
 impl Starter<'_> {
@@ -309,6 +319,7 @@ impl Starter<'_> {
             desk: Arc::clone(desk),
             selection: selection.clone(),
             history: self.settings.klines_history,
+            stored: Arc::clone(&self.stored_klines),
         });
         if !self.settings.klines_history.is_zero() {
             around.board.klines.expect();

@@ -33,6 +33,7 @@ mod trust;
 pub use budget::{BudgetState, BudgetStore, NoBudgetStore};
 pub use collector::{Collector, Doors, start};
 pub use error::Error;
+pub use klines::{NoStoredKlines, StoredKlines};
 pub use settings::{Bounds, CollectSettings, SessionSettings, VenueSettings, Wanted};
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use crate::budget::BudgetStore;
 use crate::collector::{Collector, start_with};
 use crate::journal::Journal;
 use crate::settings::{CollectSettings, VenueSettings, Wanted};
-use crate::{BudgetState, NoBudgetStore};
+use crate::{BudgetState, NoBudgetStore, NoStoredKlines};
 
 /// A tradable spot instrument of Binance.
 pub(crate) fn instrument(base: &str, quote: &str) -> Instrument {
@@ -457,7 +457,10 @@ impl World {
         let tasks = Tasks::new();
         let (wishes, wishes_in) = runtime::queue("wishes", 64);
         let collector =
-            start_with(&settings, (journal, plan.store, wishes_in), &tasks, |_| Some(venue)).unwrap();
+            start_with(&settings, (journal, plan.store, Arc::new(NoStoredKlines), wishes_in), &tasks, |_| {
+                Some(venue)
+            })
+            .unwrap();
         Self { server, collector, records, log_state, wishes, tasks }
     }
 

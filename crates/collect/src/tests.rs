@@ -51,7 +51,7 @@ async fn a_connection_is_written_down_from_its_opening_to_its_end() {
         health,
         [("btcusdt@aggTrade", StreamHealth::Live), ("ethusdt@aggTrade", StreamHealth::Waiting)]
     );
-    assert!(status.trouble.unwrap().contains("1 frames of an unknown form"));
+    assert!(status.trouble.unwrap().contains("1 frame of an unknown form"));
     assert_eq!((status.rest_weight_used, status.rest_weight_max), (27, 6_000));
     assert!(status.clock_skew_micros.unwrap() < 0, "the venue lives in 2024");
     assert!(world.tasks.close(Duration::from_secs(3)).await.is_empty());
@@ -477,7 +477,9 @@ async fn contradicting_settings_are_refused_all_at_once() {
     };
     settings.venues = vec![venue.clone(), venue];
     let (_wishes, wishes_in) = runtime::queue("wishes", 1);
-    let doors = (journal, Arc::new(crate::NoBudgetStore) as Arc<dyn crate::BudgetStore>, wishes_in);
+    let budgets = Arc::new(crate::NoBudgetStore) as Arc<dyn crate::BudgetStore>;
+    let doors =
+        (journal, budgets, Arc::new(crate::NoStoredKlines) as Arc<dyn crate::StoredKlines>, wishes_in);
     let error = crate::collector::start_with(&settings, doors, &Tasks::new(), venues::venue)
         .err()
         .unwrap()
