@@ -135,7 +135,9 @@ async fn plan(
     let memory = limits.memory_bytes_max.min(house.settings.query_memory_bytes);
     let names = || Names::all(house.shelves.iter().map(|shelf| shelf.table.name.as_str()));
     let statement = only_reading(text)?;
-    let state = sql.state(house, memory).map_err(|error| explain(&error, limits, names))?;
+    let mut state = sql.state(house, memory).map_err(|error| explain(&error, limits, names))?;
+    // Without a moment of its own, a query that says now() or current_date breaks off.
+    state.mark_start_execution();
     let captured = house.capture_all();
     let planned = async {
         let logical = state.statement_to_plan(statement).await?;
