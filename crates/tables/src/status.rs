@@ -77,6 +77,8 @@ pub struct HouseStatus {
     pub cpu_seconds: f64,
     /// Free disk space, per cent.
     pub disk_free_percent: f64,
+    /// Free disk space, bytes.
+    pub disk_free_bytes: u64,
 }
 
 /// Tells the state of the house.

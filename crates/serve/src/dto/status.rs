@@ -39,6 +39,8 @@ pub(crate) struct StatusForm {
     cpu_seconds: f64,
     /// Free disk space, per cent.
     disk_free_percent: f64,
+    /// Free disk space, bytes.
+    disk_free_bytes: u64,
 }
 
 /// The raw log.
@@ -232,6 +234,7 @@ impl From<&HouseStatus> for StatusForm {
             memory_bytes: status.memory_bytes,
             cpu_seconds: status.cpu_seconds,
             disk_free_percent: status.disk_free_percent,
+            disk_free_bytes: status.disk_free_bytes,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +19,8 @@ use super::written;
 use crate::house::House;
 use crate::refusal::{ErrorBody, Refusal};
 
+/// So many times what a body may have is read before the connection is given up.
+const BODIES_THROWN_AWAY: usize = 16;
 const FORMS: [Form; 4] = [Form::Json, Form::Csv, Form::Arrow, Form::Table];
 
 /// A question.
@@ -164,21 +166,31 @@ async fn question(house: &House, headers: &HeaderMap, body: Body, ask: SqlAsk) -
     Ok(Question { text, form: Form::wanted(format.as_deref(), headers, &FORMS)?, limit })
 }
 
+/// Reads the body. One that is too long is read on for a while and thrown away: a client that is still sending would
+/// otherwise find the connection broken instead of the answer that says why.
 async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
-    to_bytes(body, bytes_max).await.map_err(|error| {
-        let is_long =
-            std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
-        if is_long {
-            Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                format!("the body has more than {bytes_max} bytes"),
-                "send a shorter body",
-            )
-        } else {
+    let mut pieces = body.into_data_stream();
+    let (mut bytes, mut count) = (Vec::new(), 0_usize);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| {
             Refusal::bad("bad_body", format!("the body could not be read: {error}"), "send it again")
+        })?;
+        count += piece.len();
+        if count <= bytes_max {
+            bytes.extend_from_slice(&piece);
+        } else if count > bytes_max.saturating_mul(BODIES_THROWN_AWAY) {
+            break;
         }
-    })
+    }
+    if count <= bytes_max {
+        return Ok(bytes.into());
+    }
+    Err(Refusal::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        format!("the body has more than {bytes_max} bytes"),
+        "send a shorter body",
+    ))
 }
 
 async fn gather(house: &House, question: &Question) -> Result<Gathered, Refusal> {

@@ -409,6 +409,7 @@ fn house_status() -> HouseStatus {
         memory_bytes: 1 << 20,
         cpu_seconds: 864.0,
         disk_free_percent: 45.2,
+        disk_free_bytes: 452 << 30,
     }
 }
 
