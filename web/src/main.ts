@@ -11,7 +11,18 @@ import {
 } from 'lightweight-charts';
 import { Connection, type Link } from './connection';
 import { clock, count, digitsOf, price, quantity, span } from './format';
-import { type Candle, type Change, type Market, emptyMarket, leaving, subscription, take } from './market';
+import {
+  type Candle,
+  type Change,
+  type Market,
+  type Trade,
+  addRecorded,
+  emptiness,
+  emptyMarket,
+  leaving,
+  subscription,
+  take,
+} from './market';
 import './style.css';
 
 interface Instrument {
@@ -43,6 +54,8 @@ const TIMEFRAMES: [string, string][] = [
 ];
 const UP = '#26a69a';
 const DOWN = '#ef5350';
+/** Candles whose range was not watched throughout. */
+const PARTIAL = '#8a6d3b';
 
 function part<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
@@ -88,7 +101,9 @@ function seconds(candle: Candle): UTCTimestamp {
 
 function bar(candle: Candle) {
   const { open, high, low, close } = candle;
-  return { time: seconds(candle), open, high, low, close };
+  const isPartial = !candle.is_complete && candle.status !== 'forming';
+  const colors = isPartial ? { color: PARTIAL, wickColor: PARTIAL } : {};
+  return { time: seconds(candle), open, high, low, close, ...colors };
 }
 
 function volume(candle: Candle) {
@@ -134,6 +149,10 @@ function drawStatus(): void {
   const tails = [status?.historical_loading ? 'history loading' : '', status?.gap_recovery ? 'repairing' : ''];
   badge.textContent = [words, ...tails.filter((tail) => tail !== '')].join(', ');
   badge.className = `badge ${status?.data_quality === 'complete' ? 'good' : 'warn'}`;
+  badge.title = 'Whether the range of the newest candle was watched throughout; candles that were not are drawn brown';
+  const empty = part('empty');
+  empty.textContent = emptiness(market);
+  empty.hidden = empty.textContent === '';
   part('notice').textContent = market.notice;
 }
 
@@ -181,12 +200,27 @@ function choose(instrument: string, timeframe: string): void {
     button.setAttribute('aria-pressed', String(button.value === timeframe));
   }
   picker.value = instrument;
+  part('venue').textContent = instruments.find((known) => known.instrument === instrument)?.venue ?? '';
   drawAll();
   drawTrades();
   drawStatus();
   chart.timeScale().resetTimeScale();
   connection.say(leaving());
   connection.say(subscription(market));
+  void loadTrades(market);
+}
+
+/** The trades recorded last, so that a quiet market does not look dead. */
+async function loadTrades(wanted: Market): Promise<void> {
+  try {
+    const path = `/api/v1/data/trades/${encodeURIComponent(wanted.wanted.instrument)}?limit=40`;
+    addRecorded(wanted, (await ask<{ data: Trade[] }>(path)).data);
+    if (wanted === market) {
+      drawTrades();
+    }
+  } catch {
+    // Live ones come all the same.
+  }
 }
 
 function fillPicker(): void {
@@ -252,7 +286,7 @@ async function showHealth(): Promise<void> {
     ];
     part('recorded').textContent = words.filter((word) => word !== '').join(' · ');
   } catch {
-    part('recorded').textContent = '';
+    part('recorded').textContent = 'the server does not answer';
   }
   setTimeout(() => void showHealth(), 2_000);
 }
@@ -268,5 +302,6 @@ buttons.append(
   }),
 );
 picker.onchange = () => choose(picker.value, market.wanted.timeframe);
+drawStatus();
 void loadInstruments();
 void showHealth();

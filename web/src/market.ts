@@ -91,6 +91,24 @@ export function leaving(): string {
   return JSON.stringify({ action: 'unsubscribe', subscriptions: [] });
 }
 
+/** Puts trades that were recorded before among those that came live, each once, the newest first. */
+export function addRecorded(market: Market, recorded: Trade[]): void {
+  const known = market.trades;
+  const older = recorded.filter((trade) => !known.some((other) => sameTrade(other, trade)));
+  market.trades = [...known, ...older.reverse()].sort((left, right) => right.timestamp - left.timestamp).slice(0, TRADES_MAX);
+}
+
+/** What stands in the chart's place while it is empty; nothing once there are candles. */
+export function emptiness(market: Market): string {
+  if (market.wanted.instrument === '') {
+    return 'Waiting for the server to name its instruments';
+  }
+  if (market.candles.length > 0) {
+    return '';
+  }
+  return market.status?.historical_loading ? 'No candles yet, history is loading' : 'No candles yet';
+}
+
 /** `15` and `15m` are one timeframe. */
 export function sameTimeframe(left: string, right: string): boolean {
   const plain = (text: string): string => (/^\d+$/.test(text) ? `${text}m` : text);

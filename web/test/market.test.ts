@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { CANDLES_MAX, TRADES_MAX, emptyMarket, sameTimeframe, subscription, take } from '../src/market';
+import {
+  CANDLES_MAX,
+  TRADES_MAX,
+  addRecorded,
+  emptiness,
+  emptyMarket,
+  sameTimeframe,
+  subscription,
+  take,
+} from '../src/market';
 
 const instrument = 'binance-futures:BTC-USDT-PERP';
 const market = (timeframe = '15') => emptyMarket({ instrument, timeframe });
@@ -134,5 +143,38 @@ describe('notices', () => {
 
   test.each([null, 5, 'x', {}, { type: 'pong' }])('%s changes nothing', (message) => {
     expect(take(market(), message)).toBe('nothing');
+  });
+});
+
+describe('before anything comes live', () => {
+  test('recorded trades stand below live ones, each once', () => {
+    const shown = market();
+    take(shown, trade(7));
+    addRecorded(shown, [trade(5).data, trade(6).data, trade(7).data]);
+    expect(shown.trades.map((known) => known.aggregate_id)).toEqual([7, 6, 5]);
+    addRecorded(
+      shown,
+      Array.from({ length: 2 * TRADES_MAX }, (_, id) => trade(-id).data),
+    );
+    expect(shown.trades.length).toBe(TRADES_MAX);
+  });
+
+  test('trades of one millisecond keep their order', () => {
+    const shown = market();
+    addRecorded(
+      shown,
+      [1, 2, 3].map((id) => ({ ...trade(id).data, timestamp: 9 })),
+    );
+    expect(shown.trades.map((known) => known.aggregate_id)).toEqual([3, 2, 1]);
+  });
+
+  test('an empty chart says what it waits for', () => {
+    expect(emptiness(emptyMarket({ instrument: '', timeframe: '1' }))).toContain('instruments');
+    const shown = market();
+    expect(emptiness(shown)).toBe('No candles yet');
+    take(shown, { type: 'initial_candles', instrument, timeframe: '15m', data: [], data_status: { ...status, historical_loading: true } });
+    expect(emptiness(shown)).toContain('history is loading');
+    take(shown, update(15));
+    expect(emptiness(shown)).toBe('');
   });
 });
