@@ -15,6 +15,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use crate::Done;
@@ -102,7 +103,7 @@ fn wait<F: Future<Output = anyhow::Result<Done>>>(work: F) -> anyhow::Result<Don
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("tickhouse").build()?;
     let result = runtime.block_on(work);
-    runtime.shutdown_timeout(Duration::from_millis(500));
+    runtime.shutdown_timeout(Duration::from_millis(300));
     result
 }
 
@@ -122,15 +123,41 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| refuse())
 }
 
-/// Resolves when the user or the system asks the process to end.
-pub(crate) async fn asked_to_end() {
-    let interrupt = tokio::signal::ctrl_c();
-    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        let _ended = interrupt.await;
-        return;
-    };
-    tokio::select! {
-        _ = interrupt => {}
-        _ = terminate.recv() => {}
+/// Sends log lines where the configuration says; the guard is to be dropped last.
+pub(crate) fn start_logs(config: &Config) -> anyhow::Result<runtime::telemetry::LogGuard> {
+    let settings = crate::config::settings::telemetry(config);
+    if let Some(directory) = &settings.directory {
+        std::fs::create_dir_all(directory).with_context(|| {
+            format!(
+                "folder {} for log files cannot be made: name another as telemetry.directory",
+                directory.display()
+            )
+        })?;
+    }
+    runtime::telemetry::start_logs(&settings).map_err(anyhow::Error::msg)
+}
+
+/// Reads a log filter such as `info` or `info,collect=debug`.
+pub(crate) fn parse_filter(text: &str) -> Result<String, String> {
+    let refuse = |what| format!("{what}: use error, warn, info or debug, or info,collect=debug");
+    runtime::telemetry::check_filter(text).map(|()| text.to_owned()).map_err(refuse)
+}
+
+/// Resolves when the user or the system asks the process to end. Listens from the call on, not from the first waiting.
+pub(crate) fn asked_to_end() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listeners = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async move {
+        let waits = listeners.into_iter().flatten().map(|mut listener| {
+            Box::pin(async move {
+                listener.recv().await;
+            })
+        });
+        let waits: Vec<_> = waits.collect();
+        if waits.is_empty() {
+            // Without a listener the signal ends the process as it always does.
+            return std::future::pending().await;
+        }
+        futures::future::select_all(waits).await;
     }
 }

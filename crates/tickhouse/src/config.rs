@@ -3,6 +3,7 @@
 //! Sources, later ones win: built-in defaults, the TOML file, `.env`, the environment (`TICKHOUSE__SECTION__KEY`).
 //! Turning checked values into each room's settings is left to `settings`.
 
+mod check;
 mod file;
 mod list;
 mod setting;
@@ -74,9 +75,31 @@ impl Config {
                 }),
             }
         }
-        let variables: Vec<(String, String)> = std::env::vars().collect();
-        config.take_environment(&variables, &mut mistakes);
-        if mistakes.is_empty() { Ok(config) } else { Err(Mistakes(mistakes)) }
+        config.take_variables(&mut mistakes);
+        config.checked(mistakes)
+    }
+
+    /// Only the environment, on top of the defaults: the demo has nothing to do with the file, and serves on loopback.
+    pub(crate) fn without_file() -> Result<Self, Mistakes> {
+        let (mut config, mut mistakes) = (Self::defaults(), Vec::new());
+        config.take_variables(&mut mistakes);
+        let address = Self::defaults().value("serve.address").clone();
+        config.set("serve.address", address, "demo");
+        config.checked(mistakes)
+    }
+
+    fn take_variables(&mut self, mistakes: &mut Vec<Mistake>) {
+        // A variable of another program may hold anything.
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let variables: Vec<(String, String)> = std::env::vars_os().filter_map(text).collect();
+        self.take_environment(&variables, mistakes);
+    }
+
+    fn checked(self, mut mistakes: Vec<Mistake>) -> Result<Self, Mistakes> {
+        check::check(&self, &mut mistakes);
+        if mistakes.is_empty() { Ok(self) } else { Err(Mistakes(mistakes)) }
     }
 
     /// The built-in defaults.
@@ -115,6 +138,7 @@ impl Config {
     pub(crate) fn take_environment(&mut self, variables: &[(String, String)], mistakes: &mut Vec<Mistake>) {
         for (name, text) in variables {
             let Some(rest) = name.strip_prefix("TICKHOUSE__") else { continue };
+            let place = format!("{} {name}", crate::dotenv::origin_of(name));
             let key = rest.to_lowercase().replace("__", ".");
             let key = list::all()
                 .map(|(known, _)| known)
@@ -122,16 +146,16 @@ impl Config {
                 .unwrap_or(key);
             let Some(setting) = list::find(&key) else {
                 mistakes.push(Mistake {
-                    place: format!("environment {name}"),
+                    place,
                     what: format!("unknown setting {key:?}"),
                     remedy: list::nearest(&key),
                 });
                 continue;
             };
             match setting.kind.parse_text(text) {
-                Ok(value) => self.set(&key, value, format!("environment {name}")),
+                Ok(value) => self.set(&key, value, place),
                 Err(remedy) => mistakes.push(Mistake {
-                    place: format!("environment {name}"),
+                    place,
                     what: format!("{text:?} is no {}", setting.kind.name()),
                     remedy,
                 }),
@@ -146,6 +170,11 @@ impl Config {
 
     pub(crate) fn value(&self, key: &str) -> &Value {
         &self.values.get(key).unwrap_or_else(|| panic!("setting {key} is declared in config/list.rs")).value
+    }
+
+    /// Where a value comes from: file and line, variable, or default.
+    pub(crate) fn origin(&self, key: &str) -> &str {
+        self.values.get(key).map_or("", |found| &found.origin)
     }
 
     pub(crate) fn text(&self, key: &str) -> &str {

@@ -37,6 +37,9 @@ pub(crate) struct Running {
 /// Version of the folder's arrangement.
 const FORMAT: u32 = 1;
 
+/// Name of the file with the mark.
+const ABOUT: &str = "about.json";
+
 /// An opened data folder. The lock goes with it.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -73,33 +76,9 @@ impl Folder {
                 return Err(error).context(format!("lock data folder {shown}"));
             }
         }
-        let about_path = root.join("about.json");
-        match std::fs::read(&about_path) {
-            Ok(bytes) => {
-                let about: About = serde_json::from_slice(&bytes).with_context(|| {
-                    format!("{} is damaged: restore it or choose another folder", about_path.display())
-                })?;
-                if about.format != FORMAT {
-                    bail!(
-                        "data folder {shown} has format {}, this binary reads {FORMAT}: use the matching version",
-                        about.format
-                    );
-                }
-                if about.markets != markets {
-                    bail!(match markets {
-                        Markets::Real => format!(
-                            "data folder {shown} holds simulated markets: `run` refuses to mix them with real ones; choose another folder with [data] directory"
-                        ),
-                        Markets::Simulated => format!(
-                            "data folder {shown} holds real markets: `demo` refuses to mix simulated ones in; choose another folder with --data"
-                        ),
-                    });
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                write_durably(&about_path, &serde_json::to_vec_pretty(&About { format: FORMAT, markets })?)?;
-            }
-            Err(error) => return Err(error).context(format!("read {}", about_path.display())),
+        if check_markets(root, markets)?.is_none() {
+            let about = serde_json::to_vec_pretty(&About { format: FORMAT, markets })?;
+            write_durably(&root.join(ABOUT), &about)?;
         }
         Ok(Self { root: root.to_path_buf(), lock })
     }
@@ -125,6 +104,34 @@ impl Drop for Folder {
     fn drop(&mut self) {
         // The file may never have been written.
         let _absent_is_fine = std::fs::remove_file(self.root.join("running.json"));
+    }
+}
+
+/// Refuses a folder that is marked for other markets, or by another version. What the mark says; `None` without one.
+pub(crate) fn check_markets(root: &Path, markets: Markets) -> anyhow::Result<Option<String>> {
+    let (shown, path) = (root.display(), root.join(ABOUT));
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context(format!("read {}", path.display())),
+    };
+    let about: About = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is damaged: restore it or choose another folder", path.display()))?;
+    if about.format != FORMAT {
+        bail!(
+            "data folder {shown} has format {}, this binary reads {FORMAT}: use the matching version",
+            about.format
+        );
+    }
+    match (about.markets, markets) {
+        (Markets::Simulated, Markets::Real) => bail!(
+            "data folder {shown} holds simulated markets: `run` refuses to mix them with real ones; choose another folder with --data or [data] directory"
+        ),
+        (Markets::Real, Markets::Simulated) => bail!(
+            "data folder {shown} holds real markets: `demo` refuses to mix simulated ones in; choose another folder with --data"
+        ),
+        (Markets::Real, Markets::Real) => Ok(Some("marked as real".into())),
+        (Markets::Simulated, Markets::Simulated) => Ok(Some("marked as simulated".into())),
     }
 }
 
@@ -176,5 +183,6 @@ mod tests {
         assert!(running(place.path()).is_none());
         let error = Folder::open(place.path(), Markets::Real).expect_err("is simulated").to_string();
         assert!(error.contains("simulated markets"), "{error}");
+        assert!(check_markets(place.path(), Markets::Simulated).is_ok_and(|mark| mark.is_some()));
     }
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod dotenv;
 mod folder;
 mod output;
 mod wiring;
@@ -30,7 +31,7 @@ pub(crate) enum Done {
 fn main() -> ExitCode {
     // Wrong use ends with 2, as clap does by itself.
     let line = Line::parse();
-    if let Err(error) = load_dotenv() {
+    if let Err(error) = dotenv::load() {
         report(&error);
         return ExitCode::from(2);
     }
@@ -45,18 +46,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// A `.env` file in the current folder adds to the environment without overriding it.
-fn load_dotenv() -> anyhow::Result<()> {
-    match dotenvy::dotenv() {
-        Ok(_) => Ok(()),
-        Err(error) if error.not_found() => Ok(()),
-        Err(error) => Err(anyhow::anyhow!(".env: {error}; write KEY=value lines")),
-    }
+fn report(error: &anyhow::Error) {
+    output::aside(in_words(error));
 }
 
-fn report(error: &anyhow::Error) {
-    use std::io::Write;
-    let mut out = std::io::stderr().lock();
-    // Nothing can be said if standard error is gone.
-    let _gone = writeln!(out, "tickhouse: {error:#}");
+/// The error with its causes. Many a message holds its cause already: nothing is said twice.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for messages.
+    use super::*;
+
+    #[test]
+    fn a_cause_that_stands_in_the_message_was_said_twice() {
+        let cause = std::io::Error::other("no such file");
+        let error =
+            anyhow::Error::new(cause).context("list logs: no such file; check the path").context("open");
+        assert_eq!(in_words(&error), "open: list logs: no such file; check the path");
+    }
 }

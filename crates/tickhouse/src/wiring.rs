@@ -2,6 +2,7 @@
 
 mod state;
 mod stats;
+mod stored;
 
 pub(crate) use state::cpu_seconds;
 
@@ -12,11 +13,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rawlog::Log;
+use runtime::clock::{Stopwatch, within};
 use runtime::telemetry::Metrics;
 use runtime::{Clock, Stop, Tasks};
 
+use crate::Done;
+use crate::commands::asked_to_end;
 use crate::config::{Config, settings};
-use crate::folder::{Folder, Markets};
+use crate::folder::{Folder, Markets, check_markets};
 
 /// A running platform.
 pub(crate) struct House {
@@ -26,6 +30,8 @@ pub(crate) struct House {
     state: Arc<state::State>,
     address: SocketAddr,
     rooms: Rooms,
+    /// Trades that were recorded before this process.
+    trades_before: u64,
 }
 
 /// Tasks by room, so that they close in order.
@@ -41,8 +47,14 @@ struct Rooms {
 /// Wishes that may wait for the collector.
 const WISHES_MAX: usize = 65_536;
 
-/// Longest wait for one task to end.
-const CLOSE_EACH_MAX: Duration = Duration::from_secs(2);
+/// Longest closing, all rooms together; three seconds with the threads that end after it.
+const CLOSING_MAX: Duration = Duration::from_millis(2_200);
+/// Of it, for connections to say goodbye.
+const CONNECTIONS_MAX: Duration = Duration::from_millis(500);
+/// Of it, for what they brought to be written and synced.
+const WRITING_MAX: Duration = Duration::from_millis(400);
+/// Every room gets at least so long, whatever those before it took.
+const ROOM_MIN: Duration = Duration::from_millis(50);
 
 impl House {
     /// Opens the folder and starts every room.
@@ -53,17 +65,18 @@ impl House {
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let folder = Folder::open(directory, markets)?;
+        let lake_settings = settings::lake(config, &folder.path("lake"));
+        // Tables elsewhere may be those of a folder with other markets.
+        if let Some(above) = Path::new(&lake_settings.location).parent() {
+            check_markets(above, markets).context("the tables named as lake.location")?;
+        }
         let metrics = Metrics::install().map_err(anyhow::Error::msg)?;
         serve::describe_metrics();
         let rooms = Rooms::default();
 
-        let lake = lake::Lake::open(
-            settings::lake(config, &folder.path("lake")),
-            Arc::clone(&clock),
-            tables::TABLES,
-        )
-        .await
-        .context("open the lake")?;
+        let lake = lake::Lake::open(lake_settings, Arc::clone(&clock), tables::TABLES)
+            .await
+            .context("open the lake")?;
         let mut log_settings = settings::rawlog(config, &folder.path("log"));
         // A log that was emptied by hand must not count from 1 again: the tables would take its rows for stored ones.
         log_settings.not_before = lake.store().positions().into_values().max().unwrap_or_default();
@@ -77,6 +90,7 @@ impl House {
             refine::Doors { log: log.clone(), store: lake.store(), wishes, clock: Arc::clone(&clock) };
         let refine = refine::start(settings::refine(config, &folder.path("state")), doors, &rooms.refine)
             .context("start refining")?;
+        let trades_before = refine.counts().trades_total;
 
         let control =
             control::Control::open(folder.path("control.sqlite")).context("open the control state")?;
@@ -84,6 +98,7 @@ impl House {
             log: log.clone(),
             clock: Arc::clone(&clock),
             budget_store: Arc::new(state::Budgets(control)),
+            stored_klines: Arc::new(stored::StoredBars(lake.store())),
             wishes: wished,
         };
         let collector =
@@ -116,7 +131,7 @@ impl House {
         let address = server.address;
         stats::start(Arc::clone(&state) as _, settings::stats_every(config), &rooms.serve);
         folder.announce(address)?;
-        Ok(Self { folder, log, refine, state, address, rooms })
+        Ok(Self { folder, log, refine, state, address, rooms, trades_before })
     }
 
     /// Where readers connect.
@@ -140,20 +155,37 @@ impl House {
         [log, lake, refine, collect, serve].map(Tasks::house_stop)
     }
 
-    /// Closes in order and says what was written.
+    /// Closes in order and says what was written. Whatever does not end in time is left to the next start.
     pub(crate) async fn close(self) -> Closing {
-        let mut late = self.rooms.collect.close(CLOSE_EACH_MAX).await;
-        let through = self.log.written();
-        let _closed_already = self.log.wait_durable(through).await;
-        late.extend(self.rooms.refine.close(CLOSE_EACH_MAX).await);
-        let status = self.status();
-        late.extend(self.rooms.serve.close(CLOSE_EACH_MAX).await);
-        late.extend(self.rooms.lake.close(CLOSE_EACH_MAX).await);
-        late.extend(self.rooms.log.close(CLOSE_EACH_MAX).await);
+        let Rooms { log, lake, refine, collect, serve } = &self.rooms;
+        let watch = Stopwatch::start();
+        let left = || CLOSING_MAX.saturating_sub(watch.elapsed()).max(ROOM_MIN);
+        // With a full disk, what waits for the log would be lost: the reserve was kept for it.
+        self.log.spend_reserve();
+        let mut late = collect.close_together(CONNECTIONS_MAX).await;
+        let written = async {
+            while !self.log.is_idle() {
+                runtime::sleep(Duration::from_millis(5)).await;
+            }
+            // A log that closed by itself has said why.
+            let _closed_already = self.log.wait_durable(self.log.written()).await;
+        };
+        if within(WRITING_MAX, written).await.is_none() {
+            tracing::warn!("the disk takes long to write what waits for the log");
+        }
+        let (late_refining, late_serving) = tokio::join!(refine.close(left()), serve.close(left()));
+        late.extend(late_refining);
+        late.extend(late_serving);
+        late.extend(lake.close(left()).await);
+        late.extend(log.close(left()).await);
+        let trades_total = self.refine.counts().trades_total;
         Closing {
-            records: through.0,
-            log_bytes: status.log.bytes,
-            trades: self.refine.counts().trades_total,
+            seconds: watch.elapsed().as_secs_f64(),
+            records: self.log.written().0,
+            lost_count: self.log.counts().lost_count,
+            log_bytes: self.log.bytes(),
+            trades_new: trades_total.saturating_sub(self.trades_before),
+            trades_total,
             committed: self.refine.committed().0,
             late,
         }
@@ -163,9 +195,12 @@ impl House {
 /// What was written, for the last line on the terminal.
 #[derive(Debug)]
 pub(crate) struct Closing {
+    seconds: f64,
     records: u64,
+    lost_count: u64,
     log_bytes: u64,
-    trades: u64,
+    trades_new: u64,
+    trades_total: u64,
     committed: u64,
     late: Vec<String>,
 }
@@ -175,17 +210,28 @@ impl std::fmt::Display for Closing {
         use crate::commands::status::group;
         write!(
             f,
-            "closed: {} trades recorded, raw log at record {} ({} MiB), tables committed through {}",
-            group(self.trades),
+            "closed: {} trades recorded ({} in all), {} records in the raw log ({} MiB), tables committed through {} ({:.1} s)",
+            group(self.trades_new),
+            group(self.trades_total),
             group(self.records),
             self.log_bytes >> 20,
             group(self.committed),
+            self.seconds,
         )?;
-        if self.committed < self.records {
-            write!(f, "; the rest is in the log and will be replayed at the next start")?;
+        let waiting = self.records.saturating_sub(self.committed);
+        if waiting > 0 {
+            write!(f, "; the last {} records are replayed at the next start", group(waiting))?;
         }
         if !self.late.is_empty() {
-            write!(f, "; cut off: {}", self.late.join(", "))?;
+            write!(f, "; left unfinished to the next start: {}", self.late.join(", "))?;
+        }
+        if self.lost_count > 0 {
+            write!(
+                f,
+                "; THE DISK IS FULL: {} records could not be written and are lost; make room and start again, what the \
+                 exchanges number is fetched then",
+                group(self.lost_count)
+            )?;
         }
         Ok(())
     }
@@ -201,12 +247,22 @@ pub(crate) async fn wait(house: &House, over: impl Future<Output = ()>) -> bool 
     }
 }
 
-/// Closes in order and says what was written; an error if a room had failed.
-pub(crate) async fn close(house: House, has_failed: bool) -> anyhow::Result<()> {
-    let closing = house.close().await;
+/// Closes in order and says what was written; an error if a room had failed. Asked to end once more, the process does
+/// at once: the next start mends what that leaves behind, as after a power cut.
+pub(crate) async fn close(house: House, has_failed: bool) -> anyhow::Result<Done> {
+    let again = asked_to_end();
+    crate::output::line("closing (Ctrl-C again ends at once)");
+    let closing = tokio::select! {
+        closing = house.close() => closing,
+        () = again => {
+            crate::output::line("closed at once: what was written is safe, the next start replays the rest from the log");
+            std::process::exit(1)
+        }
+    };
+    let has_losses = closing.lost_count > 0;
     crate::output::line(closing);
     if has_failed {
         anyhow::bail!("a task failed for good, see the log above: nothing recorded is lost, start again");
     }
-    Ok(())
+    Ok(if has_losses { Done::Findings } else { Done::Clean })
 }

@@ -10,9 +10,9 @@ use model::VenueId;
 use runtime::{SystemClock, Tasks};
 use simulate::{Ports, Sim, SimSettings, World};
 
-use super::{WrongUse, asked_to_end, parse_duration};
+use super::{WrongUse, asked_to_end, parse_duration, parse_filter, start_logs};
 use crate::Done;
-use crate::config::{Config, Value, settings};
+use crate::config::{Config, Value};
 use crate::folder::{DEMO_DIRECTORY, Markets};
 use crate::output::line;
 use crate::wiring::{House, close, wait};
@@ -48,16 +48,15 @@ pub(crate) struct Demo {
     #[arg(long, default_value_t = 400.0)]
     rate: f64,
     /// Log filter
-    #[arg(long, default_value = "warn")]
+    #[arg(long, default_value = "warn", value_name = "FILTER", value_parser = parse_filter)]
     log: String,
 }
 
 impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let mut config = Config::load(None)?;
+        let mut config = Config::without_file()?;
         config.set("telemetry.filter", Value::Text(self.log.clone()), "demo");
-        let _guard =
-            runtime::telemetry::start_logs(&settings::telemetry(&config)).map_err(anyhow::Error::msg)?;
+        let _guard = start_logs(&config)?;
         let exchanges = Tasks::new();
         let sim = simulate::start(self.world()?, SystemClock::shared(), &exchanges)
             .await
@@ -80,9 +79,8 @@ impl Demo {
         };
         let has_failed = wait(&house, over).await;
         let result = close(house, has_failed).await;
-        exchanges.close(Duration::from_millis(500)).await;
-        result?;
-        Ok(Done::Clean)
+        exchanges.close_together(Duration::from_millis(200)).await;
+        result
     }
 
     fn world(&self) -> anyhow::Result<SimSettings> {
@@ -104,6 +102,8 @@ impl Demo {
     fn point_at(&self, config: &mut Config, sim: &Sim) {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         config.set("serve.address", Value::Text(address.to_string()), "demo");
+        // Whatever the environment names: simulated rows stay in the demo's own folder.
+        config.set("lake.location", Value::Text(String::new()), "demo");
         config.set("collect.klines_history_minutes", Value::Number(HISTORY_MINUTES), "demo");
         config.set("refine.flush_s", Value::Number(5), "demo");
         for (venue, rest, stream) in sim.endpoints() {
@@ -130,11 +130,24 @@ impl Demo {
         line(format!("  candles     curl 'http://{address}/api/v1/data/klines/BTCUSDT?timeframe=1'"));
         line(format!("  live        ws://{address}/ws/stream"));
         line(format!("  interface   http://{address}/docs"));
-        line("  sql         tickhouse sql \"select count(*) from trades\"");
-        line(
-            "  also        tickhouse status, tickhouse tail BTCUSDT, tickhouse log inspect   (Ctrl-C to close)",
-        );
+        let name = own_name();
+        let place = match self.data.as_os_str() == DEMO_DIRECTORY {
+            true => String::new(),
+            false => format!(" --data {}", self.data.display()),
+        };
+        line(format!("  sql         {name} sql{place} \"select count(*) from trades\""));
+        line(format!(
+            "  also        {name} status{place}; likewise: tail BTCUSDT, log inspect   (Ctrl-C to close)"
+        ));
     }
+}
+
+/// How the program is called here: by its name where the shell would find it, else as it was called this time.
+fn own_name() -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_found = std::env::split_paths(&path).any(|folder| folder.join("tickhouse").is_file());
+    let called = std::env::args().next().filter(|_| !is_found);
+    called.unwrap_or_else(|| "tickhouse".into())
 }
 
 /// A line now and then, so that a watcher sees it live.
@@ -145,13 +158,13 @@ async fn report(house: &House) {
         let status = house.status();
         let group = super::status::group;
         line(format!(
-            "  {} trades (+{}), {} log records, lake at {}, {} rows buffered, {} MiB",
+            "  {} trades recorded (+{}); {} records in the raw log, {} of them in the tables; {} MiB of memory{}",
             group(status.trades_total),
             group(status.trades_total.saturating_sub(before)),
             group(status.log.written.0),
             group(status.committed.0),
-            group(status.rows_buffered.0 as u64),
             status.memory_bytes >> 20,
+            if status.log.state == "ok" { String::new() } else { format!("; RAW LOG: {}", status.log.state) },
         ));
         before = status.trades_total;
     }

@@ -1,20 +1,22 @@
 //! `tickhouse doctor`: checks what an operator would check at night.
 
+mod exchange;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::time::Duration;
 
 use clap::Args;
-use model::{Nanos, VenueId};
-use runtime::{Clock, SystemClock};
+use model::VenueId;
 
 use super::Place;
 use crate::Done;
 use crate::config::{Config, settings};
-use crate::folder::running;
+use crate::folder::{Markets, check_markets, running};
 use crate::output::line;
 
-/// Check configuration, folder, disk, clock, port and exchanges. Ends with 3 if something should be looked at.
+/// Check configuration, folders, disk, port, and for each exchange: name, REST, clock and stream.
+///
+/// Each line says ok or look; a look comes with its remedy. Ends with 3 if something should be looked at.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// Do not ask the exchanges
@@ -24,14 +26,17 @@ pub(crate) struct Doctor {
     place: Place,
 }
 
+/// What one check found: all is well, or what to look at and what to do.
+type Finding = Result<String, String>;
+
 /// What was found.
 struct Report {
     findings: usize,
 }
 
 impl Report {
-    fn tell(&mut self, what: &str, result: Result<String, String>) {
-        match result {
+    fn tell(&mut self, what: &str, finding: Finding) {
+        match finding {
             Ok(good) => line(format!("ok    {what}: {good}")),
             Err(bad) => {
                 self.findings += 1;
@@ -47,91 +52,109 @@ impl Doctor {
         let directory = self.place.directory()?;
         let mut report = Report { findings: 0 };
         let venues = settings::enabled_venues(&config);
+        let process = running(&directory);
         report.tell("configuration", check_venues(&venues));
         report.tell("data folder", check_folder(&directory));
+        match check_markets(&directory, Markets::Real) {
+            Ok(Some(mark)) => report.tell("markets", Ok(mark)),
+            Ok(None) => {}
+            // The demo's folder is what it should be, as long as nobody means to record real markets there.
+            Err(error) if !venues.is_empty() => report.tell("markets", Err(error.to_string())),
+            Err(_) => report.tell("markets", Ok("simulated, of the demo".into())),
+        }
         report.tell("disk", check_disk(&config, &directory));
-        let process = running(&directory);
+        let logs = config.text("telemetry.directory");
+        if !logs.is_empty() {
+            report.tell("log files", check_folder(Path::new(logs)));
+        }
         match &process {
             Some(process) => {
-                report.tell("process", Ok(format!("{} serves {}", process.pid, process.address)));
+                report.tell("process", Ok(format!("{} serves http://{}", process.pid, process.address)));
             }
             None => report.tell("port", check_port(&config)),
         }
         report.tell("raw log", check_log(&directory.join("log")));
         if !self.offline {
             for venue in venues {
-                report.tell(&format!("exchange {venue}"), check_venue(&config, venue).await);
+                for (what, finding) in exchange::check(&config, venue).await {
+                    report.tell(&format!("{venue} {what}"), finding);
+                }
             }
         }
         Ok(if report.findings == 0 { Done::Clean } else { Done::Findings })
     }
 }
 
-fn check_venues(venues: &[VenueId]) -> Result<String, String> {
+fn check_venues(venues: &[VenueId]) -> Finding {
     if venues.is_empty() {
-        return Err("good, but no venue is enabled: set enabled = true under [venues.…]".into());
+        return Err(
+            "no venue is enabled: set enabled = true under a [venues.…] heading of tickhouse.toml, which \
+                    `tickhouse init` writes"
+                .into(),
+        );
     }
-    Ok(venues.iter().map(|venue| venue.as_str()).collect::<Vec<_>>().join(", "))
+    let names: Vec<&str> = venues.iter().map(|venue| venue.as_str()).collect();
+    Ok(format!("good; venues: {}", names.join(", ")))
 }
 
-fn check_folder(directory: &Path) -> Result<String, String> {
+/// The folder itself, or the one it would be made in, takes files.
+fn check_folder(directory: &Path) -> Finding {
     let shown = directory.display();
-    if !directory.exists() {
-        return Ok(format!("{shown} does not exist yet, it will be made"));
+    let (place, words) = if directory.exists() {
+        (directory, format!("{shown} is writable"))
+    } else {
+        (existing(directory), format!("{shown} does not exist yet and can be made"))
+    };
+    if !place.is_dir() {
+        return Err(format!("{} is no folder: move it away, or choose another with --data", place.display()));
     }
-    let probe = directory.join("doctor.probe");
-    std::fs::write(&probe, b"probe").map_err(|error| format!("{shown} is not writable: {error}"))?;
-    std::fs::remove_file(&probe).map_err(|error| format!("{shown}: {error}"))?;
-    Ok(format!("{shown} is writable"))
+    let probe = place.join(format!(".tickhouse-doctor-{}", std::process::id()));
+    let written = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe));
+    written.map_err(|error| {
+        format!(
+            "{} cannot be written to: {error}; make it writable for this user, or choose another with --data",
+            place.display()
+        )
+    })?;
+    Ok(words)
 }
 
-fn check_disk(config: &Config, directory: &Path) -> Result<String, String> {
-    let place = directory.ancestors().find(|place| place.exists() && !place.as_os_str().is_empty());
-    let free =
-        fs4::available_space(place.unwrap_or(Path::new("."))).map_err(|error| error.to_string())? >> 20;
+/// The nearest folder above that exists.
+fn existing(directory: &Path) -> &Path {
+    let above = directory.ancestors().find(|place| place.exists() && !place.as_os_str().is_empty());
+    above.unwrap_or(Path::new("."))
+}
+
+fn check_disk(config: &Config, directory: &Path) -> Finding {
+    let place = existing(directory);
+    let free = fs4::available_space(place).map_err(|error| error.to_string())? >> 20;
     let reserve = config.number("rawlog.disk_reserve_mib");
-    let text = format!("{free} MiB free, capture stops below {reserve} MiB");
-    if free < reserve.saturating_mul(4) { Err(format!("{text}: make room")) } else { Ok(text) }
+    let text = format!("{} GiB free, capture stops below {reserve} MiB", gib(free));
+    if free < reserve.saturating_mul(4) {
+        return Err(format!("{text}: make room, or lower [rawlog] disk_reserve_mib"));
+    }
+    Ok(text)
 }
 
-fn check_port(config: &Config) -> Result<String, String> {
-    let address: SocketAddr = config.text("serve.address").parse().map_err(|_| "is no address".to_owned())?;
-    TcpListener::bind(address)
-        .map(|_| format!("{address} is free"))
-        .map_err(|error| format!("{address}: {error}; choose another with [serve] address"))
+fn gib(mib: u64) -> String {
+    format!("{:.1}", mib as f64 / 1_024.0)
 }
 
-fn check_log(directory: &Path) -> Result<String, String> {
+fn check_port(config: &Config) -> Finding {
+    let address: SocketAddr =
+        config.text("serve.address").parse().map_err(|_| "serve.address is no address".to_owned())?;
+    TcpListener::bind(address).map(|_| format!("{address} is free")).map_err(|error| {
+        format!("{address}: {error}; stop who listens there, or choose another with [serve] address")
+    })
+}
+
+fn check_log(directory: &Path) -> Finding {
     if !directory.exists() {
         return Ok("none yet".into());
     }
     let segments = rawlog::inspect::segments(directory).map_err(|error| error.to_string())?;
-    Ok(format!("{} segments", segments.len()))
-}
-
-async fn check_venue(config: &Config, id: VenueId) -> Result<String, String> {
-    let venue = venues::venue(id).ok_or("is not collected by this version")?;
-    let rest = match config.text(&format!("venues.{id}.rest")) {
-        "" => venue.facts().endpoints.rest,
-        origin => origin,
-    };
-    let clock = SystemClock;
-    let asked = clock.now();
-    let request = venue.listing(None);
-    let answer = reqwest::Client::builder()
-        .timeout(Duration::from_secs(10))
-        .build()
-        .map_err(|error| error.to_string())?
-        .get(format!("{rest}{}", request.path))
-        .send()
-        .await
-        .map_err(|error| {
-            format!("{rest} does not answer: {error}; check the network, or set its rest and stream origins")
-        })?;
-    let status = answer.status();
-    if !status.is_success() {
-        return Err(format!("{rest} answers {status}"));
-    }
-    let Nanos(took) = Nanos(clock.now().0 - asked.0);
-    Ok(format!("{rest} answers within {} ms", took / 1_000_000))
+    let mib: u64 = segments.iter().map(|segment| segment.bytes).sum::<u64>() >> 20;
+    let count = segments.len();
+    let noun = if count == 1 { "segment" } else { "segments" };
+    Ok(format!("{count} {noun}, {mib} MiB; `tickhouse log verify` checks every record"))
 }

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
+use super::WrongUse;
 use crate::Done;
 use crate::config::{FILE_NAME, commented};
 use crate::output::line;
@@ -24,10 +25,17 @@ impl Init {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         let shown = self.file.display();
         if self.file.exists() && !self.force {
-            bail!("{shown} exists: edit it, name another file, or overwrite it with --force");
+            let text = format!("{shown} exists: edit it, name another file, or overwrite it with --force");
+            return Err(WrongUse(text).into());
         }
-        std::fs::write(&self.file, commented()).with_context(|| format!("write {shown}"))?;
-        line(format!("wrote {shown}; enable a venue in it, then: tickhouse config check && tickhouse run"));
+        std::fs::write(&self.file, commented()).with_context(|| {
+            format!("{shown} cannot be written: name a file in a folder that exists and is writable")
+        })?;
+        // Another name than the usual must be said each time.
+        let named = if self.file.as_os_str() == FILE_NAME { String::new() } else { format!(" -c {shown}") };
+        line(format!(
+            "wrote {shown}: set enabled = true for a venue in it, then `tickhouse doctor{named}` and `tickhouse run{named}`"
+        ));
         Ok(Done::Clean)
     }
 }

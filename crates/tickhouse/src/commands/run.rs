@@ -1,12 +1,13 @@
 //! `tickhouse run`: the platform against the exchanges of the configuration.
 
-use anyhow::bail;
+use std::path::Path;
+
 use clap::Args;
 use runtime::SystemClock;
 
-use super::{Place, asked_to_end};
+use super::{Place, WrongUse, asked_to_end, start_logs};
 use crate::Done;
-use crate::config::settings;
+use crate::config::{FILE_NAME, settings};
 use crate::folder::Markets;
 use crate::output::line;
 use crate::wiring::{House, close, wait};
@@ -24,18 +25,20 @@ impl Run {
         let directory = self.place.data.clone().unwrap_or_else(|| config.directory());
         let venues = settings::enabled_venues(&config);
         if venues.is_empty() {
-            bail!(
-                "no venue is enabled: write a configuration with `tickhouse init` and set enabled = true under [venues.…], or try `tickhouse demo`"
-            );
+            let file = self.place.config.as_deref().unwrap_or(Path::new(FILE_NAME));
+            let step = if file.exists() {
+                format!("set enabled = true under a [venues.…] heading of {}", file.display())
+            } else {
+                "write a configuration with `tickhouse init` and enable one in it".into()
+            };
+            return Err(WrongUse(format!("no venue is enabled: {step}, or try `tickhouse demo`")).into());
         }
-        let _guard =
-            runtime::telemetry::start_logs(&settings::telemetry(&config)).map_err(anyhow::Error::msg)?;
+        let _guard = start_logs(&config)?;
         let house = House::start(&config, &directory, Markets::Real, SystemClock::shared()).await?;
         let names: Vec<&str> = venues.iter().map(|venue| venue.as_str()).collect();
         line(format!("recording {} into {}", names.join(", "), house.directory().display()));
         line(format!("serving http://{}/  (Ctrl-C to close)", house.address()));
         let has_failed = wait(&house, asked_to_end()).await;
-        close(house, has_failed).await?;
-        Ok(Done::Clean)
+        close(house, has_failed).await
     }
 }

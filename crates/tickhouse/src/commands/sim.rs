@@ -10,7 +10,7 @@ use runtime::{SystemClock, Tasks};
 use serde_json::json;
 use simulate::{Ports, SimSettings, World};
 
-use super::{WrongUse, asked_to_end, parse_duration};
+use super::{WrongUse, asked_to_end, parse_duration, parse_filter};
 use crate::Done;
 use crate::output::line;
 
@@ -52,7 +52,7 @@ pub(crate) struct Sim {
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     duration: Option<Duration>,
     /// Log filter
-    #[arg(long, default_value = "warn")]
+    #[arg(long, default_value = "warn", value_name = "FILTER", value_parser = parse_filter)]
     log: String,
 }
 
@@ -81,7 +81,7 @@ impl Sim {
             () = asked_to_end() => {}
             () = house.requested() => {}
         }
-        tasks.close(Duration::from_secs(2)).await;
+        tasks.close_together(Duration::from_secs(2)).await;
         Ok(Done::Clean)
     }
 
@@ -133,9 +133,11 @@ impl Sim {
     }
 
     fn venue_ids(&self) -> Result<Vec<VenueId>, WrongUse> {
+        let simulated: Vec<&str> = venues::VENUES.iter().map(|venue| venue.facts().id.as_str()).collect();
         let named = |name: &String| {
-            VenueId::known(name)
-                .ok_or_else(|| WrongUse(format!("unknown venue {name:?}: use {}", model::VENUES.join(", "))))
+            VenueId::known(name).filter(|_| simulated.contains(&name.as_str())).ok_or_else(|| {
+                WrongUse(format!("no venue {name:?} is simulated: use {}", simulated.join(", ")))
+            })
         };
         self.venues.iter().map(named).collect()
     }

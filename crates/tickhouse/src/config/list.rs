@@ -129,7 +129,7 @@ const SECTIONS: &[(&str, &[Setting])] = &[
                 "klines_history_minutes",
                 Kind::Number(0, MINUTE_TO_MONTH * 12),
                 "1_440",
-                "Minutes of the venue's own bars fetched at start.",
+                "Minutes of the venue's own bars fetched at start, as far as they are not stored yet.",
             ),
             setting(
                 "listing_s",
@@ -152,7 +152,13 @@ const SECTIONS: &[(&str, &[Setting])] = &[
                 "address",
                 Kind::Address,
                 "127.0.0.1:8080",
-                "Where readers connect. Loopback unless you know why.",
+                "Where readers connect: this machine only, unless allow_remote says otherwise.",
+            ),
+            setting(
+                "allow_remote",
+                Kind::Truth,
+                "false",
+                "Let address be reachable from other machines, though nobody is asked for a key.",
             ),
             setting(
                 "default_venue",

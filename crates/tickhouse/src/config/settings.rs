@@ -17,6 +17,8 @@ use super::Config;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+/// Time for the last commit at closing, of the three seconds that all of it may take.
+const COMMIT_MAX: Duration = Duration::from_millis(1_400);
 
 /// Venues that are switched on, sorted.
 pub(crate) fn enabled_venues(config: &Config) -> Vec<VenueId> {
@@ -79,6 +81,7 @@ pub(crate) fn refine(config: &Config, state_directory: &Path) -> RefineSettings 
         hole_wait: Duration::from_millis(config.number("refine.hole_wait_ms")),
         venues: enabled_venues(config).into_iter().map(trades).collect(),
         cache_days: config.number("refine.cache_days") as u32,
+        closing_max: COMMIT_MAX,
         store_quotes: config.truth("refine.store_quotes"),
         store_books: config.truth("refine.store_books"),
         ..RefineSettings::new(state_directory)
@@ -102,13 +105,21 @@ fn trade_channel(config: &Config, venue: VenueId) -> Channel {
     if config.text(&format!("venues.{venue}.trades")) == "raw" { Channel::RawTrades } else { Channel::Trades }
 }
 
-fn venue_settings(config: &Config, venue: VenueId) -> VenueSettings {
-    let key = |name: &str| format!("venues.{venue}.{name}");
+/// Where a venue answers: as configured, else its own origins.
+pub(crate) fn endpoints(config: &Config, venue: VenueId) -> Endpoints {
     let defaults = venues::venue(venue).map(|venue| venue.facts().endpoints);
-    let origin = |name: &str, default: &str| match config.text(&key(name)) {
+    let origin = |name: &str, default: &str| match config.text(&format!("venues.{venue}.{name}")) {
         "" => default.to_owned(),
         origin => origin.to_owned(),
     };
+    Endpoints {
+        rest: origin("rest", defaults.map_or("", |endpoints| endpoints.rest)),
+        stream: origin("stream", defaults.map_or("", |endpoints| endpoints.stream)),
+    }
+}
+
+fn venue_settings(config: &Config, venue: VenueId) -> VenueSettings {
+    let key = |name: &str| format!("venues.{venue}.{name}");
     let books = wanted(config.words(&key("books")));
     let mut channels: Vec<Channel> = config
         .words(&key("channels"))
@@ -121,10 +132,7 @@ fn venue_settings(config: &Config, venue: VenueId) -> VenueSettings {
     }
     VenueSettings {
         venue,
-        endpoints: Endpoints {
-            rest: origin("rest", defaults.map_or("", |endpoints| endpoints.rest)),
-            stream: origin("stream", defaults.map_or("", |endpoints| endpoints.stream)),
-        },
+        endpoints: endpoints(config, venue),
         instruments: wanted(config.words(&key("instruments"))),
         channels,
         books,

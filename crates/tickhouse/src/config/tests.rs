@@ -26,6 +26,37 @@ fn five_mistakes_are_reported_at_once_with_line_and_remedy() {
     }
 }
 
+fn loaded(text: &str) -> Vec<String> {
+    let (mut config, mut mistakes) = (Config::defaults(), Vec::new());
+    config.take_file(Path::new("t.toml"), text, &mut mistakes);
+    check::check(&config, &mut mistakes);
+    mistakes.iter().map(|m| format!("{}: {}; {}", m.place, m.what, m.remedy)).collect()
+}
+
+#[test]
+fn an_address_beyond_this_machine_was_served_without_a_key_or_a_word() {
+    for address in ["0.0.0.0:8080", "[::]:8080", "192.168.1.5:80"] {
+        let found = loaded(&format!("[serve]\naddress = \"{address}\"\n"));
+        assert!(found.len() == 1 && found[0].starts_with("t.toml:2:"), "{found:?}");
+        assert!(found[0].contains("allow_remote = true"), "{found:?}");
+        let found = loaded(&format!("[serve]\naddress = \"{address}\"\nallow_remote = true\n"));
+        assert_eq!(found, [""; 0]);
+    }
+    assert_eq!(loaded("[serve]\naddress = \"[::1]:8080\"\n"), [""; 0]);
+}
+
+#[test]
+fn a_log_filter_and_an_empty_choice_are_checked_before_anything_starts() {
+    let text = "[telemetry]\nfilter = \"loud\"\n[venues.bybit]\nenabled = true\ninstruments = []\nchannels = []\n\
+                [venues.binance]\ninstruments = []\n";
+    let found = loaded(text);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    for (line, words) in [(2, "collect=debug"), (5, "BTCUSDT"), (6, "enabled = false")] {
+        let hit = found.iter().find(|m| m.starts_with(&format!("t.toml:{line}:")));
+        assert!(hit.is_some_and(|m| m.contains(words)), "line {line}: {found:#?}");
+    }
+}
+
 #[test]
 fn a_file_that_is_no_toml_names_the_line() {
     let found = mistakes("[serve]\naddress = \n");

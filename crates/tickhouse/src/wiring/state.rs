@@ -28,7 +28,9 @@ pub(crate) struct State {
 
 impl StatusSource for State {
     fn status(&self) -> HouseStatus {
-        let venues = self.collector.status();
+        let mut venues = self.collector.status();
+        tell_unknown(&mut venues, &self.collector.unknown_symbols());
+        let (disk_free_bytes, disk_free_percent) = disk_free(&self.directory);
         let counts = self.refine.counts();
         HouseStatus {
             version: env!("CARGO_PKG_VERSION"),
@@ -58,12 +60,27 @@ impl StatusSource for State {
             undecodable_total: counts.undecodable_total,
             memory_bytes: memory_bytes(),
             cpu_seconds: cpu_seconds(),
-            disk_free_percent: disk_free_percent(&self.directory),
+            disk_free_percent,
+            disk_free_bytes,
         }
     }
 
     fn is_fetching_history(&self, instrument: &InstrumentId) -> bool {
         self.collector.is_fetching_klines(instrument)
+    }
+}
+
+/// Wanted symbols that no listing holds are trouble too, unless there is greater.
+fn tell_unknown(venues: &mut [VenueStatus], unknown: &[String]) {
+    for venue in venues.iter_mut().filter(|venue| venue.trouble.is_none()) {
+        let symbols: Vec<&str> = unknown
+            .iter()
+            .filter_map(|line| line.strip_prefix(venue.venue.as_str())?.strip_prefix(": "))
+            .collect();
+        if !symbols.is_empty() {
+            let text = "is not listed there: check the spelling under instruments and books";
+            venue.trouble = Some(format!("{} {text}", symbols.join(", ")));
+        }
     }
 }
 
@@ -123,11 +140,11 @@ pub(crate) fn cpu_seconds() -> f64 {
     (f64::from(ticks(11)) + f64::from(ticks(12))) / 100.0
 }
 
-/// Free space of the disk that holds the folder, per cent; 100 where the system does not tell.
-fn disk_free_percent(directory: &std::path::Path) -> f64 {
+/// Free space of the disk that holds the folder, in bytes and per cent; none and 100 where the system does not tell.
+fn disk_free(directory: &std::path::Path) -> (u64, f64) {
     match (fs4::available_space(directory), fs4::total_space(directory)) {
-        (Ok(free), Ok(total)) if total > 0 => free as f64 * 100.0 / total as f64,
-        _ => 100.0,
+        (Ok(free), Ok(total)) if total > 0 => (free, free as f64 * 100.0 / total as f64),
+        _ => (0, 100.0),
     }
 }
 
