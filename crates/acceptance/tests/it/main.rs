@@ -1,10 +1,11 @@
-//! Journeys of the built binary: demo, recordings, kills, faults, bad input.
+//! Journeys of the built binary: demo, recordings, kills, faults, closing, bad input.
 #![expect(
     clippy::disallowed_methods,
     reason = "the tests wait for other processes in real time, within bounds"
 )]
 
 mod bad_input;
+mod closing;
 mod demo;
 mod folds;
 mod kills;

@@ -71,16 +71,27 @@ impl Process {
 
     /// Asks it to end and returns the rest of its standard output.
     pub(crate) fn end(&mut self) -> String {
+        self.signal("TERM");
+        let (code, rest) = self.ended();
+        assert_eq!(code, Some(0), "{}: {rest}", self.name);
+        rest
+    }
+
+    /// Sends a signal such as `INT`.
+    pub(crate) fn signal(&mut self, signal: &str) {
+        let name = format!("-{signal}");
         let status =
-            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+            Command::new("kill").args([&name, &self.child.id().to_string()]).status().expect("kill runs");
         assert!(status.success(), "{} had already ended", self.name);
+    }
+
+    /// Waits for its end: the exit code and the rest of its standard output.
+    pub(crate) fn ended(&mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         if let Some(out) = self.child.stdout.as_mut() {
             out.read_to_string(&mut rest).expect("standard output is text");
         }
-        let code = self.child.wait().expect("the process ends");
-        assert!(code.success(), "{} ended with {code}: {rest}", self.name);
-        rest
+        (self.child.wait().expect("the process ends").code(), rest)
     }
 
     /// Whether it still runs.
@@ -184,6 +195,41 @@ pub(crate) fn tickhouse(directory: &Path, arguments: &[&str]) -> Output {
         .expect("runs")
 }
 
+/// As [`tickhouse`], with more of the environment.
+pub(crate) fn tickhouse_with(
+    directory: &Path,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+) -> (Option<i32>, String) {
+    let output = clean(Command::new(binary()))
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output()
+        .expect("runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Says things on the live stream, each answered with one message; those answers.
+pub(crate) fn talk(address: &str, said: &[String]) -> Vec<Value> {
+    use futures::{SinkExt, StreamExt};
+    block_on(async {
+        let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/ws/stream"))
+            .await
+            .expect("the stream opens");
+        let mut answers = Vec::new();
+        for text in said {
+            socket.send(text.as_str().into()).await.expect("the stream takes a message");
+            let answer = tokio::time::timeout(Duration::from_secs(20), socket.next()).await;
+            let answer = answer.expect("an answer comes").expect("the stream stays open").expect("a message");
+            answers.push(serde_json::from_str(answer.to_text().expect("text")).expect("JSON"));
+        }
+        answers
+    })
+}
+
 /// Asks in SQL; rows as text fields, without the heading.
 pub(crate) fn sql(directory: &Path, data: &str, query: &str) -> Vec<Vec<String>> {
     let output = tickhouse(directory, &["sql", "--data", data, "--format", "csv", query]);
@@ -229,11 +275,12 @@ pub(crate) fn get_text(url: &str) -> String {
     })
 }
 
-/// POST of a text.
+/// POST of a text; one that begins as JSON does is sent as such.
 pub(crate) fn post(url: &str, body: &str) -> (u16, String) {
+    let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
     block_on(async {
-        let answer =
-            client().post(url).body(body.to_owned()).send().await.unwrap_or_else(|e| panic!("{url}: {e}"));
+        let request = client().post(url).header("content-type", kind).body(body.to_owned());
+        let answer = request.send().await.unwrap_or_else(|e| panic!("{url}: {e}"));
         (answer.status().as_u16(), answer.text().await.unwrap_or_default())
     })
 }
