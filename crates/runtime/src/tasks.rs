@@ -203,7 +203,9 @@ impl Tasks {
     /// other. Returns the names of those that had to be cut off.
     pub async fn close_together(&self, all_max: Duration) -> Vec<String> {
         let tasks = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.iter().for_each(|task| task.stopper.stop());
+        for task in &tasks {
+            task.stopper.stop();
+        }
         let deadline = tokio::time::Instant::now() + all_max;
         let mut late = Vec::new();
         for mut task in tasks {

@@ -131,10 +131,8 @@ impl Demo {
         line(format!("  live        ws://{address}/ws/stream"));
         line(format!("  interface   http://{address}/docs"));
         let name = own_name();
-        let place = match self.data.as_os_str() == DEMO_DIRECTORY {
-            true => String::new(),
-            false => format!(" --data {}", self.data.display()),
-        };
+        let is_usual = self.data.as_os_str() == DEMO_DIRECTORY;
+        let place = if is_usual { String::new() } else { format!(" --data {}", self.data.display()) };
         line(format!("  sql         {name} sql{place} \"select count(*) from trades\""));
         line(format!(
             "  also        {name} status{place}; likewise: tail BTCUSDT, log inspect   (Ctrl-C to close)"

@@ -76,7 +76,7 @@ impl Doctor {
         report.tell("raw log", check_log(&directory.join("log")));
         if !self.offline {
             for venue in venues {
-                for (what, finding) in exchange::check(&config, venue).await {
+                for (what, finding) in Box::pin(exchange::check(&config, venue)).await {
                     report.tell(&format!("{venue} {what}"), finding);
                 }
             }

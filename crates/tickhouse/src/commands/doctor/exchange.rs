@@ -29,7 +29,7 @@ pub(super) async fn check(config: &Config, id: VenueId) -> Vec<(&'static str, Fi
         }
         Err(error) => found.push(("rest", Err(error))),
     }
-    found.push(("stream", open_stream(&endpoints.stream).await));
+    found.push(("stream", Box::pin(open_stream(&endpoints.stream)).await));
     found
 }
 
@@ -74,7 +74,7 @@ fn judge(skew_ms: Option<i64>) -> Finding {
 
 async fn open_stream(origin: &str) -> Finding {
     use tokio_tungstenite::tungstenite::Error;
-    match within(ANSWER_MAX, tokio_tungstenite::connect_async(format!("{origin}/"))).await {
+    match within(ANSWER_MAX, Box::pin(tokio_tungstenite::connect_async(format!("{origin}/")))).await {
         // Streams live under longer paths; that it is spoken to in HTTP at all is enough.
         Some(Ok(_) | Err(Error::Http(_))) => Ok(format!("{origin} answers")),
         Some(Err(error)) => Err(format!("{origin} cannot be opened: {error}; {}", remedy(origin).await)),
