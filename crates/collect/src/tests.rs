@@ -259,7 +259,12 @@ async fn a_file_without_certificates_is_refused() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let settings = CollectSettings { trusted: Some(file), ..CollectSettings::default() };
     let (_wishes, wishes_in) = runtime::queue("wishes", 1);
-    let doors = (journal, Arc::new(crate::NoBudgetStore) as Arc<dyn crate::BudgetStore>, wishes_in);
+    let doors = (
+        journal,
+        Arc::new(crate::NoBudgetStore) as Arc<dyn crate::BudgetStore>,
+        Arc::new(crate::NoStoredKlines) as Arc<dyn crate::StoredKlines>,
+        wishes_in,
+    );
     let error = crate::collector::start_with(&settings, doors, &Tasks::new(), venues::venue).err().unwrap();
     assert!(error.to_string().contains("it holds none; name a PEM file"), "{error}");
 }
