@@ -297,13 +297,15 @@ struct Starter<'a> {
     stored_klines: Arc<dyn StoredKlines>,
 }
 
+/// Another seed for every venue, so that they do not all pause alike.
+fn venue_seed(seed: u64, venue: VenueId) -> u64 {
+    venue.as_str().bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()))
+}
+
 impl Starter<'_> {
     fn start(&self, venue_settings: &VenueSettings, around: &Arc<Surroundings>, desk: &Arc<Desk>) -> Post {
         let venue = venue_settings.venue;
-        let seed = venue
-            .as_str()
-            .bytes()
-            .fold(self.settings.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        let seed = venue_seed(self.settings.seed, venue);
         let (sender, selection) = watch::channel(None);
         let (renewals, renewals_in) = queue("collect.renewals", RENEWALS_MAX);
         let fills = Arc::new(Fills::new(Arc::clone(around), Arc::clone(desk), selection.clone(), seed));
