@@ -199,6 +199,14 @@ impl Silence {
         stream.is_quiet = is_told_by_trades || !stream.history.pace().is_some_and(Pace::is_steady);
     }
 
+    /// Whether all streams spoke here that are busy and not known to be mute.
+    pub(crate) fn is_every_busy_one_heard(&self) -> bool {
+        let is_due = |stream: &&Watched| {
+            stream.history.alarm.is_none() && stream.history.pace().is_some_and(Pace::is_busy)
+        };
+        self.streams.iter().filter(is_due).all(|stream| stream.has_data)
+    }
+
     /// Whether the stream counts as mute.
     pub(crate) fn is_mute(&self, index: usize) -> bool {
         self.streams[index].history.alarm.is_some()

@@ -326,6 +326,7 @@ fn what_was_learnt_serves_the_next_connection() {
     let mut next = Silence::default();
     next.add(None, market.silence.history(0).clone());
     next.arm(0, Nanos(market.now));
+    assert!(!next.is_every_busy_one_heard(), "the connection before must not leave yet");
     assert_eq!(next.look(Nanos(market.now + 2 * SECOND)), None);
     let Some(Verdict::Mutes(mutes)) = next.look(Nanos(market.now + 4 * SECOND)) else { panic!("no alarm") };
     assert_eq!(mutes[0].cause, Cause::NoFirstData);

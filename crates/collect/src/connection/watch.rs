@@ -58,7 +58,8 @@ impl Connection {
                 "the stream speaks again"
             );
         }
-        if !self.meters.has_data {
+        // A predecessor that leaves before every busy stream was heard here leaves those on a wrong route to nobody.
+        if !self.meters.has_data && self.silence.is_every_busy_one_heard() {
             self.meters.has_data = true;
             self.link.show(|state| state.has_data = true);
         }
