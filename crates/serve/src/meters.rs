@@ -179,6 +179,12 @@ const METRICS: &[Metric] = {
             "Questions that were refused, by the code of the answer.",
         ),
         (
+            "tickhouse_stream_doubts_total",
+            Counter,
+            "venue, finding",
+            "Silent streams the venue was asked about, by what was found.",
+        ),
+        (
             "tickhouse_stream_mute",
             Gauge,
             "venue, stream",
