@@ -14,7 +14,7 @@ use crate::error::{Error, failed};
 pub(crate) struct Engine(Option<Runtime>);
 
 /// Stack of the threads of a query; only what is used of it takes memory.
-const DEEP_STACK_BYTES: usize = 64 << 20;
+const DEEP_STACK_BYTES: usize = 256 << 20;
 /// What threads have unless told.
 const STACK_BYTES: usize = 2 << 20;
 

@@ -35,7 +35,7 @@ use crate::symbols::{ByInstrument, SymbolBook};
 
 /// Longest statement. A chain of conditions becomes a tree as deep as the chain is long, and trees are walked by
 /// recursion: this and the stack of a query's threads belong together.
-const STATEMENT_BYTES_MAX: usize = 128 << 10;
+const STATEMENT_BYTES_MAX: usize = 32 << 10;
 
 /// What a query needs besides the tables; made once.
 #[derive(Debug)]
