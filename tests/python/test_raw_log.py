@@ -39,7 +39,7 @@ def archives(start, place, venues):
 
 
 def test_an_archive_reads_as_any_mcap_file(archives, binary, place):
-    count = 200
+    count = 50
     answer = subprocess.run(
         [binary, "log", "cat", "--data", place / "raw", "--count", str(count)],
         capture_output=True,
