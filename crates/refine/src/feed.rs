@@ -12,7 +12,7 @@ use tables::{Feed, FeedItem, FeedReader, FeedSlip};
 use tokio::sync::watch;
 
 /// Items kept for readers that are behind: some seconds of a busy market.
-const ITEMS_MAX: usize = 131_072;
+const ITEMS_MAX: usize = 65_536;
 
 /// Batches with the running number of their first item.
 #[derive(Debug, Default)]
