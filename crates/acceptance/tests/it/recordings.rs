@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::Decimal;
 use serde_json::Value;
@@ -98,6 +98,9 @@ fn recordings() -> Option<PathBuf> {
 }
 
 /// Plays the file back; `look` is called once everything is in the tables, with the platform still running.
+/// How long nothing new has to come until nothing more is awaited.
+const STILL: Duration = Duration::from_secs(6);
+
 fn replay(file: &Path, extra: &str, look: impl FnOnce(&str)) -> World {
     let world = World::start(&["--replay", file.to_str().expect("a plain path"), "--speed", "0"]);
     let sections = "[refine]\nflush_s = 1\n[collect]\nklines_history_minutes = 0\n";
@@ -108,18 +111,30 @@ fn replay(file: &Path, extra: &str, look: impl FnOnce(&str)) -> World {
         (get(&replay).1["done"] == true).then_some(())
     });
     let state = format!("http://{address}/api/v1/status");
+    // A connection that took over brings what was sent twice, and a stream tells of one: then nothing new for a while will
+    // do, since whatever is lacking is found lost below.
+    let mut newest = (0, Instant::now());
     let written = until(Duration::from_mins(1), "everything sent is received", || {
         let (sent, now) = (get(&replay).1, get(&state).1);
+        let mut lacking = None;
+        let mut total = 0;
         for venue in sent["venues"].as_array().into_iter().flatten() {
             let same = |other: &&Value| other["venue"] == venue["venue"];
             let here = now["venues"].as_array().and_then(|all| all.iter().find(same));
             let streams = here.and_then(|here| here["streams"].as_array()).ok_or("no such venue")?;
             let received: u64 = streams.iter().filter_map(|stream| stream["message_count"].as_u64()).sum();
+            total += received;
             if received < venue["sent"].as_u64().unwrap_or(u64::MAX) {
-                return Err(format!("{received} of {venue}"));
+                lacking = Some(format!("{received} of {venue}"));
             }
         }
-        now["log"]["written"].as_u64().ok_or_else(|| "no position".into())
+        if total != newest.0 {
+            newest = (total, Instant::now());
+        }
+        match lacking {
+            Some(lacking) if newest.1.elapsed() < STILL => Err(lacking),
+            _ => now["log"]["written"].as_u64().ok_or_else(|| "no position".into()),
+        }
     });
     // A frame that was counted may wait a moment for the log's writer; a tick is written behind it.
     let ticks = 8;
