@@ -120,6 +120,8 @@ impl Tasks {
                 let error = match tokio::spawn(body(stop.clone())).await {
                     Ok(Ok(())) => return,
                     Ok(Err(error)) => error,
+                    // Only a process that ends takes a task away, which is no failure of the task.
+                    Err(taken) if taken.is_cancelled() => return,
                     Err(panic) => format!("panicked: {panic}"),
                 };
                 if stop.is_requested() {
