@@ -17,6 +17,7 @@ use venues::HistoryAsk;
 
 use crate::answer;
 use crate::connection::Surroundings;
+use crate::known::Known;
 use crate::listing::Selection;
 use crate::rest::{Desk, Priority};
 
@@ -34,29 +35,13 @@ const SEAM_AFTER: Duration = Duration::from_mins(3);
 /// Instruments whose stored klines are looked up at once.
 const LOOKS_MAX: usize = 2;
 
-/// Says which klines are stored already. A border: tables are not this room's business.
-pub trait StoredKlines: Send + Sync {
-    /// Starts of the venue's own 1-minute klines stored from `start` to before `end`, in any order.
-    fn stored(&self, instrument: InstrumentId, start: Time, end: Time) -> BoxFuture<'_, Vec<Time>>;
-}
-
-/// Nothing is stored.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoStoredKlines;
-
-impl StoredKlines for NoStoredKlines {
-    fn stored(&self, _: InstrumentId, _: Time, _: Time) -> BoxFuture<'_, Vec<Time>> {
-        Box::pin(std::future::ready(Vec::new()))
-    }
-}
-
 /// The kline history of one venue.
 pub(crate) struct Klines {
     pub(crate) around: Arc<Surroundings>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) selection: watch::Receiver<Option<Arc<Selection>>>,
     pub(crate) history: Duration,
-    pub(crate) stored: Arc<dyn StoredKlines>,
+    pub(crate) known: Arc<dyn Known>,
 }
 
 #[derive(Clone, Debug)]
@@ -206,7 +191,7 @@ impl Klines {
     async fn look(&self, instrument: Arc<Instrument>) -> (Arc<Instrument>, Vec<Page>) {
         let now = self.venue_time().minute_start();
         let oldest = now.plus_micros(-(self.history.as_micros() as i64)).minute_start();
-        let stored = self.stored.stored(instrument.id.clone(), oldest, now).await;
+        let stored = self.known.klines(instrument.id.clone(), oldest, now).await;
         let missing = plan(&instrument, (oldest, now), &stored);
         (instrument, missing)
     }

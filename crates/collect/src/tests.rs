@@ -262,7 +262,7 @@ async fn a_file_without_certificates_is_refused() {
     let doors = (
         journal,
         Arc::new(crate::NoBudgetStore) as Arc<dyn crate::BudgetStore>,
-        Arc::new(crate::NoStoredKlines) as Arc<dyn crate::StoredKlines>,
+        Arc::new(crate::NothingKnown) as Arc<dyn crate::Known>,
         wishes_in,
     );
     let error = crate::collector::start_with(&settings, doors, &Tasks::new(), venues::venue).err().unwrap();
@@ -407,6 +407,44 @@ async fn a_ban_stops_all_questions_also_of_the_next_process() {
 }
 
 #[tokio::test]
+async fn a_restart_amid_a_ban_collected_nothing_until_it_ended() {
+    let (server, address) = crate::testing::Server::start(&["BTCUSDT"]).await;
+    let store = Arc::new(MemoryStore::default());
+    let in_an_hour = model::Time(runtime::SystemClock::shared().time().0 + 60 * model::time::MINUTE);
+    crate::BudgetStore::save(
+        &*store,
+        &crate::BudgetState {
+            host: format!("http://{address}"),
+            window_start: model::Time(0),
+            weight_used: 0,
+            banned_until: Some(in_an_hour),
+        },
+    );
+    let known = Arc::new(crate::testing::Remembered(&["BTC", "ETH"]));
+    let world = World::start_at(Plan { store, known, ..Plan::default() }, Arc::clone(&server), address);
+    world.wait_line("carries#1 btcusdt@aggTrade ethusdt@aggTrade").await;
+    world.server.trade("btcusdt", 1);
+    world.wait_line("\"a\":1").await;
+    assert_eq!(server.asked("/"), Vec::<String>::new());
+    assert!(world.collector.unknown_symbols().is_empty());
+}
+
+#[tokio::test]
+async fn the_venues_word_replaces_what_was_listed_before_however_different() {
+    let known = Arc::new(crate::testing::Remembered(&["OLD", "GONE", "DEAD", "BTC"]));
+    let world = World::start(Plan { known, symbols: vec!["BTCUSDT", "NEWUSDT"], ..Plan::default() }).await;
+    world
+        .wait("the venue's listing is followed", |world| {
+            world
+                .lines_with("carries#1")
+                .last()
+                .is_some_and(|line| line == "carries#1 btcusdt@aggTrade newusdt@aggTrade")
+        })
+        .await;
+    assert_eq!(world.status().trouble, None);
+}
+
+#[tokio::test]
 async fn snapshots_and_renewals_are_carried_out_when_wished_for() {
     let world = carrying(Plan { channels: vec![Channel::Trades, Channel::Book], ..Plan::default() }).await;
     for _ in 0..5 {
@@ -483,8 +521,7 @@ async fn contradicting_settings_are_refused_all_at_once() {
     settings.venues = vec![venue.clone(), venue];
     let (_wishes, wishes_in) = runtime::queue("wishes", 1);
     let budgets = Arc::new(crate::NoBudgetStore) as Arc<dyn crate::BudgetStore>;
-    let doors =
-        (journal, budgets, Arc::new(crate::NoStoredKlines) as Arc<dyn crate::StoredKlines>, wishes_in);
+    let doors = (journal, budgets, Arc::new(crate::NothingKnown) as Arc<dyn crate::Known>, wishes_in);
     let error = crate::collector::start_with(&settings, doors, &Tasks::new(), venues::venue)
         .err()
         .unwrap()
