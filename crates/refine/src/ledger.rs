@@ -157,12 +157,13 @@ impl Ledger {
         if trade.source != Source::Stream {
             return;
         }
-        if let Kind::Timed(timed) = &mut self.kind
-            && let Some(down) = timed.down.filter(|_| self.carriers > 0)
-        {
-            // A stream that was taken for mute speaks again.
-            timed.down = None;
-            self.open_span(down.since, trade.venue_time, (down.cause, at.now), findings);
+        if let Kind::Timed(timed) = &mut self.kind {
+            timed.is_heard = true;
+            if let Some(down) = timed.down.filter(|_| self.carriers > 0) {
+                // A stream that was taken for mute speaks again.
+                timed.down = None;
+                self.open_span(down.since, trade.venue_time, (down.cause, at.now), findings);
+            }
         }
         self.trouble = None;
         match self.start {
@@ -213,13 +214,20 @@ impl Ledger {
     pub(crate) fn carried(&mut self, venue_now: Option<Time>, now: Nanos, findings: &mut Findings) {
         self.version += 1;
         self.carriers += 1;
+        let newest = self.newest;
         let Kind::Timed(timed) = &mut self.kind else { return };
-        match (timed.down.take(), venue_now) {
-            (Some(down), Some(venue_now)) => {
+        let was_heard = std::mem::replace(&mut timed.is_heard, false);
+        match (timed.down.take(), venue_now, self.start) {
+            (Some(down), Some(venue_now), _) => {
                 self.open_span(down.since, venue_now, (down.cause, now), findings);
             }
-            (None, Some(venue_now)) if self.start.is_none() => self.start = Some(venue_now),
-            (down, _) => timed.down = down,
+            (None, Some(venue_now), None) => self.start = Some(venue_now),
+            // Nobody knows whether the connections so far bring it, and what comes now would hide what they did not.
+            (None, Some(venue_now), Some(start)) if self.carriers > 1 && !was_heard => {
+                let since = timed.seen(newest).unwrap_or(start).max(start);
+                self.open_span(since, venue_now, (GapCause::Silent, now), findings);
+            }
+            (down, _, _) => timed.down = down,
         }
     }
 
@@ -237,6 +245,9 @@ impl Ledger {
         self.version += 1;
         self.carriers = self.carriers.saturating_sub(1);
         let newest = self.newest;
+        if let Kind::Timed(timed) = &mut self.kind {
+            timed.is_heard = false;
+        }
         if let Kind::Timed(timed) = &mut self.kind
             && self.carriers == 0
             && timed.down.is_none()
