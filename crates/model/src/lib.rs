@@ -7,6 +7,7 @@ pub mod event;
 pub mod gap;
 pub mod id;
 pub mod market;
+pub mod runs;
 pub mod series;
 pub mod status;
 pub mod time;
@@ -20,6 +21,7 @@ pub use market::{
     BookLevel, BookUpdate, Condition, Funding, Instrument, InstrumentKind, InstrumentStatus, MarkPrice,
     OpenInterest, Quote, Side, Source, Trade,
 };
+pub use runs::IdRuns;
 pub use series::{Bar, BarSource, BarState, Timeframe, TimeframeError};
 pub use time::{Date, Nanos, Time};
 pub use wish::Wish;
