@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use deltalake::kernel::{Action, Add};
 use model::{InstrumentId, LogPosition};
-use tables::{RowBatch, StoreError, TableName, TimeRange, store::commit_order};
+use tables::{Outgoing, RowBatch, StoreError, Table, TableName, TimeRange, store::commit_order};
 
 use crate::buffer::newer_than;
 use crate::error::Error;
@@ -203,35 +203,56 @@ pub(crate) async fn replace(
     let shelf = house.shelf(name)?;
     let table = shelf.table;
     let stored = rows::with_partition(table, &batch)?;
-    let inside = rewrite::inside(table, &stored, &instrument, range)?;
+    let outgoing = Outgoing { instrument, range, source: None };
+    let inside = rewrite::inside(table, &stored, &outgoing)?;
     if inside.true_count() != stored.num_rows() {
         return Err(Error::Unusable(format!(
-            "rows that replace {instrument} from {} to {} in table {name} lie outside of that range",
-            range.start, range.end
+            "rows that replace {} from {} to {} in table {name} lie outside of that range",
+            outgoing.instrument, range.start, range.end
         )));
     }
     let stored = if table.is_keyed { rows::Keys::of(table)?.newest(&stored)? } else { stored };
-    let _turn = shelf.turn().await?;
     let adds =
         if stored.num_rows() == 0 { Vec::new() } else { write_rows(house, shelf, vec![stored]).await? };
-    let which = format!(
-        "instrument = '{instrument}' AND {time} >= '{}' AND {time} < '{}'",
-        range.start,
-        range.end,
-        time = table.time
-    );
-    let change = Change::Replace(which);
+    commit_bulk(house, shelf, &adds, Some(outgoing)).await
+}
+
+/// Adds files that were written already, in one commit in which the outgoing rows leave.
+pub(crate) async fn commit_bulk(
+    house: &House,
+    shelf: &Shelf,
+    adds: &[Add],
+    outgoing: Option<Outgoing>,
+) -> Result<(), Error> {
+    let _turn = shelf.turn().await?;
+    let change = match &outgoing {
+        None => Change::Append,
+        Some(outgoing) => Change::Replace(describe(shelf.table, outgoing)),
+    };
     loop {
         let captured = house.capture(shelf);
-        let rewritten = rewrite::without_range(house, shelf, &captured, &instrument, range).await?;
+        let rewritten = match &outgoing {
+            None => Rewritten::default(),
+            Some(outgoing) => rewrite::without_range(house, shelf, &captured, outgoing).await?,
+        };
         if adds.is_empty() && rewritten.removed.is_empty() {
             return Ok(());
         }
-        let plan = Plan { adds: &adds, rewritten: &rewritten, change: &change, through: None };
+        let plan = Plan { adds, rewritten: &rewritten, change: &change, through: None };
         if commit_plan(house, shelf, captured.version, &plan).await? == Written::Done {
             return Ok(());
         }
     }
+}
+
+fn describe(table: &Table, outgoing: &Outgoing) -> String {
+    let Outgoing { instrument, range, source } = outgoing;
+    let time = table.time;
+    let source = source.map(|source| format!(" AND source = '{}'", source.as_str())).unwrap_or_default();
+    format!(
+        "instrument = '{instrument}' AND {time} >= '{}' AND {time} < '{}'{source}",
+        range.start, range.end
+    )
 }
 
 /// Commits the merge of files, unless one of them has gone. True if it stands.

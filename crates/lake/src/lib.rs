@@ -4,6 +4,7 @@
 //! `tables::QueryEngine`. What the rows mean is left to `tables`, where they come from to `refine`.
 
 mod buffer;
+mod bulk;
 mod catalog;
 mod commit;
 mod compact;
@@ -38,8 +39,8 @@ use futures::future::BoxFuture;
 use model::{InstrumentId, LogPosition};
 use runtime::{Clock, SystemClock, Tasks};
 use tables::{
-    BatchStream, QueryEngine, QueryError, QueryLimits, RowBatch, StoreError, TABLES, Table, TableName,
-    TableScan, TableStore, TimeRange,
+    BatchStream, BulkStore, QueryEngine, QueryError, QueryLimits, RowBatch, StoreError, TABLES, Table,
+    TableName, TableScan, TableStore, TimeRange,
 };
 
 pub use error::Error;
@@ -126,6 +127,11 @@ impl Lake {
 
     /// The store for writers and point readers.
     pub fn store(&self) -> Arc<dyn TableStore> {
+        Arc::new(self.clone())
+    }
+
+    /// The door for whole days of the past.
+    pub fn bulk(&self) -> Arc<dyn BulkStore> {
         Arc::new(self.clone())
     }
 

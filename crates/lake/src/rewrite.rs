@@ -11,8 +11,8 @@ use deltalake::datafusion::error::DataFusionError;
 use deltalake::kernel::Add;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use model::{Date, InstrumentId};
-use tables::{Table, TimeRange};
+use model::{Date, Source};
+use tables::{Outgoing, Table};
 
 use crate::error::{Error, failed};
 use crate::file::DataFile;
@@ -27,6 +27,9 @@ pub(crate) struct Rewritten {
     pub(crate) removed: Vec<Arc<DataFile>>,
     pub(crate) added: Vec<Add>,
 }
+
+/// The column that says how a row reached us.
+const SOURCE: &str = "source";
 
 type Keep<'a> = dyn Fn(&RecordBatch) -> Result<BooleanArray, Error> + Send + Sync + 'a;
 
@@ -51,21 +54,19 @@ pub(crate) async fn without_keys(
     Ok(plan)
 }
 
-/// Plans a commit after which no stored row of the instrument lies in the range.
+/// Plans a commit after which none of the outgoing rows is stored.
 pub(crate) async fn without_range(
     house: &House,
     shelf: &Shelf,
     captured: &Captured,
-    instrument: &InstrumentId,
-    range: TimeRange,
+    outgoing: &Outgoing,
 ) -> Result<Rewritten, Error> {
     let table = shelf.table;
     let mut plan = Rewritten::default();
-    for file in
-        captured.files.iter().filter(|file| file.may_hold(table, Some(instrument.as_str()), Some(range)))
-    {
+    let (instrument, range) = (outgoing.instrument.as_str(), outgoing.range);
+    for file in captured.files.iter().filter(|file| file.may_hold(table, Some(instrument), Some(range))) {
         let keep = |batch: &RecordBatch| {
-            let inside = inside(table, batch, instrument, range)?;
+            let inside = inside(table, batch, outgoing)?;
             Ok(inside.iter().map(|is_inside| Some(is_inside != Some(true))).collect())
         };
         if holds_others(house, table, file, &keep).await? {
@@ -75,18 +76,20 @@ pub(crate) async fn without_range(
     Ok(plan)
 }
 
-/// Which rows are of the instrument and in the range.
-pub(crate) fn inside(
-    table: &Table,
-    batch: &RecordBatch,
-    instrument: &InstrumentId,
-    range: TimeRange,
-) -> Result<BooleanArray, Error> {
+/// Which rows are outgoing.
+pub(crate) fn inside(table: &Table, batch: &RecordBatch, outgoing: &Outgoing) -> Result<BooleanArray, Error> {
+    let Outgoing { instrument, range, source } = outgoing;
     let names = column_of(batch, "instrument")?.as_string::<i32>();
     let times = column_of(batch, table.time)?.as_primitive::<TimestampMicrosecondType>();
-    let is_inside = names.iter().zip(times.iter()).map(|(name, time)| {
+    let sources = match source {
+        Some(_) => Some(column_of(batch, SOURCE)?.as_string::<i32>()),
+        None => None,
+    };
+    let wanted = source.map(Source::as_str);
+    let is_inside = names.iter().zip(times.iter()).enumerate().map(|(row, (name, time))| {
         let is_in_range = time.is_some_and(|time| range.start.0 <= time && time < range.end.0);
-        Some(is_in_range && name == Some(instrument.as_str()))
+        let is_from_there = sources.is_none_or(|sources| Some(sources.value(row)) == wanted);
+        Some(is_in_range && is_from_there && name == Some(instrument.as_str()))
     });
     Ok(is_inside.collect())
 }
@@ -131,7 +134,7 @@ impl Touched {
     }
 }
 
-/// Whether some rows of the file are not to be kept. Reads the key columns alone.
+/// Whether some rows of the file are not to be kept. Reads the key columns and the source alone.
 async fn holds_others(
     house: &House,
     table: &'static Table,
@@ -140,7 +143,9 @@ async fn holds_others(
 ) -> Result<bool, Error> {
     let schema = table.row_schema();
     let mut columns: Vec<usize> = table.key.iter().filter_map(|name| schema.index_of(name).ok()).collect();
-    columns.extend(schema.index_of(table.time).ok().filter(|index| !columns.contains(index)));
+    for name in [table.time, SOURCE] {
+        columns.extend(schema.index_of(name).ok().filter(|index| !columns.contains(index)));
+    }
     let mut stream = open(house, table, file, Some(columns))?;
     while let Some(batch) = next(house, table, file, &mut stream).await? {
         if keep(&batch)?.true_count() < batch.num_rows() {

@@ -1,5 +1,6 @@
 //! Work on rows in memory: sorting by key, splitting by partition, telling keys apart.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef;
+use deltalake::arrow::array::make_comparator;
 use deltalake::arrow::compute::{
     SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch,
 };
@@ -62,6 +64,34 @@ pub(crate) fn sort(table: &Table, batch: &RecordBatch, is_partitioned: bool) -> 
     let partition = table.partition.column().filter(|_| is_partitioned);
     let names: Vec<&str> = partition.into_iter().chain(table.key.iter().copied()).collect();
     sort_by(batch, &names)
+}
+
+/// Whether rows in the stored schema stand in the order that [`sort`] gives them within their partition.
+pub(crate) fn is_sorted(table: &Table, batch: &RecordBatch) -> Result<bool, Error> {
+    let names: Vec<&str> = table.partition.column().into_iter().chain(table.key.iter().copied()).collect();
+    let options = SortOptions { descending: false, nulls_first: true };
+    let compare: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let column = column_of(batch, name)?;
+            make_comparator(column, column, options).map_err(failed("compare rows"))
+        })
+        .collect::<Result<_, Error>>()?;
+    let is_after = |row: usize| {
+        compare.iter().map(|compare| compare(row - 1, row)).find(|order| order.is_ne())
+            == Some(Ordering::Greater)
+    };
+    Ok(!(1..batch.num_rows()).any(is_after))
+}
+
+/// A row's place in the order of the key.
+pub(crate) type Place = OwnedRow;
+
+/// The places of the first and the last of some sorted rows.
+pub(crate) fn ends(table: &Table, sorted: &RecordBatch) -> Result<(Place, Place), Error> {
+    let keys = Keys::of(table)?;
+    let place = |row: usize| Ok::<_, Error>(keys.rows(&sorted.slice(row, 1))?.row(0).owned());
+    Ok((place(0)?, place(sorted.num_rows() - 1)?))
 }
 
 /// Rows sorted by columns, nulls first.

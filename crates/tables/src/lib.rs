@@ -3,6 +3,7 @@
 //! A table is declared once, in one file and one line of [`TABLES`]; storage, SQL, REST and reference pages follow.
 //! Nothing here touches a disk or a socket.
 
+pub mod bulk;
 pub mod candles;
 pub mod column;
 pub mod coverage;
@@ -25,6 +26,7 @@ mod quotes;
 mod trades;
 
 pub use book_changes::BookChange;
+pub use bulk::{BulkReport, BulkStore, BulkWriter, Outgoing};
 pub use candles::{Candle, CandleAnswer, CandleAsk, Candles};
 pub use column::{Column, ColumnKind, Encoding, Partition, Table};
 pub use coverage::{Coverage, CoverageAnswer, DataQuality, TimeRange};

@@ -1,6 +1,7 @@
 //! The lake at its border: what goes in comes out, whatever happens in between.
 #![expect(clippy::unwrap_used, reason = "a case that cannot be set up has failed")]
 
+mod bulk;
 mod columns;
 mod damage;
 mod keyed;

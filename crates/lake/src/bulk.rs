@@ -1,0 +1,172 @@
+//! Writes past rows into files that nobody sees until one commit adds them all.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver as Answer, SyncSender, sync_channel};
+
+use arrow_array::RecordBatch;
+use deltalake::kernel::Add;
+use model::Date;
+use runtime::{Receiver, Sender, queue};
+use tables::{BulkReport, BulkStore, BulkWriter, Outgoing, StoreError, Table, TableName};
+
+use crate::Lake;
+use crate::commit::commit_bulk;
+use crate::engine::Work;
+use crate::error::Error;
+use crate::rows::{self, Place as KeyPlace};
+use crate::shelf::House;
+use crate::write::{FileWriter, Grade};
+
+/// Batches that wait while one is being written: enough to keep both sides busy, too few to cost memory.
+const WAITING_MAX: usize = 2;
+/// Rows at which a file is cut.
+const FILE_ROWS_MAX: u64 = 15_000_000;
+
+enum Task {
+    Write(RecordBatch),
+    Commit(Option<Outgoing>),
+}
+
+/// The caller's end; files are written on the lake's threads.
+struct Bulk {
+    tasks: Sender<Task>,
+    answer: Answer<Result<BulkReport, Error>>,
+    /// Cuts the work off when the writer is dropped.
+    _work: Work<()>,
+}
+
+impl BulkStore for Lake {
+    fn begin(&self, table: TableName) -> Result<Box<dyn BulkWriter>, StoreError> {
+        self.house.shelf(table)?;
+        let (tasks, tasks_in) = queue("lake.bulk", WAITING_MAX);
+        let (answers, answer) = sync_channel(1);
+        let house = Arc::clone(&self.house);
+        let work = self.engine.start_work(async move { run(&house, table, tasks_in, &answers).await });
+        Ok(Box::new(Bulk { tasks, answer, _work: work }))
+    }
+}
+
+impl Bulk {
+    fn send(&self, task: Task) -> Result<(), StoreError> {
+        self.tasks.send_blocking(task).map_err(|_| match self.answer.try_recv() {
+            Ok(Err(error)) => error.into(),
+            _ => broken_off(),
+        })
+    }
+}
+
+fn broken_off() -> StoreError {
+    StoreError::Failed("writing past rows broke off: the lake is closing".to_owned())
+}
+
+impl BulkWriter for Bulk {
+    fn write(&mut self, rows: RecordBatch) -> Result<(), StoreError> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        self.send(Task::Write(rows))
+    }
+
+    fn commit(self: Box<Self>, outgoing: Option<Outgoing>) -> Result<BulkReport, StoreError> {
+        self.send(Task::Commit(outgoing))?;
+        Ok(self.answer.recv().map_err(|_| broken_off())??)
+    }
+}
+
+async fn run(
+    house: &House,
+    table: TableName,
+    mut tasks: Receiver<Task>,
+    answers: &SyncSender<Result<BulkReport, Error>>,
+) {
+    let done = async {
+        let shelf = house.shelf(table)?;
+        let mut files = Files { house, table: shelf.table, open: None, adds: Vec::new() };
+        loop {
+            match tasks.receive().await {
+                Some(Task::Write(rows)) => files.take(&rows).await?,
+                Some(Task::Commit(outgoing)) => {
+                    let adds = files.finish().await?;
+                    commit_bulk(house, shelf, &adds, outgoing).await?;
+                    return Ok(Some(report(shelf.table, &adds)));
+                }
+                None => return Ok(None),
+            }
+        }
+    };
+    // Nobody waits for an answer if the writer was dropped.
+    let _told = match done.await {
+        Ok(Some(report)) => answers.try_send(Ok(report)),
+        Ok(None) => Ok(()),
+        Err(error) => answers.try_send(Err(error)),
+    };
+}
+
+fn report(table: &'static Table, adds: &[Add]) -> BulkReport {
+    let files = adds.iter().map(|add| crate::file::DataFile::from_add(table, add));
+    files.fold(BulkReport::default(), |sum, file| BulkReport {
+        rows: sum.rows + file.rows,
+        files: sum.files + 1,
+        bytes: sum.bytes + file.size,
+    })
+}
+
+/// The files of one commit to be: the open one grows as long as rows come in the order of the key.
+struct Files<'a> {
+    house: &'a House,
+    table: &'static Table,
+    open: Option<Open>,
+    adds: Vec<Add>,
+}
+
+struct Open {
+    partition: Option<Date>,
+    writer: FileWriter,
+    last: KeyPlace,
+}
+
+impl Files<'_> {
+    async fn take(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let stored = rows::with_partition(self.table, batch)?;
+        let sorted = if rows::is_sorted(self.table, &stored)? {
+            stored
+        } else {
+            rows::sort(self.table, &stored, true)?
+        };
+        for (partition, part) in rows::split(self.table, &sorted)? {
+            self.write(partition, &part).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, partition: Option<Date>, rows: &RecordBatch) -> Result<(), Error> {
+        let (first, last) = rows::ends(self.table, rows)?;
+        let goes_on = self.open.as_ref().is_some_and(|open| {
+            open.partition == partition && open.last <= first && open.writer.rows() < FILE_ROWS_MAX
+        });
+        if !goes_on {
+            self.close().await?;
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => {
+                let writer = FileWriter::start(&self.house.place, self.table, partition, Grade::Merged)?;
+                none.insert(Open { partition, writer, last: last.clone() })
+            }
+        };
+        open.last = last;
+        open.writer.write(rows).await
+    }
+
+    async fn close(&mut self) -> Result<(), Error> {
+        if let Some(open) = self.open.take() {
+            self.adds.push(open.writer.finish(self.house.now(), true).await?);
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Vec<Add>, Error> {
+        self.close().await?;
+        Ok(self.adds)
+    }
+}
