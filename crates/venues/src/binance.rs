@@ -2,8 +2,10 @@
 //! Hosts, weights and what only one of them has are left to `binance_spot` and `binance_futures`.
 
 pub(crate) mod answers;
+pub(crate) mod archive;
 mod book;
 pub(crate) mod decoder;
+mod layouts;
 mod listing;
 pub(crate) mod peek;
 mod prices;

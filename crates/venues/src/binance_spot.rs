@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use model::{Channel, Instrument, Nanos, Time, VenueId};
 
+use crate::archive::Archives;
 use crate::binance::decoder::BinanceDecoder;
-use crate::binance::{answers, peek, requests};
+use crate::binance::{answers, archive, peek, requests};
 use crate::contract::{
     Allowance, BookRule, ConnectionPlan, Decoder, DefaultEndpoints, Endpoints, Facts, HistoryAsk,
     HistoryRefusal, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
@@ -147,6 +148,10 @@ impl Venue for BinanceSpot {
 
     fn server_time(&self, body: &[u8]) -> Option<Time> {
         answers::server_time(body).ok()
+    }
+
+    fn archives(&self) -> Option<&'static dyn Archives> {
+        Some(&archive::SPOT)
     }
 
     fn decoder(&self, _received: Nanos) -> Box<dyn Decoder> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::{Channel, Instrument, InstrumentKind, InstrumentStatus, Nanos, Time, VenueId};
 
+use crate::archive::Archives;
 use crate::contract::{
     Allowance, BookRule, ConnectionPlan, Decoder, DefaultEndpoints, Endpoints, Facts, HistoryAsk,
     HistoryRefusal, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
@@ -12,6 +13,7 @@ use crate::contract::{
 use crate::path::encoded;
 
 mod answers;
+mod archive;
 mod decoder;
 mod listing;
 mod peek;
@@ -261,6 +263,10 @@ impl Venue for Bybit {
 
     fn server_time(&self, body: &[u8]) -> Option<Time> {
         answers::server_time(body).ok()
+    }
+
+    fn archives(&self) -> Option<&'static dyn Archives> {
+        Some(if self.is_linear() { &archive::LINEAR } else { &archive::SPOT })
     }
 
     fn decoder(&self, _received: Nanos) -> Box<dyn Decoder> {

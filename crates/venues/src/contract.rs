@@ -10,6 +10,8 @@ use model::{Channel, Event, Instrument, InstrumentId, Listing, Nanos, Time, Venu
 
 pub use purpose::Purpose;
 
+use crate::archive::Archives;
+
 /// A venue, described.
 pub trait Venue: Send + Sync {
     /// What never changes at run time.
@@ -57,6 +59,11 @@ pub trait Venue: Send + Sync {
 
     /// What the venue's clock showed in the body of an answer to [`Purpose::ServerTime`].
     fn server_time(&self, body: &[u8]) -> Option<Time>;
+
+    /// Where its past lies as files, if it publishes them.
+    fn archives(&self) -> Option<&'static dyn Archives> {
+        None
+    }
 
     /// A decoder for frames received from that moment on. Dated decoders stay when a venue changes its protocol.
     fn decoder(&self, received: Nanos) -> Box<dyn Decoder>;

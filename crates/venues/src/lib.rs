@@ -1,5 +1,6 @@
 //! What each exchange says and how to read it. Opens no socket, reads no clock, starts no task.
 
+pub mod archive;
 pub mod contract;
 
 mod binance;

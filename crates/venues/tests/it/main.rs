@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod archive_files;
+mod archive_rows;
 mod fixture;
 mod garbage;
 mod golden;
