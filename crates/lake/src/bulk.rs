@@ -10,7 +10,7 @@ use runtime::{Receiver, Sender, queue};
 use tables::{BulkReport, BulkStore, BulkWriter, Outgoing, StoreError, Table, TableName};
 
 use crate::Lake;
-use crate::commit::commit_bulk;
+use crate::commit::{Going, commit_bulk};
 use crate::engine::Work;
 use crate::error::Error;
 use crate::rows::{self, Place as KeyPlace};
@@ -82,12 +82,21 @@ async fn run(
     let done = async {
         let shelf = house.shelf(table)?;
         let mut files = Files { house, table: shelf.table, open: None, adds: Vec::new() };
+        let mut keyed = Vec::new();
         loop {
             match tasks.receive().await {
+                // Of keyed tables only the newest row of each key is written: they are kept until then.
+                Some(Task::Write(rows)) if shelf.table.is_keyed => keyed.push(rows),
                 Some(Task::Write(rows)) => files.take(&rows).await?,
                 Some(Task::Commit(outgoing)) => {
+                    let newest = newest(shelf.table, &std::mem::take(&mut keyed))?;
+                    if let Some(newest) = &newest {
+                        files.take(newest).await?;
+                    }
                     let adds = files.finish().await?;
-                    commit_bulk(house, shelf, &adds, outgoing).await?;
+                    let keyed = newest.map(|rows| rows::with_partition(shelf.table, &rows)).transpose()?;
+                    let going = Going { outgoing, keyed };
+                    commit_bulk(house, shelf, &adds, &going).await?;
                     return Ok(Some(report(shelf.table, &adds)));
                 }
                 None => return Ok(None),
@@ -100,6 +109,15 @@ async fn run(
         Ok(None) => Ok(()),
         Err(error) => answers.try_send(Err(error)),
     };
+}
+
+/// The rows of a keyed table without those that a later one replaces.
+fn newest(table: &'static Table, batches: &[RecordBatch]) -> Result<Option<RecordBatch>, Error> {
+    if batches.is_empty() {
+        return Ok(None);
+    }
+    let all = rows::concat(&table.row_schema(), batches)?;
+    Ok(Some(rows::Keys::of(table)?.newest(&all)?))
 }
 
 fn report(table: &'static Table, adds: &[Add]) -> BulkReport {

@@ -214,27 +214,38 @@ pub(crate) async fn replace(
     let stored = if table.is_keyed { rows::Keys::of(table)?.newest(&stored)? } else { stored };
     let adds =
         if stored.num_rows() == 0 { Vec::new() } else { write_rows(house, shelf, vec![stored]).await? };
-    commit_bulk(house, shelf, &adds, Some(outgoing)).await
+    commit_bulk(house, shelf, &adds, &Going { outgoing: Some(outgoing), keyed: None }).await
 }
 
-/// Adds files that were written already, in one commit in which the outgoing rows leave.
+/// Which stored rows leave in a commit.
+pub(crate) struct Going {
+    pub(crate) outgoing: Option<Outgoing>,
+    /// New rows of a keyed table: those with their keys leave.
+    pub(crate) keyed: Option<RecordBatch>,
+}
+
+/// Adds files that were written already, in one commit in which other rows leave.
 pub(crate) async fn commit_bulk(
     house: &House,
     shelf: &Shelf,
     adds: &[Add],
-    outgoing: Option<Outgoing>,
+    going: &Going,
 ) -> Result<(), Error> {
     let _turn = shelf.turn().await?;
-    let change = match &outgoing {
-        None => Change::Append,
-        Some(outgoing) => Change::Replace(describe(shelf.table, outgoing)),
-    };
     loop {
         let captured = house.capture(shelf);
-        let rewritten = match &outgoing {
-            None => Rewritten::default(),
-            Some(outgoing) => rewrite::without_range(house, shelf, &captured, outgoing).await?,
+        let (rewritten, change) = match going {
+            Going { outgoing: Some(outgoing), .. } => (
+                rewrite::without_range(house, shelf, &captured, outgoing).await?,
+                Change::Replace(describe(shelf.table, outgoing)),
+            ),
+            Going { keyed: Some(keyed), .. } => (
+                rewrite::without_keys(house, shelf, &captured, keyed).await?,
+                Change::Replace("rows with the same key".to_owned()),
+            ),
+            Going { .. } => (Rewritten::default(), Change::Append),
         };
+        let change = if rewritten.removed.is_empty() { Change::Append } else { change };
         if adds.is_empty() && rewritten.removed.is_empty() {
             return Ok(());
         }

@@ -49,6 +49,8 @@ pub enum GapCause {
     NotAtVenue,
     /// The venue refused to answer within the tries allowed.
     Refused,
+    /// The venue's archive file of that time lacks it, and nobody else was asked.
+    NotInArchive,
 }
 
 impl GapCause {
@@ -63,6 +65,7 @@ impl GapCause {
         (Self::BeyondHistory, "beyond_history"),
         (Self::NotAtVenue, "not_at_venue"),
         (Self::Refused, "refused"),
+        (Self::NotInArchive, "not_in_archive"),
     ];
 
     /// The cause's name.

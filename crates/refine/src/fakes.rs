@@ -5,7 +5,7 @@ mod store;
 mod venue;
 
 pub(crate) use script::{BYBIT, Script, number};
-pub(crate) use store::FakeStore;
+pub(crate) use store::{FakeBulk, FakeStore};
 pub(crate) use venue::lookup;
 
 use std::time::Duration;

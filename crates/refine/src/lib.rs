@@ -15,6 +15,7 @@ mod fakes;
 mod feed;
 mod flush;
 mod house;
+pub mod import;
 mod klines;
 mod ledger;
 mod output;

@@ -155,6 +155,31 @@ pub(crate) fn trades(instrument: &InstrumentId, batches: &[RecordBatch]) -> Resu
     Ok(trades)
 }
 
+/// How a stored trade is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoredId<'a> {
+    /// By a number.
+    Number(i64),
+    /// By a text.
+    Text(&'a str),
+}
+
+/// Names and sources of stored trades; those without a name are left out.
+pub(crate) fn stored_ids(
+    batch: &RecordBatch,
+    mut take: impl FnMut(StoredId<'_>, &str),
+) -> Result<(), StoreError> {
+    let rows = Reading(batch);
+    let (ids, texts, sources) = (rows.ints("trade_id")?, rows.text("venue_trade_id")?, rows.text("source")?);
+    for ((id, text), source) in ids.into_iter().zip(texts).zip(sources) {
+        let id = id.map(StoredId::Number).or(text.map(StoredId::Text));
+        if let (Some(id), Some(source)) = (id, source) {
+            take(id, source);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     //! Cases for numbers read back.

@@ -36,6 +36,7 @@ pub use query::{BatchStream, QueryEngine, QueryError, QueryLimits};
 pub use rows::{InstrumentRow, RowBatch, Rows, TableName};
 pub use status::{HouseStatus, InstrumentStatusLine, LogStatus, PHASES, StatusSource};
 pub use store::{StoreError, TableScan, TableStore};
+pub use trades::{TradeCells, TradeColumns};
 
 /// Every table, sorted by name.
 pub const TABLES: &[&Table] = &[

@@ -1,8 +1,8 @@
 //! A store in memory that can lose what is not committed, and stop in the middle of a commit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
@@ -12,7 +12,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use model::{InstrumentId, LogPosition};
 use tables::store::commit_order;
-use tables::{RowBatch, StoreError, TableName, TableScan, TableStore, TimeRange};
+use tables::{
+    BulkReport, BulkStore, BulkWriter, Outgoing, RowBatch, StoreError, TableName, TableScan, TableStore,
+    TimeRange,
+};
 
 #[derive(Clone, Debug)]
 struct Row {
@@ -77,6 +80,28 @@ impl FakeStore {
         let mut inner = self.inner.lock().unwrap();
         for rows in inner.rows.values_mut() {
             rows.retain(|row| row.is_committed);
+        }
+    }
+
+    /// Puts committed rows in, in place of outgoing ones.
+    fn put(&self, table: TableName, batches: &[RecordBatch], outgoing: Option<&Outgoing>) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.commits += 1;
+        let time = tables::table(table).time;
+        let rows = inner.rows.entry(table).or_default();
+        rows.retain(|row| {
+            !outgoing.is_some_and(|outgoing| {
+                let at = model::Time(value(&row.batch, time).parse().unwrap());
+                let is_from_there = |source: model::Source| value(&row.batch, "source") == source.as_str();
+                value(&row.batch, "instrument") == outgoing.instrument.as_str()
+                    && outgoing.range.contains(at)
+                    && outgoing.source.is_none_or(is_from_there)
+            })
+        });
+        for batch in batches {
+            let single = |index| batch.slice(index, 1);
+            let row = |index| Row { position: LogPosition(0), batch: single(index), is_committed: true };
+            rows.extend((0..batch.num_rows()).map(row));
         }
     }
 
@@ -231,5 +256,36 @@ impl TableStore for FakeStore {
         _: RecordBatch,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         async { Err(StoreError::Failed("refine replaces nothing".into())) }.boxed()
+    }
+}
+
+/// Past rows into a store in memory.
+pub(crate) struct FakeBulk(pub(crate) Arc<FakeStore>);
+
+struct Writing {
+    store: Arc<FakeStore>,
+    table: TableName,
+    batches: Vec<RecordBatch>,
+}
+
+impl BulkStore for FakeBulk {
+    fn begin(&self, table: TableName) -> Result<Box<dyn BulkWriter>, StoreError> {
+        Ok(Box::new(Writing { store: Arc::clone(&self.0), table, batches: Vec::new() }))
+    }
+}
+
+impl BulkWriter for Writing {
+    fn write(&mut self, rows: RecordBatch) -> Result<(), StoreError> {
+        self.batches.push(rows);
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>, outgoing: Option<Outgoing>) -> Result<BulkReport, StoreError> {
+        if self.store.is_stuck.load(Ordering::Relaxed) {
+            return Err(StoreError::Failed("no space left on device".into()));
+        }
+        self.store.put(self.table, &self.batches, outgoing.as_ref());
+        let rows = self.batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        Ok(BulkReport { rows, files: 1, bytes: rows })
     }
 }

@@ -1,0 +1,161 @@
+//! Takes a venue's archive files into the tables: rows are read, told apart from what is stored, sorted, folded into
+//! bars and made visible in one commit per table. Fetching and unpacking files is left to others.
+//!
+//! Importing a file again changes nothing: rows that came from the archive leave in the commit that brings the new ones,
+//! and rows that came otherwise stay as they are.
+
+mod bars;
+mod klines;
+mod stored;
+mod trades;
+
+use std::io::Read;
+use std::sync::Arc;
+
+use model::{Instrument, InstrumentId, Source, Time};
+use tables::{BulkStore, Outgoing, StoreError, TableStore, TimeRange};
+use venues::archive::{ArchiveData, ArchiveFile, ArchiveSummary, Archives, FileError};
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 1 << 18;
+
+/// Where imported rows go.
+#[derive(Clone)]
+pub struct ImportDoors {
+    /// Where stored rows are read.
+    pub store: Arc<dyn TableStore>,
+    /// Where new ones are written.
+    pub bulk: Arc<dyn BulkStore>,
+    /// Runs what has to wait; importing itself blocks its thread.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// One file to take in.
+pub struct ImportAsk<'a> {
+    /// The venue's archives.
+    pub archives: &'a dyn Archives,
+    /// Which file.
+    pub file: &'a ArchiveFile,
+    /// What it is about, as the venue lists it.
+    pub instrument: &'a Instrument,
+    /// Goes into the rows as their receipt time: when the file was fetched.
+    pub received: Time,
+}
+
+/// Why a file was not taken in. Nothing of it is visible then.
+#[derive(Debug)]
+pub enum ImportError {
+    /// The venue makes no such files.
+    Unknown,
+    /// Its bytes could not be read to their end, for instance since they are packed wrongly.
+    Bytes(std::io::Error),
+    /// Its rows are not what its name says.
+    Rows(FileError),
+    /// It holds nothing.
+    Empty,
+    /// The tables could not take it.
+    Store(StoreError),
+}
+
+impl std::fmt::Display for ImportError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("the venue makes no such files"),
+            Self::Bytes(error) => write!(f, "its bytes cannot be read: {error}"),
+            Self::Rows(error) => write!(f, "{error}"),
+            Self::Empty => f.write_str("it holds no rows"),
+            Self::Store(error) => write!(f, "the tables do not take it: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ImportError {}
+
+impl From<StoreError> for ImportError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What importing a file did and found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// What its reader counted.
+    pub summary: ArchiveSummary,
+    /// Rows that are new in the table.
+    pub added: u64,
+    /// Rows that were stored already, from the stream or over REST.
+    pub known: u64,
+    /// Rows whose id came in the file before.
+    pub duplicates: u64,
+    /// Ids of the file, as runs; empty where ids are no numbers.
+    pub ids: Vec<(i64, i64)>,
+    /// Ids between the first and the last that are neither in the file nor stored otherwise, with the times of their
+    /// neighbours.
+    pub holes: Vec<ImportHole>,
+    /// 1-minute bars written.
+    pub bars: u64,
+    /// Minutes in which no bar is, of klines alone.
+    pub missing_bars: u64,
+    /// Bytes of the new rows on disk.
+    pub bytes: u64,
+}
+
+/// A run of ids that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportHole {
+    /// First id.
+    pub first_id: i64,
+    /// Last id.
+    pub last_id: i64,
+    /// Time of the trade before.
+    pub first_time: Time,
+    /// Time of the trade behind.
+    pub last_time: Time,
+}
+
+/// Takes a file in; `bytes` are its unpacked rows. Blocks until everything is durable.
+///
+/// Memory does not depend on the length of the file, but for files whose ids are no numbers: those of one file are kept.
+pub fn import(
+    doors: &ImportDoors,
+    ask: &ImportAsk<'_>,
+    bytes: &mut dyn Read,
+) -> Result<ImportReport, ImportError> {
+    let report = match ask.file.data {
+        ArchiveData::Trades => trades::import(doors, ask, bytes)?,
+        ArchiveData::Klines(_) => klines::import(doors, ask, bytes)?,
+        ArchiveData::RawTrades | ArchiveData::Funding => return Err(ImportError::Unknown),
+    };
+    metrics::counter!("tickhouse_imported_rows_total", "venue" => ask.instrument.id.venue().as_str())
+        .increment(report.added);
+    Ok(report)
+}
+
+/// The span that a file claims.
+fn span(file: &ArchiveFile) -> TimeRange {
+    TimeRange { start: file.period.start_time(), end: file.period.end_time() }
+}
+
+fn outgoing(instrument: &InstrumentId, range: TimeRange) -> Outgoing {
+    Outgoing { instrument: instrument.clone(), range, source: Some(Source::Archive) }
+}
+
+/// Hands the file over piece by piece.
+fn pump(
+    bytes: &mut dyn Read,
+    mut take: impl FnMut(&[u8]) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match bytes.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(count) => take(&chunk[..count])?,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(ImportError::Bytes(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
