@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::faults::parse_faults;
+use crate::past;
 use crate::world::{House, Source};
 
 #[derive(Clone)]
@@ -29,6 +30,10 @@ pub(crate) fn router(house: &Arc<House>, tasks: &Tasks) -> Router {
         .route("/list", post(list))
         .route("/delist", post(delist))
         .route("/truth/summary", get(summary))
+        .route("/truth/defects", get(defects))
+        .route("/truth/days", get(days))
+        .route("/archive/rewrite", post(rewrite))
+        .route("/usage", get(usage))
         .route("/quiet", post(quiet))
         .route("/stop", post(stop))
         .route("/replay/start", post(replay_start))
@@ -105,6 +110,41 @@ fn truth(house: &House) -> Value {
 
 async fn summary(State(admin): State<Admin>) -> axum::Json<Value> {
     axum::Json(truth(&admin.house))
+}
+
+async fn defects(State(admin): State<Admin>) -> axum::Json<Value> {
+    let all: Vec<Value> = admin.house.archive.defects.iter().map(crate::Defect::report).collect();
+    axum::Json(Value::from(all))
+}
+
+/// Which instrument's past is asked for.
+#[derive(Deserialize)]
+struct Which {
+    venue: String,
+    symbol: String,
+}
+
+async fn days(
+    State(admin): State<Admin>,
+    Query(which): Query<Which>,
+) -> Result<axum::Json<Value>, StatusCode> {
+    let venue = VenueId::known(&which.venue).ok_or(StatusCode::NOT_FOUND)?;
+    let house = Arc::clone(&admin.house);
+    let found = runtime::tasks::blocking(move || past::days(&house, venue, &which.symbol)).await;
+    let days = found.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?.ok_or(StatusCode::NOT_FOUND)?;
+    Ok(axum::Json(days.iter().map(past::DayTruth::report).collect()))
+}
+
+async fn rewrite(State(admin): State<Admin>) -> axum::Json<Value> {
+    admin.house.archive.rewrite(admin.house.time.now_ms());
+    axum::Json(json!({"done": true}))
+}
+
+async fn usage(State(admin): State<Admin>) -> axum::Json<Value> {
+    let venues = admin.house.venues.iter().map(|venue| (venue.id.to_string(), venue.quota.usage()));
+    let mut told: serde_json::Map<String, Value> = venues.collect();
+    told.insert("archive".into(), admin.house.archive.asked.report());
+    axum::Json(told.into())
 }
 
 async fn quiet(State(admin): State<Admin>) -> axum::Json<Value> {

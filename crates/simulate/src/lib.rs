@@ -2,6 +2,7 @@
 //! on command and write down the truth. What clients make of it is left to them.
 
 mod admin;
+pub mod archive;
 pub mod faults;
 mod hash;
 mod hub;
@@ -9,6 +10,7 @@ mod listed;
 mod live;
 pub mod load;
 mod market;
+pub mod past;
 mod recording;
 mod replay;
 mod rest;
@@ -27,6 +29,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use model::VenueId;
 use runtime::{Clock, Restart, Stopper, Tasks};
 
+use crate::archive::Site;
 use crate::hub::Hub;
 use crate::listed::Listed;
 use crate::market::{MINUTE_MS, Protocol};
@@ -35,6 +38,7 @@ use crate::trouble::Trouble;
 use crate::truth::Truth;
 use crate::world::{Generated, House, Source, Venue, WorldTime};
 
+pub use archive::{ArchiveSettings, Defect, DefectCounts, DefectKind, parse_defects};
 pub use faults::{Fault, FaultPlan, parse_faults};
 pub use settings::{Error, Limits, Ports, SIMULATED, SimSettings, World};
 
@@ -71,6 +75,7 @@ pub struct Sim {
     house: Arc<House>,
     endpoints: Vec<(VenueId, SocketAddr)>,
     admin: SocketAddr,
+    archive: SocketAddr,
 }
 
 impl Sim {
@@ -127,6 +132,37 @@ impl Sim {
         format!("http://{}", self.admin)
     }
 
+    /// `http://127.0.0.1:port` of the archives: files of all venues, and their listings.
+    pub fn archive_address(&self) -> String {
+        format!("http://{}", self.archive)
+    }
+
+    /// The past of an instrument day by day, until its markets stood still or now; `None` if it is not generated here.
+    pub fn days(&self, venue: VenueId, symbol: &str) -> Option<Vec<past::DayTruth>> {
+        past::days(&self.house, venue, symbol)
+    }
+
+    /// Every trade of an instrument on a day, in order of time and id; false if it is not generated here.
+    pub fn trades_of_day(
+        &self,
+        venue: VenueId,
+        symbol: &str,
+        day: model::Date,
+        take: &mut dyn FnMut(past::PastTrade),
+    ) -> bool {
+        past::trades(&self.house, (venue, symbol), day, take)
+    }
+
+    /// What is wrong with the archives.
+    pub fn defects(&self) -> &[Defect] {
+        &self.house.archive.defects
+    }
+
+    /// Files that are to be rewritten are rewritten now.
+    pub fn rewrite_archives(&self) {
+        self.house.archive.rewrite(self.house.time.now_ms());
+    }
+
     /// Lists a symbol such as `NEWUSDT` while the venue runs; its trades begin when this has returned.
     pub async fn list(&self, venue: VenueId, symbol: &str) -> Result<(), String> {
         self.house.list(venue, symbol).await
@@ -154,7 +190,10 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
     let time = Arc::new(WorldTime::new(clock, settings.speed));
     let first_minute = (time.start_ms() - settings.history.as_millis() as i64).div_euclid(MINUTE_MS);
     let mut venues = Vec::new();
-    for (id, source) in sources(&settings, first_minute)? {
+    let sources = sources(&settings, first_minute)?;
+    let at = (settings.seed, time.start_ms());
+    let archive = Site::new(&settings.archive, sources.iter().map(|(id, source)| (*id, source)), at)?;
+    for (id, source) in sources {
         let protocol = protocol(id)?;
         venues.push(Arc::new(Venue {
             id,
@@ -170,6 +209,7 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
         venues,
         time,
         limits: settings.limits,
+        archive,
         truth: Arc::new(Truth::new(settings.truth.as_deref())?),
         stopper: Stopper::default(),
         connections: AtomicU64::new(1),
@@ -189,6 +229,8 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
         doors.push((Arc::clone(venue), listener));
     }
     let (listener, admin) = open(port(house.venues.len())?).await?;
+    let (files, archive) = open(port(house.venues.len() + 1)?).await?;
+    server::serve("sim.archive".into(), files, Site::router(&house), tasks);
     // Doors close last, so that what markets still say can go out.
     server::serve("sim.admin".into(), listener, admin::router(&house, tasks), tasks);
     for (venue, listener) in doors {
@@ -205,7 +247,7 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
             Ok(())
         }
     });
-    Ok(Sim { house, endpoints, admin })
+    Ok(Sim { house, endpoints, admin, archive })
 }
 
 async fn open(port: u16) -> Result<(tokio::net::TcpListener, SocketAddr), Error> {

@@ -8,8 +8,9 @@ mod price;
 mod trades;
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use model::VenueId;
 
@@ -26,7 +27,7 @@ pub(crate) const MINUTE_MS: i64 = 60_000;
 pub(crate) const ORIGIN_MS: i64 = 1_577_836_800_000;
 
 /// Which of the four protocols a market speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Protocol {
     /// Binance spot.
     Binance,
@@ -97,6 +98,8 @@ pub(crate) struct Market {
     first_raw_id: i64,
     first_update_id: i64,
     hours: Mutex<HashMap<i64, Bar>>,
+    /// Places of trades that the venue never shows.
+    lost: OnceLock<Vec<Range<i64>>>,
 }
 
 impl Market {
@@ -120,6 +123,7 @@ impl Market {
             seed,
             path_seed,
             hours: Mutex::new(HashMap::new()),
+            lost: OnceLock::new(),
             spec,
         }
     }

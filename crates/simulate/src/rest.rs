@@ -89,6 +89,7 @@ pub(crate) async fn answer(venue: Arc<Venue>, house: Arc<House>, ask: Ask) -> Re
     let price = if venue.protocol.is_bybit() { (0, None) } else { binance::weight(venue.protocol, &ask) };
     let trouble_ms = venue.trouble.banned_ms(real_ms);
     let admitted = venue.quota.admit(venue.protocol, &house.limits, price, (real_ms, trouble_ms));
+    venue.quota.note(&ask.path, price.0, admitted.as_ref().err().map(|refusal| refusal.status));
     let headers = match admitted {
         Ok(headers) => headers,
         Err(refusal) => return refusal,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use model::{Nanos, VenueId};
 use runtime::{Clock, Stopper};
 
+use crate::archive::Site;
 use crate::faults::FaultPlan;
 use crate::hub::Hub;
 use crate::listed::Listed;
@@ -24,6 +25,7 @@ pub(crate) struct House {
     pub(crate) time: Arc<WorldTime>,
     pub(crate) limits: Limits,
     pub(crate) truth: Arc<Truth>,
+    pub(crate) archive: Site,
     /// Ends connections.
     pub(crate) stopper: Stopper,
     pub(crate) connections: AtomicU64,

@@ -34,6 +34,27 @@ impl Step {
         self.show(self.times(count))
     }
 
+    /// The same at the end of a buffer, for those who write millions.
+    pub(crate) fn write(&self, count: i64, out: &mut Vec<u8>) {
+        let Some(mantissa) = self.shown.and_then(|scale| {
+            let factor = 10_i64.checked_pow(u32::from(scale.checked_sub(self.value.scale())?))?;
+            i64::try_from(self.value.mantissa()).ok()?.checked_mul(factor)?.checked_mul(count)
+        }) else {
+            out.extend_from_slice(self.text(count).as_bytes());
+            return;
+        };
+        let scale = usize::from(self.shown.unwrap_or(0));
+        let start = out.len();
+        crate::archive::number(out, mantissa);
+        if scale > 0 {
+            // Zeros in front, so that a digit stands before the point.
+            while out.len() - start <= scale {
+                out.insert(start, b'0');
+            }
+            out.insert(out.len() - scale, b'.');
+        }
+    }
+
     /// Any value in the venue's form.
     pub(crate) fn show(&self, value: Decimal) -> String {
         match self.shown.and_then(|scale| value.mantissa_at(scale).map(|mantissa| (mantissa, scale))) {

@@ -5,8 +5,9 @@ use crate::hash;
 
 /// Prices are computed this far apart, and on a straight line in between.
 pub(super) const KNOT_MS: i64 = 4_000;
-const OCTAVES: u32 = 10;
+const OCTAVES: usize = 10;
 const FIRST_PERIOD_MS: i64 = 16_000;
+const BASIS_PERIOD_MS: i64 = 600_000;
 /// Typical move within a day.
 const DAILY_MOVE: f64 = 0.025;
 
@@ -21,24 +22,23 @@ impl Market {
 
     /// The middle at a knot, in ticks.
     pub(super) fn knot(&self, knot: i64) -> f64 {
-        self.index_price(knot * KNOT_MS) * (1.0 + self.basis(knot * KNOT_MS)) / self.spec.tick.size()
+        self.walk().knot(knot)
+    }
+
+    /// The middle from knot to knot, cheaper for many that are near one another.
+    pub(super) fn walk(&self) -> Walk<'_> {
+        let octave = |octave: u32| {
+            let period = FIRST_PERIOD_MS << (2 * octave);
+            let reach = DAILY_MOVE * (period as f64 / 86_400_000.0).sqrt();
+            (reach, Noise::new(self.path_seed.wrapping_add(u64::from(octave)), period))
+        };
+        let octaves = std::array::from_fn(|number| octave(number as u32));
+        Walk { market: self, octaves, basis: Noise::new(self.seed, BASIS_PERIOD_MS) }
     }
 
     /// The price that all venues share, in quote asset.
     pub(crate) fn index_price(&self, at_ms: i64) -> f64 {
-        let mut sum = 0.0;
-        let mut period = FIRST_PERIOD_MS;
-        for octave in 0..OCTAVES {
-            let reach = DAILY_MOVE * (period as f64 / 86_400_000.0).sqrt();
-            sum += reach * noise(self.path_seed.wrapping_add(u64::from(octave)), at_ms, period);
-            period *= 4;
-        }
-        self.spec.price * sum.exp()
-    }
-
-    /// How far this venue is from the shared price, as a share.
-    fn basis(&self, at_ms: i64) -> f64 {
-        0.000_1 * noise(self.seed, at_ms, 600_000)
+        self.walk().index_price(at_ms)
     }
 
     /// The funding rate settled at the end of the interval that holds this moment.
@@ -59,11 +59,54 @@ impl Market {
     }
 }
 
-/// Smooth noise between -1 and 1.
+/// A price on its way.
+pub(super) struct Walk<'a> {
+    market: &'a Market,
+    /// How far each reaches, slow ones further.
+    octaves: [(f64, Noise); OCTAVES],
+    /// How far this venue is from the shared price.
+    basis: Noise,
+}
+
+impl Walk<'_> {
+    /// The middle at a knot, in ticks.
+    pub(super) fn knot(&mut self, knot: i64) -> f64 {
+        let at_ms = knot * KNOT_MS;
+        let basis = 0.000_1 * self.basis.at(at_ms);
+        self.index_price(at_ms) * (1.0 + basis) / self.market.spec.tick.size()
+    }
+
+    fn index_price(&mut self, at_ms: i64) -> f64 {
+        let sum: f64 = self.octaves.iter_mut().map(|(reach, noise)| *reach * noise.at(at_ms)).sum();
+        self.market.spec.price * sum.exp()
+    }
+}
+
+/// Smooth noise between -1 and 1. Knows the cell it was last asked about.
+struct Noise {
+    seed: u64,
+    period_ms: i64,
+    cell: i64,
+    left: f64,
+    right: f64,
+}
+
+impl Noise {
+    const fn new(seed: u64, period_ms: i64) -> Self {
+        Self { seed, period_ms, cell: i64::MIN, left: 0.0, right: 0.0 }
+    }
+
+    fn at(&mut self, at_ms: i64) -> f64 {
+        let cell = at_ms.div_euclid(self.period_ms);
+        if cell != self.cell {
+            let value = |cell| hash::unit(hash::at(self.seed, cell)) * 2.0 - 1.0;
+            (self.cell, self.left, self.right) = (cell, value(cell), value(cell + 1));
+        }
+        let part = at_ms.rem_euclid(self.period_ms) as f64 / self.period_ms as f64;
+        self.left + (self.right - self.left) * part * part * (3.0 - 2.0 * part)
+    }
+}
+
 fn noise(seed: u64, at_ms: i64, period_ms: i64) -> f64 {
-    let cell = at_ms.div_euclid(period_ms);
-    let part = at_ms.rem_euclid(period_ms) as f64 / period_ms as f64;
-    let value = |cell| hash::unit(hash::at(seed, cell)) * 2.0 - 1.0;
-    let (left, right) = (value(cell), value(cell + 1));
-    left + (right - left) * part * part * (3.0 - 2.0 * part)
+    Noise::new(seed, period_ms).at(at_ms)
 }

@@ -49,8 +49,16 @@ impl Market {
         }
         let mut draw = Sequence::new(hash::at(self.seed, minute));
         let start = minute * MINUTE_MS;
-        let knots: Vec<f64> =
-            (0..=MINUTE_MS / KNOT_MS).map(|knot| self.knot(start / KNOT_MS + knot)).collect();
+        let mut walk = self.walk();
+        // Quiet markets need few of them.
+        let mut knots = [f64::NAN; (MINUTE_MS / KNOT_MS) as usize + 1];
+        let mut middle = |number: i64| {
+            let known = &mut knots[number as usize];
+            if known.is_nan() {
+                *known = walk.knot(start / KNOT_MS + number);
+            }
+            *known
+        };
         // Trades come in bursts around some moments, most of a burst on one side.
         let bursts: Vec<u64> = (0..count.div_ceil(5)).map(|_| draw.draw()).collect();
         let mut times: Vec<(i64, bool)> = (0..count)
@@ -73,7 +81,7 @@ impl Market {
             .map(|(place, (at_ms, is_buy))| {
                 let bits = draw.draw();
                 let (knot, part) = ((at_ms - start) / KNOT_MS, (at_ms - start) % KNOT_MS);
-                let (left, right) = (knots[knot as usize], knots[knot as usize + 1]);
+                let (left, right) = (middle(knot), middle(knot + 1));
                 let bid = self.bid_of(left + (right - left) * part as f64 / KNOT_MS as f64);
                 let deeper = i64::from(bits.is_multiple_of(8));
                 let price = if is_buy { bid + self.spread + deeper } else { (bid - deeper).max(1) };
@@ -82,8 +90,21 @@ impl Market {
                 let lots = (self.lots_typical * size * size * 0.6).ceil() as i64;
                 Tick { index, at_ms, price, lots: lots.max(self.raw_count(index)), is_buy }
             })
-            .filter(|tick| tick.at_ms > self.opened_ms())
+            .filter(|tick| tick.at_ms > self.opened_ms() && !self.is_lost(tick.index))
             .collect()
+    }
+
+    /// Whether the venue itself never shows a trade, though its id is taken.
+    fn is_lost(&self, index: i64) -> bool {
+        let Some(lost) = self.lost.get() else { return false };
+        let place = lost.partition_point(|range| range.end <= index);
+        lost.get(place).is_some_and(|range| range.contains(&index))
+    }
+
+    /// Lets ranges of trades, in order, never be shown anywhere. Only the first call counts.
+    pub(crate) fn lose(&self, ranges: Vec<std::ops::Range<i64>>) {
+        // A second call would make history change under its readers.
+        let _ = self.lost.set(ranges);
     }
 
     /// Best bid for a middle, both in ticks.

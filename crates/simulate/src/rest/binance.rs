@@ -9,6 +9,7 @@ use crate::market::{Interval, Market, Protocol, STEP_MS, Tick};
 use crate::wire::binance::FUNDING_MS;
 use crate::world::Generated;
 
+const HOUR_MS: i64 = 3_600_000;
 const HOURS_48_MS: i64 = 48 * 3_600_000;
 
 /// Status, code and words of a refusal.
@@ -267,6 +268,12 @@ fn agg_trades(protocol: Protocol, market: &Market, ask: &Ask) -> Result<String, 
     let (start, end) = (time(ask, "startTime")?, time(ask, "endTime")?);
     if from_id.is_some() && (start.is_some() || end.is_some()) && protocol == Protocol::BinanceFutures {
         return refuse(-1128, "Combination of optional parameters invalid.");
+    }
+    if let (Some(start), Some(end)) = (start, end)
+        && end - start > HOUR_MS
+        && protocol == Protocol::BinanceFutures
+    {
+        return refuse(-1127, "More than 1 hours between startTime and endTime.");
     }
     let oldest = ask.now_ms - HOURS_48_MS;
     let is_limited = protocol == Protocol::BinanceFutures;

@@ -1,7 +1,9 @@
 //! How many questions a venue allows, and what happens to those who ask more.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
 
 use super::Reply;
 use crate::market::{MINUTE_MS, Protocol};
@@ -44,7 +46,28 @@ struct State {
     refused_until_ms: i64,
     ignored: u32,
     banned_until_ms: i64,
+    usage: Usage,
 }
+
+/// What was asked since the start, for those who compare it with a budget of their own.
+#[derive(Default)]
+struct Usage {
+    endpoints: BTreeMap<String, Endpoint>,
+    /// Refusals by status.
+    refused: BTreeMap<u16, u64>,
+    /// Most weight in one minute.
+    weight_most: u32,
+}
+
+#[derive(Default)]
+struct Endpoint {
+    asked: u64,
+    refused: u64,
+    weight: u64,
+}
+
+/// Endpoints counted apart; paths that nobody knows must not fill the memory.
+const ENDPOINTS_MAX: usize = 64;
 
 /// What one IP has used up.
 #[derive(Default)]
@@ -104,6 +127,45 @@ impl Quota {
         }
         let used = state.weight.to_string();
         Ok(vec![("x-mbx-used-weight-1m", used.clone()), ("x-mbx-used-weight", used)])
+    }
+
+    /// Notes what became of a question.
+    pub(crate) fn note(&self, path: &str, weight: u32, refused: Option<u16>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let weight_now = state.weight;
+        let usage = &mut state.usage;
+        usage.weight_most = usage.weight_most.max(weight_now);
+        if let Some(status) = refused {
+            *usage.refused.entry(status).or_default() += 1;
+        }
+        let is_known = usage.endpoints.contains_key(path) || usage.endpoints.len() < ENDPOINTS_MAX;
+        let endpoint = usage.endpoints.entry(if is_known { path } else { "others" }.to_owned()).or_default();
+        endpoint.asked += 1;
+        endpoint.refused += u64::from(refused.is_some());
+        endpoint.weight += u64::from(weight);
+    }
+
+    /// What was asked since the start, per endpoint, and how it was refused.
+    pub(crate) fn usage(&self) -> Value {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let endpoints: BTreeMap<&str, Value> = state
+            .usage
+            .endpoints
+            .iter()
+            .map(|(path, count)| {
+                let told = json!({"asked": count.asked, "refused": count.refused, "weight": count.weight});
+                (path.as_str(), told)
+            })
+            .collect();
+        let refused: BTreeMap<String, u64> =
+            state.usage.refused.iter().map(|(status, count)| (status.to_string(), *count)).collect();
+        json!({
+            "endpoints": endpoints,
+            "refused": refused,
+            "weight_minute": state.minute,
+            "weight_now": state.weight,
+            "weight_most": state.usage.weight_most,
+        })
     }
 
     /// Counts a new WebSocket connection; false if there were too many.
@@ -187,6 +249,20 @@ mod tests {
         assert!((0..300).all(|at| ask(300_000 + at).is_ok()));
         assert_eq!(ask(301_000).unwrap_err().status, 429);
         assert!(ask(600_000).is_ok());
+    }
+
+    #[test]
+    fn what_was_asked_is_told_per_endpoint() {
+        let quota = Quota::default();
+        for place in 0..200 {
+            quota.note(&format!("/nonsense/{place}"), 1, None);
+            quota.note("/fapi/v1/aggTrades", 20, (place >= 198).then_some(429));
+        }
+        let usage = quota.usage();
+        assert_eq!(usage["endpoints"].as_object().unwrap().len(), ENDPOINTS_MAX + 1);
+        let expect = json!({"asked": 200, "refused": 2, "weight": 4_000});
+        assert_eq!(usage["endpoints"]["/fapi/v1/aggTrades"], expect);
+        assert_eq!(usage["refused"], json!({"429": 2}));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, their shared parts too")]
 
+mod archive;
 mod binance;
 mod bybit;
 mod decoders;

@@ -1,11 +1,12 @@
 //! A simulated world for tests, and clients for it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use model::VenueId;
-use runtime::{SystemClock, Tasks};
+use runtime::{Clock, SystemClock, Tasks};
 use serde_json::Value;
 use simulate::{Sim, SimSettings, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,11 +31,15 @@ pub(crate) fn settings() -> SimSettings {
 
 impl TestWorld {
     pub(crate) async fn start(settings: SimSettings) -> Self {
+        Self::start_at(settings, SystemClock::shared()).await
+    }
+
+    pub(crate) async fn start_at(settings: SimSettings, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let truth = folder.path().join("truth.jsonl");
         let tasks = Tasks::new();
         let settings = SimSettings { truth: Some(truth.clone()), ..settings };
-        let sim = simulate::start(settings, SystemClock::shared(), &tasks).await.unwrap();
+        let sim = simulate::start(settings, clock, &tasks).await.unwrap();
         Self { sim, tasks, truth, _folder: folder }
     }
 
@@ -108,6 +113,37 @@ pub(crate) async fn request(method: &str, address: &str, path: &str, body: &str)
     let (head, body) = all.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Answer { status, headers: head.to_owned(), body: body.to_owned() }
+}
+
+/// An answer whose body may be no text, and may break off.
+pub(crate) struct Bytes {
+    pub(crate) status: u16,
+    pub(crate) headers: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Bytes {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+}
+
+pub(crate) async fn bytes(method: &str, address: &str, path: &str, headers: &[(&str, &str)]) -> Bytes {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let more: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{}\r\n", more.concat());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut all = Vec::new();
+    // An answer that breaks off may end in an error.
+    let _ = runtime::clock::within(PATIENCE, stream.read_to_end(&mut all)).await.expect("an answer");
+    let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(all[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Bytes { status, headers: head, body: all.split_off(end + 4) }
 }
 
 pub(crate) struct Client(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
