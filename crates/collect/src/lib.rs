@@ -3,6 +3,7 @@
 //! One driver serves every venue; what differs is said by `venues`. Frames are not decoded here, listings and the ids of
 //! filled pages apart: what they mean is left to `refine`.
 
+pub mod archive;
 pub mod budget;
 pub mod error;
 pub mod settings;
