@@ -159,10 +159,14 @@ impl Ledger {
         }
         if let Kind::Timed(timed) = &mut self.kind {
             timed.is_heard = true;
+            let unproven = timed.unproven.take().filter(|since| *since < trade.venue_time);
             if let Some(down) = timed.down.filter(|_| self.carriers > 0) {
                 // A stream that was taken for mute speaks again.
                 timed.down = None;
                 self.open_span(down.since, trade.venue_time, (down.cause, at.now), findings);
+            } else if let Some(since) = unproven {
+                // The venue agreed at that moment; whether it sent from then on, nobody can say.
+                self.open_span(since, trade.venue_time, (GapCause::Silent, at.now), findings);
             }
         }
         self.trouble = None;
@@ -219,11 +223,13 @@ impl Ledger {
         let was_heard = std::mem::replace(&mut timed.is_heard, false);
         match (timed.down.take(), venue_now, self.start) {
             (Some(down), Some(venue_now), _) => {
+                timed.unproven = Some(venue_now);
                 self.open_span(down.since, venue_now, (down.cause, now), findings);
             }
             (None, Some(venue_now), None) => self.start = Some(venue_now),
             // Nobody knows whether the connections so far bring it, and what comes now would hide what they did not.
             (None, Some(venue_now), Some(start)) if self.carriers > 1 && !was_heard => {
+                timed.unproven = Some(venue_now);
                 let since = timed.seen(newest).unwrap_or(start).max(start);
                 self.open_span(since, venue_now, (GapCause::Silent, now), findings);
             }
@@ -247,6 +253,7 @@ impl Ledger {
         let newest = self.newest;
         if let Kind::Timed(timed) = &mut self.kind {
             timed.is_heard = false;
+            timed.unproven = timed.unproven.filter(|_| self.carriers > 0);
         }
         if let Kind::Timed(timed) = &mut self.kind
             && self.carriers == 0

@@ -120,13 +120,13 @@ pub(crate) fn save(house: &House) -> Vec<u8> {
     let bytes = postcard::to_extend(&form, vec![VERSION]).expect(always);
     let extras: Vec<TrackExtra> = house.tracks.iter().map(TrackExtra::of).collect();
     let bytes = postcard::to_extend(&extras, bytes).expect(always);
-    let heard: Vec<bool> = house.tracks.iter().map(is_heard).collect();
+    let heard: Vec<HeardForm> = house.tracks.iter().map(heard_form).collect();
     postcard::to_extend(&heard, bytes).expect(always)
 }
 
 /// The house that was saved, by today's rules.
 pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
-    let (form, extras, heard): (HouseForm, Vec<TrackExtra>, Vec<bool>) = match bytes.split_first() {
+    let (form, extras, heard): (HouseForm, Vec<TrackExtra>, Vec<HeardForm>) = match bytes.split_first() {
         Some((&VERSION_1, rest)) => (postcard::from_bytes(rest).map_err(wrong)?, Vec::new(), Vec::new()),
         Some((&VERSION_2, rest)) => {
             let (form, rest) = postcard::take_from_bytes(rest).map_err(wrong)?;
@@ -155,9 +155,9 @@ pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
         }
         house.push_track(track);
     }
-    for (track, was_heard) in house.tracks.iter_mut().zip(heard) {
+    for (track, (is_heard, unproven)) in house.tracks.iter_mut().zip(heard) {
         if let Kind::Timed(timed) = &mut track.ledger.kind {
-            timed.is_heard = was_heard;
+            (timed.is_heard, timed.unproven) = (is_heard, unproven.map(Time));
         }
     }
     for connection in form.connections {
@@ -178,8 +178,15 @@ pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
     Ok(house)
 }
 
-fn is_heard(track: &Track) -> bool {
-    matches!(&track.ledger.kind, Kind::Timed(timed) if timed.is_heard)
+/// What version 3 adds to each track: whether its stream was heard since its connections changed, and since when it is
+/// unproven.
+type HeardForm = (bool, Option<i64>);
+
+fn heard_form(track: &Track) -> HeardForm {
+    match &track.ledger.kind {
+        Kind::Timed(timed) => (timed.is_heard, timed.unproven.map(|time| time.0)),
+        Kind::Numbered(_) => (false, None),
+    }
 }
 
 fn desk_form(desk: &Desk) -> DeskForm {

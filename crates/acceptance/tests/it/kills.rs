@@ -225,9 +225,8 @@ fn compare(world: &World, begun: &BTreeMap<Key, u64>, seed: u64) {
     for (key, all) in &truth {
         let rows = stored.get(key).unwrap_or_else(|| panic!("{key:?} has no rows, seed {seed}"));
         let holes = gaps.get(key).map_or(&[][..], Vec::as_slice);
-        let open: Vec<_> = holes.iter().filter(|hole| hole.state == "open").collect();
-        assert!(open.is_empty(), "{key:?}: neither filled nor given up: {open:?}, seed {seed}");
-        let hopeless: Vec<_> = holes.iter().filter(|hole| hole.state == "missing").collect();
+        // A kline that came last may have opened a hole in trades without numbers at the last moment.
+        let hopeless: Vec<_> = holes.iter().filter(|hole| hole.state != "filled").collect();
         if is_numbered(key) {
             assert!(hopeless.is_empty(), "{key:?}: REST could have filled {hopeless:?}, seed {seed}");
         }

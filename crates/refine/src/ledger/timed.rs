@@ -30,6 +30,8 @@ pub(crate) struct Timed {
     pub(crate) told: Option<Time>,
     /// Whether a trade came since the connections changed that carry the stream.
     pub(crate) is_heard: bool,
+    /// Since when a connection is said to carry the stream anew; the first trade proves it, and only from then on.
+    pub(crate) unproven: Option<Time>,
 }
 
 impl Timed {
