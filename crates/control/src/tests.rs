@@ -27,7 +27,7 @@ fn budgets_outlive_a_restart() {
     let control = Control::open(&path).unwrap();
     let expect = [budget("https://a", 7, Some(9)), budget("https://b", 6, Some(-1))];
     assert_eq!(control.load_budgets().unwrap(), expect);
-    assert_eq!(control.schema_version().unwrap(), 1);
+    assert_eq!(control.schema_version().unwrap(), 2);
 }
 
 #[test]
@@ -86,4 +86,47 @@ fn a_file_of_a_newer_version_is_refused() {
 fn a_folder_that_is_not_there_is_named() {
     let error = Control::open("/nowhere/at/all/control.sqlite").unwrap_err().to_string();
     assert!(error.contains("/nowhere/at/all/control.sqlite"), "{error}");
+}
+
+#[test]
+fn a_rewritten_file_of_an_archive_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = Control::open(folder.path().join("control.sqlite")).unwrap();
+    let first = crate::ArchiveRecord {
+        venue: "binance".into(),
+        path: "/data/x.zip".into(),
+        instrument: "binance:BTC-USDT".parse().unwrap(),
+        channel: model::Channel::Trades,
+        days: (model::Date(19_000), model::Date(19_030)),
+        state: crate::FileState::Quarantined,
+        reason: "line 3: bad".into(),
+        checksum: "aa".into(),
+        tag: "t1".into(),
+        size_bytes: 10,
+        rows_added: 1,
+        rows_known: 2,
+        rows_twice: 3,
+        rows_missing: 4,
+        ids: Some((-5, 7)),
+        versions: 1,
+        settled_time: Time(1),
+    };
+    assert_eq!(control.settle_archive_file(&first).unwrap(), 1);
+    assert_eq!(control.settle_archive_file(&first).unwrap(), 1, "the same content is no new version");
+    assert_eq!(control.archive_file("binance", "/data/x.zip").unwrap(), Some(first.clone()));
+    let second = crate::ArchiveRecord {
+        state: crate::FileState::Imported,
+        reason: String::new(),
+        checksum: "bb".into(),
+        ids: None,
+        versions: 2,
+        ..first.clone()
+    };
+    assert_eq!(control.settle_archive_file(&second).unwrap(), 2);
+    let days = |first: i32, last: i32| (model::Date(first), model::Date(last));
+    let found =
+        |first, last| control.archive_files(&second.instrument, second.channel, days(first, last)).unwrap();
+    assert_eq!(found(19_030, 19_040), [second.clone()]);
+    assert_eq!(found(19_031, 19_040), []);
+    assert_eq!(control.archive_file("bybit", "/data/x.zip").unwrap(), None);
 }
