@@ -14,7 +14,7 @@ pub(super) enum Packing {
 }
 
 // The archives are read far more often than made; here they are made once and read once.
-const LEVEL: u32 = 2;
+const LEVEL: u32 = 1;
 /// Bytes of a local header before the name.
 const LOCAL_BYTES: u64 = 30;
 /// 2020-01-01 00:00 as zips write it.
