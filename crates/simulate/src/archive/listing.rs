@@ -95,12 +95,11 @@ impl View<'_> {
         let mut objects = String::new();
         let mut folders = String::new();
         for (key, file) in &found {
-            match file {
-                Some(file) => objects.push_str(&self.object(key, file)?),
-                None => {
-                    let folder = ["<CommonPrefixes><Prefix>", &escaped(key), "</Prefix></CommonPrefixes>"];
-                    folders.push_str(&folder.concat());
-                }
+            if let Some(file) = file {
+                objects.push_str(&self.object(key, file)?);
+            } else {
+                let folder = ["<CommonPrefixes><Prefix>", &escaped(key), "</Prefix></CommonPrefixes>"];
+                folders.push_str(&folder.concat());
             }
         }
         // Without a delimiter there is no marker for the next page: the last key is one.

@@ -35,8 +35,8 @@ type Slot = Arc<OnceLock<Result<Arc<Made>, String>>>;
 
 /// The folder of made files.
 pub(super) struct Spool {
-    folder: PathBuf,
-    _temporary: Option<tempfile::TempDir>,
+    named: Option<PathBuf>,
+    temporary: OnceLock<Result<tempfile::TempDir, String>>,
     made: Mutex<HashMap<(FileKey, bool), Slot>>,
 }
 
@@ -52,14 +52,21 @@ pub(super) struct Recipe<'a> {
 }
 
 impl Spool {
-    /// In a folder, or in one that goes away.
+    /// In a folder, or in one that comes with the first file and goes away.
     pub(super) fn new(folder: Option<&Path>) -> io::Result<Self> {
         if let Some(folder) = folder {
             std::fs::create_dir_all(folder)?;
-            return Ok(Self { folder: folder.to_owned(), _temporary: None, made: Mutex::default() });
         }
-        let temporary = tempfile::tempdir()?;
-        Ok(Self { folder: temporary.path().to_owned(), _temporary: Some(temporary), made: Mutex::default() })
+        let named = folder.map(Path::to_owned);
+        Ok(Self { named, temporary: OnceLock::new(), made: Mutex::default() })
+    }
+
+    fn folder(&self) -> Result<&Path, String> {
+        if let Some(named) = &self.named {
+            return Ok(named);
+        }
+        let open = || tempfile::tempdir().map_err(|error| format!("make a folder for archives: {error}"));
+        self.temporary.get_or_init(open).as_ref().map(tempfile::TempDir::path).map_err(Clone::clone)
     }
 
     /// The file, made if it was not yet; works for as long as that takes.
@@ -70,12 +77,8 @@ impl Spool {
             Arc::clone(made.entry((recipe.key.clone(), is_later)).or_default())
         };
         let name = format!("{}{}", u8::from(is_later), recipe.key.path().replace('/', "_"));
-        let make = || {
-            recipe
-                .make(&self.folder.join(&name))
-                .map(Arc::new)
-                .map_err(|error| format!("make {name}: {error}"))
-        };
+        let path = self.folder()?.join(&name);
+        let make = || recipe.make(&path).map(Arc::new).map_err(|error| format!("make {name}: {error}"));
         slot.get_or_init(make).clone()
     }
 }

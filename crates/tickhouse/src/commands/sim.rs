@@ -8,7 +8,7 @@ use clap::Args;
 use model::VenueId;
 use runtime::{SystemClock, Tasks};
 use serde_json::json;
-use simulate::{Ports, SimSettings, World};
+use simulate::{ArchiveSettings, Ports, SimSettings, World};
 
 use super::{WrongUse, asked_to_end, parse_duration, parse_filter};
 use crate::Done;
@@ -32,6 +32,21 @@ pub(crate) struct Sim {
     /// Trades, quotes and book updates per second over all venues
     #[arg(long, default_value_t = 400.0)]
     rate: f64,
+    /// Trades a day on each instrument, on average, instead of a rate; without order books. For worlds with a long past
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["rate", "replay", "load"])]
+    trades_per_day: Option<f64>,
+    /// How far back the exchanges know history
+    #[arg(long, default_value = "60d", value_name = "DURATION", value_parser = parse_duration)]
+    history: Duration,
+    /// What is wrong with the archives of each exchange, such as missing=2,hole=50,duplicate=50
+    #[arg(long, default_value = "", value_name = "LIST")]
+    defects: String,
+    /// Write what is wrong where to this file
+    #[arg(long, value_name = "FILE")]
+    defects_report: Option<PathBuf>,
+    /// Keep made archive files in this folder
+    #[arg(long, value_name = "DIR")]
+    archive_folder: Option<PathBuf>,
     /// Play back these recordings (*.jsonl or *.jsonl.zst)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     replay: Vec<PathBuf>,
@@ -74,7 +89,9 @@ impl Sim {
         for (venue, rest, stream) in sim.endpoints() {
             venues.insert(venue.to_string(), json!({ "rest": rest, "stream": stream }));
         }
-        line(json!({ "ready": true, "venues": venues, "admin": sim.admin_address() }));
+        line(
+            json!({ "ready": true, "venues": venues, "admin": sim.admin_address(), "archive": sim.archive_address() }),
+        );
         let house = tasks.house_stop();
         tokio::select! {
             () = self.over() => {}
@@ -144,15 +161,21 @@ impl Sim {
 
     fn settings(&self) -> anyhow::Result<SimSettings> {
         let venues = self.venue_ids()?;
-        let world = if self.replay.is_empty() {
-            World::Generated {
+        let world = match self.trades_per_day {
+            _ if !self.replay.is_empty() => World::Recording { files: self.replay.clone() },
+            Some(trades) => World::with_past(venues, self.instruments, trades),
+            None => World::Generated {
                 instruments_per_venue: self.instruments,
                 events_per_second: self.rate,
                 venues,
                 with_books: true,
-            }
-        } else {
-            World::Recording { files: self.replay.clone() }
+            },
+        };
+        let archive = ArchiveSettings {
+            folder: self.archive_folder.clone(),
+            defects: simulate::parse_defects(&self.defects).map_err(WrongUse)?,
+            report: self.defects_report.clone(),
+            ..ArchiveSettings::default()
         };
         Ok(SimSettings {
             seed: self.seed,
@@ -161,6 +184,8 @@ impl Sim {
             speed: self.speed,
             faults: simulate::parse_faults(&self.faults).map_err(WrongUse)?,
             truth: self.truth.clone(),
+            history: self.history,
+            archive,
             ..SimSettings::default()
         })
     }
