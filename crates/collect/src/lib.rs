@@ -9,6 +9,7 @@ pub mod error;
 pub mod settings;
 
 mod answer;
+mod asking;
 mod board;
 mod books;
 mod client;
@@ -32,10 +33,12 @@ mod slot;
 mod socket;
 mod trust;
 
+pub use asking::ask_listing;
 pub use budget::{BudgetState, BudgetStore, NoBudgetStore};
 pub use collector::{Collector, Doors, start};
 pub use error::Error;
 pub use known::{Known, NothingKnown};
+pub use listing::named;
 pub use settings::{Bounds, CollectSettings, SessionSettings, VenueSettings, Wanted};
 
 #[cfg(test)]

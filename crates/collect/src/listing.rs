@@ -139,6 +139,14 @@ fn pick(wanted: &Wanted, from: &[&Instrument]) -> (Vec<Instrument>, Vec<String>)
     }
 }
 
+/// The instrument of a listing that a text means: its id, its pair, or the venue's symbol however it is punctuated. One that
+/// is traded before one that is not.
+pub fn named<'a>(listed: &'a [Instrument], text: &str) -> Option<&'a Instrument> {
+    let mut meant: Vec<&Instrument> = listed.iter().filter(|instrument| is_named(instrument, text)).collect();
+    meant.sort_by_key(|instrument| instrument.status != InstrumentStatus::Trading);
+    meant.first().copied()
+}
+
 /// Whether a text means this instrument: its id, its pair, or the venue's symbol however it is punctuated.
 fn is_named(instrument: &Instrument, text: &str) -> bool {
     if text.contains(':') {

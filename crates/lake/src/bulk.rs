@@ -149,7 +149,7 @@ impl Files<'_> {
         let sorted = if rows::is_sorted(self.table, &stored)? {
             stored
         } else {
-            rows::sort(self.table, &stored, true)?
+            rows::at(&stored, &rows::order(self.table, &stored)?)?
         };
         for (partition, part) in rows::split(self.table, &sorted)? {
             self.write(partition, &part).await?;

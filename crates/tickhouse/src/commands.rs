@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod backfill;
 mod config;
 mod demo;
 mod doctor;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Init(init::Init),
     /// Check configuration, folder, disk, clock, port and exchanges
     Doctor(doctor::Doctor),
+    /// Take history from the venues' public archives
+    Backfill(backfill::Backfill),
     /// What the running process is doing
     Status(status::Status),
     /// Show or check the configuration
@@ -88,6 +91,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Done> {
         Command::Run(run) => wait(run.run()),
         Command::Init(init) => init.run(),
         Command::Doctor(doctor) => wait(doctor.run()),
+        Command::Backfill(backfill) => wait(Box::pin(backfill.run())),
         Command::Status(status) => wait(status.run()),
         Command::Config(config) => config.run(),
         Command::Sql(sql) => wait(sql.run()),

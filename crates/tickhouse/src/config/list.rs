@@ -200,6 +200,12 @@ const VENUE: &[Setting] = &[
     ),
     setting("rest", Kind::Origin(&["https", "http"]), "", "REST origin; empty for the venue's own."),
     setting("stream", Kind::Origin(&["wss", "ws"]), "", "WebSocket origin; empty for the venue's own."),
+    setting(
+        "archive",
+        Kind::Origin(&["https", "http"]),
+        "",
+        "Origin of the public archive, files and listings; empty for the venue's own.",
+    ),
 ];
 
 /// Every dotted key with its declaration.
