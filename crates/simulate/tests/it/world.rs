@@ -1,11 +1,13 @@
 //! A simulated world for tests, and clients for it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use model::VenueId;
-use runtime::{SystemClock, Tasks};
+use model::{Nanos, VenueId};
+use runtime::{Clock, SystemClock, Tasks};
 use serde_json::Value;
 use simulate::{Sim, SimSettings, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,11 +32,15 @@ pub(crate) fn settings() -> SimSettings {
 
 impl TestWorld {
     pub(crate) async fn start(settings: SimSettings) -> Self {
+        Self::start_by(settings, SystemClock::shared()).await
+    }
+
+    pub(crate) async fn start_by(settings: SimSettings, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let truth = folder.path().join("truth.jsonl");
         let tasks = Tasks::new();
         let settings = SimSettings { truth: Some(truth.clone()), ..settings };
-        let sim = simulate::start(settings, SystemClock::shared(), &tasks).await.unwrap();
+        let sim = simulate::start(settings, clock, &tasks).await.unwrap();
         Self { sim, tasks, truth, _folder: folder }
     }
 
@@ -77,6 +83,22 @@ impl TestWorld {
     pub(crate) async fn end(self) {
         let late = self.tasks.close(Duration::from_secs(3)).await;
         assert!(late.is_empty(), "{late:?}");
+    }
+}
+
+/// A clock that is set by hand.
+#[derive(Default)]
+pub(crate) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(crate) fn forward(&self, millis: i64) {
+        self.0.fetch_add(millis * 1_000_000, Ordering::AcqRel);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Nanos {
+        Nanos(1_723_075_200_000_000_000 + self.0.load(Ordering::Acquire))
     }
 }
 
