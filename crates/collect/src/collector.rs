@@ -21,7 +21,8 @@ use crate::driver::{Driver, DriverParts};
 use crate::error::Error;
 use crate::fills::Fills;
 use crate::journal::Journal;
-use crate::klines::{Klines, StoredKlines};
+use crate::klines::Klines;
+use crate::known::Known;
 use crate::listing::Selection;
 use crate::polls::Polls;
 use crate::rest::Desk;
@@ -49,8 +50,8 @@ pub struct Doors {
     pub clock: Arc<dyn Clock>,
     /// Keeps REST budgets over restarts.
     pub budget_store: Arc<dyn BudgetStore>,
-    /// Says which of the venue's klines are stored already.
-    pub stored_klines: Arc<dyn StoredKlines>,
+    /// Says what is known from before.
+    pub known: Arc<dyn Known>,
     /// What the refining side asks for.
     pub wishes: Receiver<Wish>,
 }
@@ -70,14 +71,14 @@ struct Post {
 #[expect(clippy::needless_pass_by_value, reason = "settings are made for this call and belong to it")]
 pub fn start(settings: CollectSettings, doors: Doors, tasks: &Tasks) -> Result<Collector, Error> {
     let journal = Journal::new(doors.log.clone(), Arc::clone(&doors.clock));
-    let Doors { budget_store, stored_klines, wishes, .. } = doors;
-    start_with(&settings, (journal, budget_store, stored_klines, wishes), tasks, venues::venue)
+    let Doors { budget_store, known, wishes, .. } = doors;
+    start_with(&settings, (journal, budget_store, known, wishes), tasks, venues::venue)
 }
 
 /// As [`start`], with venues looked up elsewhere.
 pub(crate) fn start_with(
     settings: &CollectSettings,
-    (journal, store, klines, wishes): (Journal, Arc<dyn BudgetStore>, Arc<dyn StoredKlines>, Receiver<Wish>),
+    (journal, store, known, wishes): (Journal, Arc<dyn BudgetStore>, Arc<dyn Known>, Receiver<Wish>),
     tasks: &Tasks,
     find: impl Fn(VenueId) -> Option<&'static dyn Venue>,
 ) -> Result<Collector, Error> {
@@ -105,7 +106,7 @@ pub(crate) fn start_with(
             tasks,
             opened: opened.clone(),
             numbers: Arc::clone(&numbers),
-            stored_klines: Arc::clone(&klines),
+            known: Arc::clone(&known),
         };
         posts.push(starter.start(venue_settings, &around, &desk));
     }
@@ -294,7 +295,7 @@ struct Starter<'a> {
     tasks: &'a Tasks,
     opened: watch::Receiver<bool>,
     numbers: Arc<AtomicU32>,
-    stored_klines: Arc<dyn StoredKlines>,
+    known: Arc<dyn Known>,
 }
 
 /// Another seed for every venue, so that they do not all pause alike.
@@ -321,7 +322,7 @@ impl Starter<'_> {
             desk: Arc::clone(desk),
             selection: selection.clone(),
             history: self.settings.klines_history,
-            stored: Arc::clone(&self.stored_klines),
+            known: Arc::clone(&self.known),
         });
         if !self.settings.klines_history.is_zero() {
             around.board.klines.expect();
@@ -331,6 +332,7 @@ impl Starter<'_> {
             desk: Arc::clone(desk),
             settings: venue_settings.clone(),
             listing_every: self.settings.listing_every,
+            known: Arc::clone(&self.known),
             selection: sender,
             seed,
         });

@@ -95,6 +95,7 @@ pub(crate) async fn run(
         last_look: now,
         last_ping: now,
         is_probed: false,
+        may_take_over: false,
         questions: FuturesUnordered::new(),
         end: None,
         around,
@@ -129,6 +130,8 @@ struct Connection {
     last_look: Nanos,
     last_ping: Nanos,
     is_probed: bool,
+    /// Whether its predecessor was told that it may leave.
+    may_take_over: bool,
     /// What the venue is being asked about silent streams.
     questions: FuturesUnordered<doubts::Question>,
     /// Why the connection must end, once known.

@@ -17,6 +17,7 @@ use venues::HistoryAsk;
 
 use crate::answer;
 use crate::connection::Surroundings;
+use crate::known::Known;
 use crate::listing::Selection;
 use crate::rest::{Desk, Priority};
 
@@ -24,7 +25,8 @@ use crate::rest::{Desk, Priority};
 const PAGE_MINUTES: i64 = 1_000;
 /// Questions of one venue on their way at once.
 const RUNNING_MAX: usize = 4;
-/// A page is tried so many times, then left out: klines are a comfort, trades are the record.
+/// A page is tried so many times, then left out, at once if the venue refuses it for good: klines are a comfort, trades
+/// are the record.
 const TRIES_MAX: u32 = 5;
 /// A page may wait long for its turn.
 const TURN_MAX: Duration = Duration::from_hours(6);
@@ -34,29 +36,13 @@ const SEAM_AFTER: Duration = Duration::from_mins(3);
 /// Instruments whose stored klines are looked up at once.
 const LOOKS_MAX: usize = 2;
 
-/// Says which klines are stored already. A border: tables are not this room's business.
-pub trait StoredKlines: Send + Sync {
-    /// Starts of the venue's own 1-minute klines stored from `start` to before `end`, in any order.
-    fn stored(&self, instrument: InstrumentId, start: Time, end: Time) -> BoxFuture<'_, Vec<Time>>;
-}
-
-/// Nothing is stored.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoStoredKlines;
-
-impl StoredKlines for NoStoredKlines {
-    fn stored(&self, _: InstrumentId, _: Time, _: Time) -> BoxFuture<'_, Vec<Time>> {
-        Box::pin(std::future::ready(Vec::new()))
-    }
-}
-
 /// The kline history of one venue.
 pub(crate) struct Klines {
     pub(crate) around: Arc<Surroundings>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) selection: watch::Receiver<Option<Arc<Selection>>>,
     pub(crate) history: Duration,
-    pub(crate) stored: Arc<dyn StoredKlines>,
+    pub(crate) known: Arc<dyn Known>,
 }
 
 #[derive(Clone, Debug)]
@@ -206,7 +192,7 @@ impl Klines {
     async fn look(&self, instrument: Arc<Instrument>) -> (Arc<Instrument>, Vec<Page>) {
         let now = self.venue_time().minute_start();
         let oldest = now.plus_micros(-(self.history.as_micros() as i64)).minute_start();
-        let stored = self.stored.stored(instrument.id.clone(), oldest, now).await;
+        let stored = self.known.klines(instrument.id.clone(), oldest, now).await;
         let missing = plan(&instrument, (oldest, now), &stored);
         (instrument, missing)
     }
@@ -218,7 +204,11 @@ impl Klines {
             match self.desk.ask(self.around.id(), request.clone(), Priority::History, TURN_MAX).await {
                 Ok(reply) => {
                     let instruments = std::slice::from_ref(&*page.instrument);
-                    answer::read(&self.around, instruments, &request.purpose, &reply, |_| {}).is_ok()
+                    let read = answer::read(&self.around, instruments, &request.purpose, &reply, |_| {});
+                    if let Err(what) = &read {
+                        tracing::debug!(instrument = page.instrument.id.as_str(), "no klines: {what}");
+                    }
+                    read.is_ok() || reply.is_final_refusal()
                 }
                 Err(error) => {
                     tracing::debug!(instrument = page.instrument.id.as_str(), "no klines: {error}");

@@ -20,6 +20,7 @@ mod fill_queue;
 mod fills;
 mod journal;
 mod klines;
+mod known;
 mod link;
 mod listing;
 mod polls;
@@ -33,7 +34,7 @@ mod trust;
 pub use budget::{BudgetState, BudgetStore, NoBudgetStore};
 pub use collector::{Collector, Doors, start};
 pub use error::Error;
-pub use klines::{NoStoredKlines, StoredKlines};
+pub use known::{Known, NothingKnown};
 pub use settings::{Bounds, CollectSettings, SessionSettings, VenueSettings, Wanted};
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(crate) struct LinkState {
     pub(crate) opened: Option<Nanos>,
     /// Whether data came.
     pub(crate) has_data: bool,
+    /// Whether every busy stream was heard, so that its predecessor may leave: one on a wrong route would be left to
+    /// nobody.
+    pub(crate) may_take_over: bool,
     /// Whether every stream asked for is carried or refused.
     pub(crate) is_settled: bool,
     /// Why another connection should take its place, if so.

@@ -27,6 +27,8 @@ pub(crate) struct Selection {
     pub(crate) streams: Vec<Stream>,
     /// Wanted symbols that are not listed, or listed without being traded.
     pub(crate) unknown: Vec<String>,
+    /// Whether the venue has not said so yet since we started: it is what it said before.
+    pub(crate) is_remembered: bool,
 }
 
 /// Asks for the whole listing.
@@ -78,7 +80,7 @@ pub(crate) fn choose(venue: &dyn Venue, settings: &VenueSettings, listing: Listi
     streams.retain(|stream| keys.insert(stream.key.clone()));
     let listed =
         listing.instruments.into_iter().map(|instrument| (instrument.id.clone(), instrument)).collect();
-    Selection { listed, chosen, streams, unknown }
+    Selection { listed, chosen, streams, unknown, is_remembered: false }
 }
 
 /// The channels wanted, the book apart, with the venue's canonical trades.

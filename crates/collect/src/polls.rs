@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use venues::{Poll, Purpose, RestRequest};
 
 use crate::connection::Surroundings;
+use crate::known::Known;
 use crate::listing::{self, Selection};
 use crate::rest::{AskError, Desk, Priority, Reply};
 use crate::settings::VenueSettings;
@@ -23,6 +24,9 @@ use crate::settings::VenueSettings;
 const RUNNING_MAX: usize = 8;
 /// A failed poll is tried again after this at the latest.
 const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How often we look whether an earlier listing is known by now.
+const REMEMBER_EVERY: Duration = Duration::from_millis(200);
 
 /// How every trouble with the listing begins.
 const TROUBLE: &str = "listing:";
@@ -34,6 +38,7 @@ pub(crate) struct Polls {
     pub(crate) settings: VenueSettings,
     /// How often the listing is asked for; the venue's own pace if absent.
     pub(crate) listing_every: Option<Duration>,
+    pub(crate) known: Arc<dyn Known>,
     pub(crate) selection: watch::Sender<Option<Arc<Selection>>>,
     pub(crate) seed: u64,
 }
@@ -82,6 +87,13 @@ impl Schedule {
         }
     }
 
+    /// Clock and listing are asked for at once.
+    fn ask_own_now(&mut self, now: Nanos) {
+        for (_, time) in self.due.values_mut().filter(|(poll, _)| is_own(poll)) {
+            *time = now;
+        }
+    }
+
     /// A question failed and is asked again soon.
     fn retry(&mut self, path: &str, now: Nanos) {
         if let Some((poll, time)) = self.due.get_mut(path) {
@@ -96,8 +108,48 @@ fn is_own(poll: &Poll) -> bool {
 }
 
 impl Polls {
-    /// Gets clock and listing first, then polls until told to stop.
+    /// Gets a listing first, then polls until told to stop. What the venue listed before serves until it answers: after
+    /// a ban that may take long, and meanwhile nothing would be collected.
     pub(crate) async fn run(&self, stop: Stop) -> Result<(), String> {
+        tokio::select! {
+            biased;
+            () = self.remember() => {}
+            () = self.fetch_first(&stop) => {}
+        }
+        if !stop.is_requested() {
+            self.poll(stop).await;
+        }
+        Ok(())
+    }
+
+    /// Resolves once the listing of an earlier time is taken up.
+    async fn remember(&self) {
+        let venue = self.around.id();
+        loop {
+            let instruments = self.known.listed(venue);
+            let listing = model::Listing {
+                venue,
+                instruments,
+                is_complete: true,
+                next_page: None,
+                received_time: self.around.journal.now().to_time(),
+            };
+            let selection = listing::choose(self.around.venue, &self.settings, listing);
+            if !selection.chosen.is_empty() && self.selection.borrow().is_none() {
+                tracing::info!(
+                    venue = venue.as_str(),
+                    instruments = selection.chosen.len(),
+                    "the earlier listing serves until the venue answers"
+                );
+                let selection = Selection { is_remembered: true, ..selection };
+                self.selection.send_replace(Some(Arc::new(selection)));
+                return;
+            }
+            runtime::sleep(REMEMBER_EVERY).await;
+        }
+    }
+
+    async fn fetch_first(&self, stop: &Stop) {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1), self.seed);
         while self.selection.borrow().is_none() {
             if self.around.board.skew().is_none()
@@ -111,13 +163,11 @@ impl Polls {
                 Err(error) => {
                     self.around.board.trouble(format!("{TROUBLE} {error}"));
                     if !stop.sleep(backoff.next_wait()).await {
-                        return Ok(());
+                        return;
                     }
                 }
             }
         }
-        self.poll(stop).await;
-        Ok(())
     }
 
     async fn poll(&self, stop: Stop) {
@@ -125,6 +175,9 @@ impl Polls {
         let mut running: FuturesUnordered<BoxFuture<'_, (String, Done)>> = FuturesUnordered::new();
         let mut listed = self.around.journal.now();
         schedule.replace(self.questions(), listed);
+        if self.is_remembered() {
+            schedule.ask_own_now(listed);
+        }
         loop {
             while running.len() < RUNNING_MAX
                 && let Some(poll) = schedule.take_due(self.around.journal.now())
@@ -198,6 +251,7 @@ impl Polls {
         let selection = listing::choose(self.around.venue, &self.settings, listing);
         let before = self.selection.borrow().clone();
         if let Some(before) = &before
+            && !before.is_remembered
             && listing::is_landslide(before, &selection)
         {
             let text = "most instruments are gone from it, which is taken for a mistake of the venue";
@@ -205,7 +259,9 @@ impl Polls {
             return;
         }
         if !selection.unknown.is_empty()
-            && before.as_ref().is_none_or(|before| before.unknown != selection.unknown)
+            && before
+                .as_ref()
+                .is_none_or(|before| before.is_remembered || before.unknown != selection.unknown)
         {
             tracing::warn!(venue = self.around.id().as_str(), symbols = ?selection.unknown,
                 "the venue does not trade these symbols now; check their spelling and its listing");
@@ -213,6 +269,10 @@ impl Polls {
         self.around.board.set_unknown_symbols(selection.unknown.clone());
         self.around.board.calm(|trouble| trouble.starts_with(TROUBLE));
         self.selection.send_replace(Some(Arc::new(selection)));
+    }
+
+    fn is_remembered(&self) -> bool {
+        self.selection.borrow().as_ref().is_some_and(|selection| selection.is_remembered)
     }
 
     fn questions(&self) -> Vec<Poll> {

@@ -13,7 +13,7 @@ use crate::link::{Command, Link, LinkState};
 
 /// How every trouble told here begins.
 pub(crate) const TROUBLE: &str = "connection failed";
-/// Both connections run side by side for so long once the successor has data, so that nothing falls between.
+/// Both connections run side by side for so long once the successor may take over, so that nothing falls between.
 const OVERLAP: Duration = Duration::from_secs(1);
 /// A connection that lived so long was no failure; the next try starts from the shortest wait.
 const LIVED_WELL: Duration = Duration::from_secs(5);
@@ -205,12 +205,12 @@ impl Slot {
         }
     }
 
-    /// Lets the successor take over once it has data, or after a while without.
+    /// Lets the successor take over once it may, or after a while without.
     fn hand_over(&mut self, rules: &SlotRules, now: Nanos) {
         let Some(successor) = &mut self.successor else { return };
         let state = successor.link.state();
         let Some(opened) = state.opened else { return };
-        if state.has_data && state.is_settled {
+        if state.may_take_over && state.is_settled {
             successor.ready_since.get_or_insert(now);
         }
         let is_ready = successor.ready_since.is_some_and(|since| plus(since, OVERLAP) <= now);

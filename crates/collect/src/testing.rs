@@ -32,7 +32,7 @@ use crate::budget::BudgetStore;
 use crate::collector::{Collector, start_with};
 use crate::journal::Journal;
 use crate::settings::{CollectSettings, VenueSettings, Wanted};
-use crate::{BudgetState, NoBudgetStore, NoStoredKlines};
+use crate::{BudgetState, Known, NoBudgetStore, NothingKnown};
 
 /// A tradable spot instrument of Binance.
 pub(crate) fn instrument(base: &str, quote: &str) -> Instrument {
@@ -404,6 +404,7 @@ pub(crate) struct Plan {
     pub(crate) wanted: Wanted,
     pub(crate) channels: Vec<Channel>,
     pub(crate) store: Arc<dyn BudgetStore>,
+    pub(crate) known: Arc<dyn Known>,
     pub(crate) change: fn(&mut CollectSettings),
 }
 
@@ -415,6 +416,7 @@ impl Default for Plan {
             wanted: Wanted::All,
             channels: vec![Channel::Trades],
             store: Arc::new(NoBudgetStore),
+            known: Arc::new(NothingKnown),
             change: |_| {},
         }
     }
@@ -457,10 +459,8 @@ impl World {
         let tasks = Tasks::new();
         let (wishes, wishes_in) = runtime::queue("wishes", 64);
         let collector =
-            start_with(&settings, (journal, plan.store, Arc::new(NoStoredKlines), wishes_in), &tasks, |_| {
-                Some(venue)
-            })
-            .unwrap();
+            start_with(&settings, (journal, plan.store, plan.known, wishes_in), &tasks, |_| Some(venue))
+                .unwrap();
         Self { server, collector, records, log_state, wishes, tasks }
     }
 
@@ -530,4 +530,17 @@ impl BudgetStore for MemoryStore {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a venue listed before, by base asset, all against USDT.
+pub(crate) struct Remembered(pub(crate) &'static [&'static str]);
+
+impl Known for Remembered {
+    fn klines(&self, _: InstrumentId, _: Time, _: Time) -> futures::future::BoxFuture<'_, Vec<Time>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn listed(&self, _: VenueId) -> Vec<model::Instrument> {
+        self.0.iter().map(|base| instrument(base, "USDT")).collect()
+    }
 }

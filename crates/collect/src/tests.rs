@@ -262,7 +262,7 @@ async fn a_file_without_certificates_is_refused() {
     let doors = (
         journal,
         Arc::new(crate::NoBudgetStore) as Arc<dyn crate::BudgetStore>,
-        Arc::new(crate::NoStoredKlines) as Arc<dyn crate::StoredKlines>,
+        Arc::new(crate::NothingKnown) as Arc<dyn crate::Known>,
         wishes_in,
     );
     let error = crate::collector::start_with(&settings, doors, &Tasks::new(), venues::venue).err().unwrap();
@@ -337,10 +337,11 @@ async fn a_hole_that_the_venue_cannot_fill_ends_all_the_same() {
     world.wishes.send(Wish::Fill(gap(40, 60))).await.unwrap();
     world.wait_line("outcome#0 Some(40) Some(60) done").await;
     for _ in 0..2 {
-        lock(&world.server.faults).push_back(("fromId=7", 400, &[]));
+        lock(&world.server.faults).push_back(("fromId=7", 500, &[]));
     }
     world.wishes.send(Wish::Fill(gap(7, 7))).await.unwrap();
     world.wait_line("outcome#0 Some(7) Some(7) refused").await;
+    assert_eq!(world.server.asked("fromId=7").len(), 2);
     let unknown = Gap { instrument: "binance:NOT-USDT".parse().unwrap(), ..gap(1, 2) };
     world.wishes.send(Wish::Fill(unknown)).await.unwrap();
     world.wait_line("outcome#0 Some(1) Some(2) refused").await;
@@ -348,6 +349,25 @@ async fn a_hole_that_the_venue_cannot_fill_ends_all_the_same() {
     let timed = Gap { first_id: None, last_id: None, ..gap(0, 0) };
     world.wishes.send(Wish::Fill(timed)).await.unwrap();
     world.wait_line("outcome#0 None None done").await;
+}
+
+#[tokio::test]
+async fn what_the_venue_refused_for_good_was_asked_again_and_again() {
+    let (server, address) = crate::testing::Server::start(&["BTCUSDT"]).await;
+    for part in ["fromId=7", "klines"] {
+        lock(&server.faults).push_back((part, 400, &[]));
+    }
+    let plan = Plan {
+        change: |settings: &mut CollectSettings| settings.klines_history = Duration::from_hours(25),
+        ..Plan::default()
+    };
+    let world = World::start_at(plan, Arc::clone(&server), address);
+    world.wait_line("carries#1").await;
+    world.wishes.send(Wish::Fill(gap(7, 7))).await.unwrap();
+    world.wait_line("outcome#0 Some(7) Some(7) refused").await;
+    assert_eq!(server.asked("fromId=7").len(), 1);
+    world.wait("no klines to come", |world| !world.collector.is_fetching_klines(&bitcoin())).await;
+    assert_eq!(server.asked("klines").len(), 2, "a page that was refused and one that was not");
 }
 
 #[tokio::test]
@@ -404,6 +424,44 @@ async fn a_ban_stops_all_questions_also_of_the_next_process() {
     runtime::sleep(Duration::from_millis(300)).await;
     assert_eq!(world.server.asked("/").len(), asked);
     assert!(again.status().banned_until.is_some());
+}
+
+#[tokio::test]
+async fn a_restart_amid_a_ban_collected_nothing_until_it_ended() {
+    let (server, address) = crate::testing::Server::start(&["BTCUSDT"]).await;
+    let store = Arc::new(MemoryStore::default());
+    let in_an_hour = model::Time(runtime::SystemClock::shared().time().0 + 60 * model::time::MINUTE);
+    crate::BudgetStore::save(
+        &*store,
+        &crate::BudgetState {
+            host: format!("http://{address}"),
+            window_start: model::Time(0),
+            weight_used: 0,
+            banned_until: Some(in_an_hour),
+        },
+    );
+    let known = Arc::new(crate::testing::Remembered(&["BTC", "ETH"]));
+    let world = World::start_at(Plan { store, known, ..Plan::default() }, Arc::clone(&server), address);
+    world.wait_line("carries#1 btcusdt@aggTrade ethusdt@aggTrade").await;
+    world.server.trade("btcusdt", 1);
+    world.wait_line("\"a\":1").await;
+    assert_eq!(server.asked("/"), Vec::<String>::new());
+    assert!(world.collector.unknown_symbols().is_empty());
+}
+
+#[tokio::test]
+async fn the_venues_word_replaces_what_was_listed_before_however_different() {
+    let known = Arc::new(crate::testing::Remembered(&["OLD", "GONE", "DEAD", "BTC"]));
+    let world = World::start(Plan { known, symbols: vec!["BTCUSDT", "NEWUSDT"], ..Plan::default() }).await;
+    world
+        .wait("the venue's listing is followed", |world| {
+            world
+                .lines_with("carries#1")
+                .last()
+                .is_some_and(|line| line == "carries#1 btcusdt@aggTrade newusdt@aggTrade")
+        })
+        .await;
+    assert_eq!(world.status().trouble, None);
 }
 
 #[tokio::test]
@@ -483,8 +541,7 @@ async fn contradicting_settings_are_refused_all_at_once() {
     settings.venues = vec![venue.clone(), venue];
     let (_wishes, wishes_in) = runtime::queue("wishes", 1);
     let budgets = Arc::new(crate::NoBudgetStore) as Arc<dyn crate::BudgetStore>;
-    let doors =
-        (journal, budgets, Arc::new(crate::NoStoredKlines) as Arc<dyn crate::StoredKlines>, wishes_in);
+    let doors = (journal, budgets, Arc::new(crate::NothingKnown) as Arc<dyn crate::Known>, wishes_in);
     let error = crate::collector::start_with(&settings, doors, &Tasks::new(), venues::venue)
         .err()
         .unwrap()

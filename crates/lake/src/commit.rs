@@ -15,7 +15,7 @@ use crate::log::{Change, Written};
 use crate::rewrite::{self, Rewritten};
 use crate::rows;
 use crate::shelf::{Changed, House, Shelf};
-use crate::write::write_file;
+use crate::write::write_files;
 
 /// Most rows sorted and written at once. Bounds the memory of a flush; more rows become more files.
 const FILE_ROWS_MAX: usize = 262_144;
@@ -180,14 +180,9 @@ async fn write_rows(house: &House, shelf: &Shelf, batches: Vec<RecordBatch>) -> 
         if !is_full {
             continue;
         }
-        let sorted = {
-            let joined = rows::concat(&table.stored_schema(), &std::mem::take(&mut group))?;
-            rows::sort(table, &joined, true)?
-        };
+        let joined = rows::concat(&table.stored_schema(), &std::mem::take(&mut group))?;
         group_rows = 0;
-        for part in rows::split(table, &sorted)? {
-            adds.push(write_file(&house.place, table, &part, house.now()).await?);
-        }
+        adds.extend(write_files(&house.place, table, &joined, house.now()).await?);
     }
     Ok(adds)
 }

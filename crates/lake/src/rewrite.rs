@@ -173,7 +173,7 @@ async fn without(
     }
     if !unsorted.is_empty() {
         let joined = rows::concat(&table.row_schema(), &unsorted)?;
-        writer.write(&rows::sort(table, &joined, false)?).await?;
+        writer.write(&rows::sort(table, &joined)?).await?;
     }
     plan.removed.push(Arc::clone(file));
     if writer.rows() > 0 {

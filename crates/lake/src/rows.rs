@@ -57,22 +57,34 @@ pub(crate) fn concat(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Reco
     }
 }
 
-/// Rows sorted by the table's key, nulls first; within the partition if the rows carry it.
-pub(crate) fn sort(table: &Table, batch: &RecordBatch, is_partitioned: bool) -> Result<RecordBatch, Error> {
-    let partition = table.partition.column().filter(|_| is_partitioned);
-    let names: Vec<&str> = partition.into_iter().chain(table.key.iter().copied()).collect();
-    sort_by(batch, &names)
+/// In which order rows stand sorted by partition and the table's key, nulls first.
+pub(crate) fn order(table: &Table, batch: &RecordBatch) -> Result<UInt32Array, Error> {
+    let names: Vec<&str> = table.partition.column().into_iter().chain(table.key.iter().copied()).collect();
+    order_by(batch, &names)
+}
+
+/// The rows at these places, in this order.
+pub(crate) fn at(batch: &RecordBatch, places: &UInt32Array) -> Result<RecordBatch, Error> {
+    take_record_batch(batch, places).map_err(failed("sort rows"))
+}
+
+/// Rows sorted by the table's key, nulls first.
+pub(crate) fn sort(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    sort_by(batch, table.key)
 }
 
 /// Rows sorted by columns, nulls first.
 pub(crate) fn sort_by(batch: &RecordBatch, names: &[&str]) -> Result<RecordBatch, Error> {
+    at(batch, &order_by(batch, names)?)
+}
+
+fn order_by(batch: &RecordBatch, names: &[&str]) -> Result<UInt32Array, Error> {
     let options = Some(SortOptions { descending: false, nulls_first: true });
     let columns = names
         .iter()
         .map(|name| Ok(SortColumn { values: Arc::clone(column_of(batch, name)?), options }))
         .collect::<Result<Vec<_>, Error>>()?;
-    let order = lexsort_to_indices(&columns, None).map_err(failed("sort rows"))?;
-    take_record_batch(batch, &order).map_err(failed("sort rows"))
+    lexsort_to_indices(&columns, None).map_err(failed("sort rows"))
 }
 
 /// The same rows, last one first.

@@ -14,6 +14,10 @@ use tables::{Encoding, Table};
 use crate::error::{Error, failed};
 use crate::file::{FINAL_PREFIX, Gathered, SETTLED_PREFIX, SORTED_PREFIX, partition_values};
 use crate::place::Place;
+use crate::rows;
+
+/// Rows sorted and written at once.
+const PIECE_ROWS: usize = 16_384;
 
 /// How hard a file is pressed, and how it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,16 +107,37 @@ impl FileWriter {
     }
 }
 
-/// Writes rows of one partition as one file.
-pub(crate) async fn write_file(
+/// Sorts rows in the stored schema and writes a file per partition. They are sorted piece by piece, so that they do not
+/// stand in memory twice.
+pub(crate) async fn write_files(
     place: &Arc<Place>,
     table: &'static Table,
-    (partition, rows): &(Option<Date>, RecordBatch),
+    rows: &RecordBatch,
     now: Time,
-) -> Result<Add, Error> {
-    let mut writer = FileWriter::start(place, table, *partition, Grade::Flush)?;
-    writer.write(rows).await?;
-    writer.finish(now, true).await
+) -> Result<Vec<Add>, Error> {
+    let order = rows::order(table, rows)?;
+    let mut adds = Vec::new();
+    let mut open: Option<FileWriter> = None;
+    for start in (0..order.len()).step_by(PIECE_ROWS) {
+        let piece = rows::at(rows, &order.slice(start, PIECE_ROWS.min(order.len() - start)))?;
+        for (partition, part) in rows::split(table, &piece)? {
+            let mut writer = match open.take() {
+                Some(writer) if writer.partition == partition => writer,
+                other => {
+                    if let Some(done) = other {
+                        adds.push(done.finish(now, true).await?);
+                    }
+                    FileWriter::start(place, table, partition, Grade::Flush)?
+                }
+            };
+            writer.write(&part).await?;
+            open = Some(writer);
+        }
+    }
+    if let Some(done) = open {
+        adds.push(done.finish(now, true).await?);
+    }
+    Ok(adds)
 }
 
 // Measured: dictionaries for texts and floats, packed differences for ids and times, and zstd give the smallest files;

@@ -242,7 +242,7 @@ impl House {
         track.forming_told = now;
         track.is_forming_changed = false;
         for bar in track.bars.open(now.to_time()) {
-            out.tell(|| tables::News::Bar(bar));
+            out.tell(|| tables::News::Bar(Box::new(bar)));
         }
         self.forming.remove(&at);
     }

@@ -157,12 +157,17 @@ impl Ledger {
         if trade.source != Source::Stream {
             return;
         }
-        if let Kind::Timed(timed) = &mut self.kind
-            && let Some(down) = timed.down.filter(|_| self.carriers > 0)
-        {
-            // A stream that was taken for mute speaks again.
-            timed.down = None;
-            self.open_span(down.since, trade.venue_time, (down.cause, at.now), findings);
+        if let Kind::Timed(timed) = &mut self.kind {
+            timed.is_heard = true;
+            let unproven = timed.unproven.take().filter(|since| *since < trade.venue_time);
+            if let Some(down) = timed.down.filter(|_| self.carriers > 0) {
+                // A stream that was taken for mute speaks again.
+                timed.down = None;
+                self.open_span(down.since, trade.venue_time, (down.cause, at.now), findings);
+            } else if let Some(since) = unproven {
+                // The venue agreed at that moment; whether it sent from then on, nobody can say.
+                self.open_span(since, trade.venue_time, (GapCause::Silent, at.now), findings);
+            }
         }
         self.trouble = None;
         match self.start {
@@ -213,13 +218,22 @@ impl Ledger {
     pub(crate) fn carried(&mut self, venue_now: Option<Time>, now: Nanos, findings: &mut Findings) {
         self.version += 1;
         self.carriers += 1;
+        let newest = self.newest;
         let Kind::Timed(timed) = &mut self.kind else { return };
-        match (timed.down.take(), venue_now) {
-            (Some(down), Some(venue_now)) => {
+        let was_heard = std::mem::replace(&mut timed.is_heard, false);
+        match (timed.down.take(), venue_now, self.start) {
+            (Some(down), Some(venue_now), _) => {
+                timed.unproven = Some(venue_now);
                 self.open_span(down.since, venue_now, (down.cause, now), findings);
             }
-            (None, Some(venue_now)) if self.start.is_none() => self.start = Some(venue_now),
-            (down, _) => timed.down = down,
+            (None, Some(venue_now), None) => self.start = Some(venue_now),
+            // Nobody knows whether the connections so far bring it, and what comes now would hide what they did not.
+            (None, Some(venue_now), Some(start)) if self.carriers > 1 && !was_heard => {
+                timed.unproven = Some(venue_now);
+                let since = timed.seen(newest).unwrap_or(start).max(start);
+                self.open_span(since, venue_now, (GapCause::Silent, now), findings);
+            }
+            (down, _, _) => timed.down = down,
         }
     }
 
@@ -237,6 +251,10 @@ impl Ledger {
         self.version += 1;
         self.carriers = self.carriers.saturating_sub(1);
         let newest = self.newest;
+        if let Kind::Timed(timed) = &mut self.kind {
+            timed.is_heard = false;
+            timed.unproven = timed.unproven.filter(|_| self.carriers > 0);
+        }
         if let Kind::Timed(timed) = &mut self.kind
             && self.carriers == 0
             && timed.down.is_none()

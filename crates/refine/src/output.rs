@@ -6,6 +6,9 @@ use model::{
 use tables::store::commit_order;
 use tables::{BookChange, FeedItem, InstrumentRow, News, RowBatch, Rows, TableName};
 
+/// Most rows that room is made for before they come.
+const CAPACITY_MAX: usize = 4_096;
+
 /// Rows of one table with the record each came from.
 #[derive(Debug)]
 pub(crate) struct Batch<T> {
@@ -29,7 +32,8 @@ impl<T> Batch<T> {
         if self.rows.is_empty() {
             return None;
         }
-        let capacity = self.rows.len();
+        // What the next ones will need, but a burst is not planned for.
+        let capacity = self.rows.len().min(CAPACITY_MAX);
         let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(capacity));
         let positions = std::mem::replace(&mut self.positions, Vec::with_capacity(capacity));
         Some(RowBatch { table, batch: wrap(rows).to_batch(), positions })
@@ -168,14 +172,13 @@ impl Output {
 
     /// A bar of ours that closed or was revised.
     pub(crate) fn bar(&mut self, bar: Bar) {
-        self.tell(|| News::Bar(bar.clone()));
+        self.tell(|| News::Bar(Box::new(bar.clone())));
         self.closed.push(bar.clone());
         self.bars.push(bar, self.position);
     }
 
     /// A closed bar as the venue publishes it.
     pub(crate) fn venue_bar(&mut self, bar: Bar) {
-        self.tell(|| News::VenueBar(bar.clone()));
         self.closed.push(bar.clone());
         self.bars.push(bar, self.position);
     }

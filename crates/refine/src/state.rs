@@ -1,5 +1,5 @@
-//! The house as bytes and back. A change of form needs a new version and a golden file of the old: version 2 is version 1
-//! with more about each track behind it.
+//! The house as bytes and back. A change of form needs a new version and a golden file of the old: each version is the
+//! one before with more about each track behind it.
 
 mod book_forms;
 mod forms;
@@ -21,8 +21,10 @@ use forms::{HoleForm, InstrumentForm, KindForm, ListingForm, QuoteForm, Timefram
 use model::{Channel, GapCause, LogPosition, Nanos, Time, VenueId};
 use presence_forms::TrackExtra;
 
-const VERSION: u8 = 2;
-/// Without what [`TrackExtra`] holds.
+const VERSION: u8 = 3;
+/// Without which streams were heard.
+const VERSION_2: u8 = 2;
+/// And without what [`TrackExtra`] holds.
 const VERSION_1: u8 = 1;
 
 /// Why a state cannot be taken up.
@@ -117,16 +119,23 @@ pub(crate) fn save(house: &House) -> Vec<u8> {
     let always = "plain values always serialise into memory";
     let bytes = postcard::to_extend(&form, vec![VERSION]).expect(always);
     let extras: Vec<TrackExtra> = house.tracks.iter().map(TrackExtra::of).collect();
-    postcard::to_extend(&extras, bytes).expect(always)
+    let bytes = postcard::to_extend(&extras, bytes).expect(always);
+    let heard: Vec<HeardForm> = house.tracks.iter().map(heard_form).collect();
+    postcard::to_extend(&heard, bytes).expect(always)
 }
 
 /// The house that was saved, by today's rules.
 pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
-    let (form, extras): (HouseForm, Vec<TrackExtra>) = match bytes.split_first() {
-        Some((&VERSION_1, rest)) => (postcard::from_bytes(rest).map_err(wrong)?, Vec::new()),
+    let (form, extras, heard): (HouseForm, Vec<TrackExtra>, Vec<HeardForm>) = match bytes.split_first() {
+        Some((&VERSION_1, rest)) => (postcard::from_bytes(rest).map_err(wrong)?, Vec::new(), Vec::new()),
+        Some((&VERSION_2, rest)) => {
+            let (form, rest) = postcard::take_from_bytes(rest).map_err(wrong)?;
+            (form, postcard::from_bytes(rest).map_err(wrong)?, Vec::new())
+        }
         Some((&VERSION, rest)) => {
             let (form, rest) = postcard::take_from_bytes(rest).map_err(wrong)?;
-            (form, postcard::from_bytes(rest).map_err(wrong)?)
+            let (extras, rest) = postcard::take_from_bytes(rest).map_err(wrong)?;
+            (form, extras, postcard::from_bytes(rest).map_err(wrong)?)
         }
         Some((version, _)) => return Err(wrong(format!("version {version} is not known"))),
         None => return Err(wrong("it is empty")),
@@ -146,6 +155,11 @@ pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
         }
         house.push_track(track);
     }
+    for (track, (is_heard, unproven)) in house.tracks.iter_mut().zip(heard) {
+        if let Kind::Timed(timed) = &mut track.ledger.kind {
+            (timed.is_heard, timed.unproven) = (is_heard, unproven.map(Time));
+        }
+    }
     for connection in form.connections {
         let streams =
             connection.streams.iter().map(|(name, track)| Some((Channel::named(name)?, *track as usize)));
@@ -162,6 +176,17 @@ pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
     let [trades_total, duplicates_total, undecodable_total, inexact_total] = form.counts;
     house.counts = Counts { trades_total, duplicates_total, undecodable_total, inexact_total };
     Ok(house)
+}
+
+/// What version 3 adds to each track: whether its stream was heard since its connections changed, and since when it is
+/// unproven.
+type HeardForm = (bool, Option<i64>);
+
+fn heard_form(track: &Track) -> HeardForm {
+    match &track.ledger.kind {
+        Kind::Timed(timed) => (timed.is_heard, timed.unproven.map(|time| time.0)),
+        Kind::Numbered(_) => (false, None),
+    }
 }
 
 fn desk_form(desk: &Desk) -> DeskForm {

@@ -12,7 +12,7 @@ use model::{
 
 use crate::store::StoreError;
 
-/// A piece of live news.
+/// A piece of live news. What is larger than a mark price stands in a box: the feed keeps many thousands.
 #[derive(Clone, Debug)]
 pub enum News {
     /// A new print, after de-duplication. Late ones too.
@@ -24,9 +24,7 @@ pub enum News {
     /// The book of the instrument broke its chain and is stale until the next snapshot.
     BookStale(model::InstrumentId),
     /// One of our 1-minute bars: forming (on change), closed or revised.
-    Bar(Bar),
-    /// A bar as the venue publishes it.
-    VenueBar(Bar),
+    Bar(Box<Bar>),
     /// Mark price.
     MarkPrice(MarkPrice),
     /// Settled funding.
@@ -36,7 +34,7 @@ pub enum News {
     /// A hole was found, filled or given up.
     Gap(Gap),
     /// An instrument was listed or changed.
-    Instrument(Instrument),
+    Instrument(Box<Instrument>),
 }
 
 /// News with its place: trades, quotes and book news of one log record share the position and are counted by `index`.

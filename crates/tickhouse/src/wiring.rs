@@ -98,7 +98,7 @@ impl House {
             log: log.clone(),
             clock: Arc::clone(&clock),
             budget_store: Arc::new(state::Budgets(control)),
-            stored_klines: Arc::new(stored::StoredBars(lake.store())),
+            known: Arc::new(stored::Stored { store: lake.store(), market: refine.market() }),
             wishes: wished,
         };
         let collector =

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::world::{Process, World, get, post, until};
 
+/// Several times the half second for which ids out of order are no hole.
+const DISORDER_MAX: Duration = Duration::from_secs(3);
+
 /// One trade as the truth tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct True {
@@ -134,6 +137,9 @@ fn killed(count: u32, seed: u64, faults: &str) {
     trade_on(&world, &address);
     assert_eq!(post(&format!("{}/quiet", world.admin), "").0, 200);
     settle(&world, &mut process, &address);
+    // A jump of ids is taken for mere disorder at first, and only then for a hole.
+    std::thread::sleep(DISORDER_MAX);
+    settle(&world, &mut process, &address);
     process.end();
     world.end_exchanges();
     compare(&world, &begun, seed);
@@ -176,8 +182,7 @@ fn first_trades(world: &World, address: &str) -> BTreeMap<Key, u64> {
 /// shows as a jump of ids.
 fn trade_on(world: &World, address: &str) {
     let before = read_truth(world);
-    // A venue whose REST bans us may rest for ten minutes, and without its listing nothing is collected after a restart.
-    until(Duration::from_mins(12), "every instrument trades on", || {
+    until(Duration::from_mins(2), "every instrument trades on", || {
         let (now, shown) = (read_truth(world), shown(address));
         for (key, trades) in &before {
             let since = now[key].get(trades.len() + 2).ok_or_else(|| format!("{key:?} does not trade"))?;
@@ -193,7 +198,8 @@ fn trade_on(world: &World, address: &str) {
 /// Waits until the last trade of every instrument is seen and every hole is filled or given up.
 fn settle(world: &World, process: &mut Process, address: &str) {
     let truth = read_truth(world);
-    until(Duration::from_mins(2), "all trades are seen and all holes settled", || {
+    // A venue that bans us asks us to keep away for up to ten minutes, and holes wait for as long.
+    until(Duration::from_mins(12), "all trades are seen and all holes settled", || {
         assert!(process.is_running(), "the platform ended by itself");
         let shown = shown(address);
         for (key, trades) in &truth {
@@ -219,9 +225,8 @@ fn compare(world: &World, begun: &BTreeMap<Key, u64>, seed: u64) {
     for (key, all) in &truth {
         let rows = stored.get(key).unwrap_or_else(|| panic!("{key:?} has no rows, seed {seed}"));
         let holes = gaps.get(key).map_or(&[][..], Vec::as_slice);
-        let open: Vec<_> = holes.iter().filter(|hole| hole.state == "open").collect();
-        assert!(open.is_empty(), "{key:?}: neither filled nor given up: {open:?}, seed {seed}");
-        let hopeless: Vec<_> = holes.iter().filter(|hole| hole.state == "missing").collect();
+        // A kline that came last may have opened a hole in trades without numbers at the last moment.
+        let hopeless: Vec<_> = holes.iter().filter(|hole| hole.state != "filled").collect();
         if is_numbered(key) {
             assert!(hopeless.is_empty(), "{key:?}: REST could have filled {hopeless:?}, seed {seed}");
         }
@@ -266,15 +271,7 @@ fn kills_lose_and_double_nothing() {
     killed(rounds(), number("TICKHOUSE_SEED", 11), faults);
 }
 
-/// All faults, but for two that Bybit is spared in the gate: a stream on a wrong route that is too slow to be missed there may
-/// lose a trade unnoticed when its connection is replaced, and a ban of ten minutes leaves a restarted process without a
-/// listing for as long. `make soak` spares nothing.
-const NEARLY_ALL: &str = "binance:drop=0.002,binance-futures:drop=0.002,repeat=0.002,reorder=0.002,delay=0.002:300ms,\
-    malformed=0.0005,truncated=0.0005,micros=0.0005,binance:wrong_route=0.02,binance-futures:wrong_route=0.02,\
-    mute=BTCUSDT@20s+12s,cut=25s,refuse=45s+2s,binance:ban=60s+4s,binance-futures:ban=60s+4s,shutdown=70s";
-
 #[test]
 fn kills_amid_all_faults_lose_and_double_nothing() {
-    let is_soak = std::env::var_os("TICKHOUSE_SOAK").is_some();
-    killed(rounds(), number("TICKHOUSE_SEED", 12), if is_soak { "all" } else { NEARLY_ALL });
+    killed(rounds(), number("TICKHOUSE_SEED", 12), "all");
 }

@@ -42,6 +42,10 @@ impl Connection {
                 self.link.show(|state| state.wants_successor = Some(reason));
             }
         }
+        if self.meters.has_data && !self.may_take_over && self.silence.is_every_busy_one_heard() {
+            self.may_take_over = true;
+            self.link.show(|state| state.may_take_over = true);
+        }
         self.doubt(now);
         self.keep_histories();
     }
@@ -58,9 +62,7 @@ impl Connection {
                 "the stream speaks again"
             );
         }
-        // A predecessor that leaves before every busy stream was heard here leaves those on a wrong route to nobody.
-        if !self.meters.has_data && self.silence.is_every_busy_one_heard() {
-            self.meters.has_data = true;
+        if !std::mem::replace(&mut self.meters.has_data, true) {
             self.link.show(|state| state.has_data = true);
         }
     }
@@ -80,7 +82,7 @@ impl Connection {
             venue = self.name(),
             connection = self.link.number,
             stream = &*key,
-            silent_seconds = mute.silent.as_secs_f64(),
+            silent_seconds = (mute.silent.as_secs_f64() * 10.0).round() / 10.0,
             "mute stream: {why}"
         );
         metrics::counter!("tickhouse_stream_mutes_total", "venue" => self.name()).increment(1);

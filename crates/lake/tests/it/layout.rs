@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use deltalake::parquet::file::reader::{FileReader, SerializedFileReader};
+use deltalake::parquet::record::RowAccessor;
 use serde_json::Value;
 use tables::Rows;
 use tempfile::TempDir;
@@ -117,4 +118,37 @@ async fn columns_are_written_as_measured_best() {
         }
     }
     golden("trades-columns.txt", &text);
+}
+
+#[tokio::test]
+async fn a_large_flush_is_one_sorted_file_per_day() {
+    let folder = TempDir::new().unwrap();
+    let lake = open(folder.path()).await;
+    // In the order they came: instruments in turn, newest first, over midnight.
+    let ids = (80_000..100_000_i64).rev();
+    let rows = ids.flat_map(|id| ["ETH", "BTC"].map(|base| trade(base, id))).collect();
+    lake.store().append(batch(&Rows::Trades(rows), 1)).unwrap();
+    commit(&lake, 40_000).await;
+    let files = data_files(folder.path(), "trades");
+    let found: Vec<_> = files.iter().map(|file| keys(file)).collect();
+    let wanted = [80_000..86_400, 86_400..100_000].map(|ids| {
+        let of = |base: &str| {
+            let name = format!("binance-futures:{base}-USDT-PERP");
+            ids.clone().map(move |id| (name.clone(), id)).collect::<Vec<_>>()
+        };
+        [of("BTC"), of("ETH")].concat()
+    });
+    assert!(found == wanted, "{:?} rows", found.iter().map(Vec::len).collect::<Vec<_>>());
+}
+
+/// Instrument and id of each row of a file of trades, as they stand.
+fn keys(file: &Path) -> Vec<(String, i64)> {
+    let reader = SerializedFileReader::new(std::fs::File::open(file).unwrap()).unwrap();
+    let rows = reader.get_row_iter(None).unwrap().map(Result::unwrap);
+    rows.map(|row| {
+        let column = |name: &str| row.get_column_iter().position(|(known, _)| known == name).unwrap();
+        let (instrument, id) = (column("instrument"), column("trade_id"));
+        (row.get_string(instrument).unwrap().clone(), row.get_long(id).unwrap())
+    })
+    .collect()
 }

@@ -61,8 +61,8 @@ impl House {
     fn venue_bar(&mut self, desk: usize, bar: Bar, out: &mut Output) {
         let at = self.track(desk, &bar.instrument);
         self.presence_seen(at, Channel::Klines, bar.open_time, out);
+        // Of what the venue says of a minute, only the last word is kept.
         if bar.state == BarState::Forming {
-            out.tell(|| News::VenueBar(bar));
             return;
         }
         let is_new = self.tracks[at].take_venue_bar(&bar);

@@ -79,7 +79,7 @@ impl House {
         }
         known.insert(instrument.id.clone(), Listed { instrument: instrument.clone(), valid_from: time });
         out.instrument(InstrumentRow { instrument: instrument.clone(), valid_from: time, valid_to: None });
-        out.tell(|| News::Instrument(instrument.clone()));
+        out.tell(|| News::Instrument(Box::new(instrument.clone())));
         true
     }
 

@@ -261,6 +261,39 @@ fn a_stream_lost_on_a_wrong_route_when_its_connection_died_was_taken_for_observe
 }
 
 #[test]
+fn what_a_wrong_route_lost_was_hidden_by_the_connection_that_followed() {
+    let until_the_third = |heard: &str| {
+        Script::started(BYBIT)
+            .at(100_000)
+            .say(&named("a", 100_000))
+            .open(2, &["BTC@trades"])
+            .closed(1)
+            .at(110_000)
+            .frame(2, heard)
+            .at(130_000)
+            .open(3, &["BTC@trades"])
+            .at(131_000)
+            .frame(3, &named("c", 131_000))
+            .closed(2)
+    };
+    let silent = until_the_third("trade ETH x 110000 7 1\n");
+    let words = ["open @100000..130000 silent", "open @130000..131000 silent"];
+    assert_eq!(gap_words(&told(&silent).gaps.rows), words);
+    assert_eq!(gap_words(&told(&until_the_third(&named("b", 110_000))).gaps.rows), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_new_connection_kept_back_before_its_first_trade_was_taken_for_observed() {
+    let script = cut().frame(2, "trade ETH x 115100 7 1\n").at(118_000).frame(2, &named("c", 117_900));
+    let words = ["open @104000..115000 disconnected", "open @115000..117900 silent"];
+    assert_eq!(gap_words(&told(&script).gaps.rows), words);
+    assert_eq!(fill_wishes(&told(&script)), words);
+    // It is asked about once: the trades behind prove themselves.
+    let script = script.at(119_000).frame(2, &named("d", 118_900));
+    assert_eq!(gap_words(&told(&script).gaps.rows), words);
+}
+
+#[test]
 fn a_stop_and_a_full_disk_leave_holes_too() {
     let script = Script::started(BYBIT)
         .at(100_000)

@@ -157,8 +157,6 @@ fn the_same_bar_of_the_venue_is_kept_once() {
         .answer("klines BTC", "bar BTC 0 100 6 closed");
     let out = told(&script);
     assert_eq!(bar_words(&out.bars.rows), ["0 venue closed c100 v5 r0", "0 venue closed c100 v6 r0"]);
-    let told = out.news.iter().filter(|item| matches!(item.news, News::VenueBar(_))).count();
-    assert_eq!(told, 3, "forming ones are told, not stored");
 }
 
 #[test]

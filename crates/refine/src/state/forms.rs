@@ -299,7 +299,13 @@ impl KindForm {
                     since: Time(since),
                     cause: GapCause::named(&cause).unwrap_or(GapCause::Disconnected),
                 });
-                Kind::Timed(Timed { recent: ids, down, told: told.map(Time) })
+                Kind::Timed(Timed {
+                    recent: ids,
+                    down,
+                    told: told.map(Time),
+                    is_heard: false,
+                    unproven: None,
+                })
             }
         }
     }

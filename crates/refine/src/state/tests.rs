@@ -1,6 +1,6 @@
 //! Cases for the saved form.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::fakes::{self, BYBIT, Script};
 use crate::output::Output;
@@ -27,10 +27,19 @@ fn script() -> Script {
         .trades([9], 4_000)
 }
 
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
 #[test]
-fn states_of_version_1_are_read() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/state_v1.bin");
-    let golden = std::fs::read(&path).expect("the golden file is there");
+fn states_of_earlier_versions_are_read() {
+    for name in ["state_v1.bin", "state_v2.bin"] {
+        reads(name);
+    }
+}
+
+fn reads(name: &str) {
+    let golden = std::fs::read(golden(name)).expect("the golden file is there");
     let restored = state::restore(fakes::rules(), &golden).unwrap();
     let mut house = fakes::house();
     for record in &script().records {
@@ -46,7 +55,7 @@ fn states_of_version_1_are_read() {
 
 #[test]
 fn states_of_today_are_as_in_the_golden_file() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/state_v2.bin");
+    let path = golden("state_v3.bin");
     let mut house = fakes::house();
     let mut out = Output::default();
     for record in &script().records {

@@ -240,11 +240,7 @@ impl State {
             }
             News::Bar(bar) => self.pass_bar(bar),
             News::Gap(gap) => self.pass_gap(gap),
-            News::VenueBar(_)
-            | News::MarkPrice(_)
-            | News::Funding(_)
-            | News::OpenInterest(_)
-            | News::Instrument(_) => {}
+            News::MarkPrice(_) | News::Funding(_) | News::OpenInterest(_) | News::Instrument(_) => {}
         }
     }
 

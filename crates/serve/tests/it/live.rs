@@ -53,7 +53,7 @@ async fn a_subscription_starts_with_its_candles_and_goes_on() {
     let mut changed = candle("15m", at(0), BarState::Forming);
     changed.bar.close = decimal("61840.1");
     world.set_candles("15m", vec![changed]);
-    world.publish(vec![item(1, 0, News::Bar(candle("1m", at(3), BarState::Forming).bar))]);
+    world.publish(vec![item(1, 0, News::Bar(Box::new(candle("1m", at(3), BarState::Forming).bar)))]);
     let update = client.hear().await;
     assert_eq!((&update["type"], &update["timeframe"]), (&json!("ohlcv_update"), &json!("15m")));
     assert_eq!(update["symbol"], "BTCUSDT");
@@ -83,7 +83,7 @@ async fn forming_candles_come_at_most_four_times_a_second_with_the_newest_state(
         let mut changed = candle("1m", at(0), BarState::Forming);
         changed.bar.trade_count = Some(1_000 + step);
         world.set_candles("1m", vec![changed.clone()]);
-        world.publish(vec![item(step.cast_unsigned() + 1, 0, News::Bar(changed.bar))]);
+        world.publish(vec![item(step.cast_unsigned() + 1, 0, News::Bar(Box::new(changed.bar)))]);
         runtime::sleep(Duration::from_millis(2)).await;
     }
     let (mut updates, mut newest) = (0, 0);
@@ -115,8 +115,8 @@ async fn closed_and_revised_candles_are_always_sent() {
         vec![candle("2m", at(0), BarState::Closed), candle("2m", at(2), BarState::Forming)],
     );
     world.publish(vec![
-        item(1, 0, News::Bar(candle("1m", at(1), BarState::Closed).bar)),
-        item(2, 0, News::Bar(candle("1m", at(2), BarState::Forming).bar)),
+        item(1, 0, News::Bar(Box::new(candle("1m", at(1), BarState::Closed).bar))),
+        item(2, 0, News::Bar(Box::new(candle("1m", at(2), BarState::Forming).bar))),
     ]);
     let closed = client.hear().await;
     assert_eq!(
@@ -133,7 +133,7 @@ async fn closed_and_revised_candles_are_always_sent() {
     let mut revised = candle("2m", at(0), BarState::Revised);
     revised.bar.revision = 1;
     world.set_candles("2m", vec![revised, candle("2m", at(2), BarState::Forming)]);
-    world.publish(vec![item(3, 0, News::Bar(candle("1m", at(0), BarState::Revised).bar))]);
+    world.publish(vec![item(3, 0, News::Bar(Box::new(candle("1m", at(0), BarState::Revised).bar)))]);
     let late = client.hear().await;
     assert_eq!((&late["data"]["status"], &late["data"]["revision"]), (&json!("revised"), &json!(1)));
 }
@@ -152,7 +152,7 @@ async fn a_candle_whose_last_minute_never_came_is_closed_by_the_next_one() {
     let mut partial = candle("5m", at(0), BarState::Closed);
     (partial.is_complete, partial.quality) = (false, DataQuality::Partial);
     world.set_candles("5m", vec![partial, candle("5m", at(5), BarState::Forming)]);
-    world.publish(vec![item(1, 0, News::Bar(candle("1m", at(6), BarState::Forming).bar))]);
+    world.publish(vec![item(1, 0, News::Bar(Box::new(candle("1m", at(6), BarState::Forming).bar)))]);
     let closed = client.hear().await;
     assert_eq!(
         (&closed["data"]["status"], &closed["data_status"]["data_quality"]),
@@ -269,7 +269,7 @@ async fn a_verdict_over_a_closed_candle_that_changes_is_told() {
     let mut closed = candle("2m", at(0), BarState::Closed);
     (closed.quality, closed.is_repairing) = (DataQuality::Partial, true);
     world.set_candles("2m", vec![closed, candle("2m", at(2), BarState::Forming)]);
-    world.publish(vec![item(1, 0, News::Bar(candle("1m", at(1), BarState::Closed).bar))]);
+    world.publish(vec![item(1, 0, News::Bar(Box::new(candle("1m", at(1), BarState::Closed).bar)))]);
     let told = client.hear_type("ohlcv_update").await;
     assert_eq!(
         (&told["data"]["status"], &told["data_status"]["gap_recovery"]),

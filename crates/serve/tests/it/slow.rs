@@ -74,7 +74,7 @@ async fn candles_of_a_slow_client_keep_their_newest_state() {
             changed.bar.trade_count = Some(1_000 + round.cast_signed());
             world.set_candles(&format!("{minutes}m"), vec![changed]);
         }
-        world.publish(vec![item(round, 0, News::Bar(candle("1m", NOON, BarState::Forming).bar))]);
+        world.publish(vec![item(round, 0, News::Bar(Box::new(candle("1m", NOON, BarState::Forming).bar)))]);
         runtime::sleep(Duration::from_millis(260)).await;
     }
     let mut newest = std::collections::BTreeMap::new();

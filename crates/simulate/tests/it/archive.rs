@@ -43,7 +43,7 @@ fn settings(days: u64, defects: &str) -> SimSettings {
 
 async fn start(settings: SimSettings) -> TestWorld {
     let clock = runtime::clock::TokioClock::starting_at(model::Nanos(NOW));
-    TestWorld::start_at(settings, std::sync::Arc::new(clock)).await
+    TestWorld::start_by(settings, std::sync::Arc::new(clock)).await
 }
 
 async fn get(world: &TestWorld, path: &str, headers: &[(&str, &str)]) -> Bytes {

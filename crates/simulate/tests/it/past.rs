@@ -31,7 +31,7 @@ async fn start_with(speed: f64) -> TestWorld {
         speed,
         ..SimSettings::default()
     };
-    TestWorld::start_at(settings, Arc::new(runtime::clock::TokioClock::starting_at(Nanos(NOW)))).await
+    TestWorld::start_by(settings, Arc::new(runtime::clock::TokioClock::starting_at(Nanos(NOW)))).await
 }
 
 fn day(world: &TestWorld, venue: &str, text: &str) -> Vec<PastTrade> {

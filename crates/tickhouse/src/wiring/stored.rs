@@ -1,20 +1,23 @@
-//! Tells the collector which of the venues' bars are in the tables already, so that a restart asks only for the rest.
+//! Tells the collector what is known from before: the venues' bars in the tables, and the instruments that refining knows.
 
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
-use collect::StoredKlines;
+use collect::Known;
 use futures::future::BoxFuture;
-use model::{BarSource, InstrumentId, Time};
-use tables::{TableName, TableScan, TableStore, TimeRange};
+use model::{BarSource, Instrument, InstrumentId, Time, VenueId};
+use tables::{MarketView, TableName, TableScan, TableStore, TimeRange};
 
-/// The table of bars, as the collector sees it.
-pub(crate) struct StoredBars(pub(crate) Arc<dyn TableStore>);
+/// The tables and the market, as the collector sees them.
+pub(crate) struct Stored {
+    pub(crate) store: Arc<dyn TableStore>,
+    pub(crate) market: Arc<dyn MarketView>,
+}
 
-impl StoredKlines for StoredBars {
-    fn stored(&self, instrument: InstrumentId, start: Time, end: Time) -> BoxFuture<'_, Vec<Time>> {
+impl Known for Stored {
+    fn klines(&self, instrument: InstrumentId, start: Time, end: Time) -> BoxFuture<'_, Vec<Time>> {
         let scan = TableScan {
             instrument: Some(instrument.clone()),
             range: Some(TimeRange { start, end }),
@@ -22,7 +25,7 @@ impl StoredKlines for StoredBars {
             ..TableScan::default()
         };
         Box::pin(async move {
-            match self.0.scan(TableName::Bars, scan).await {
+            match self.store.scan(TableName::Bars, scan).await {
                 Ok(batches) => batches.iter().flat_map(starts).collect(),
                 Err(error) => {
                     tracing::warn!(%instrument, %error, "stored bars cannot be read: the venue's are fetched anew");
@@ -30,6 +33,10 @@ impl StoredKlines for StoredBars {
                 }
             }
         })
+    }
+
+    fn listed(&self, venue: VenueId) -> Vec<Instrument> {
+        self.market.instruments().into_iter().filter(|instrument| instrument.id.venue() == venue).collect()
     }
 }
 
