@@ -132,14 +132,14 @@ impl Fills {
                         return self.settle(job.gaps, DONE).await;
                     }
                 }
-                Ok(Err(Refused(what))) => {
+                Ok(Err(Refused { what, is_final })) => {
                     refusals += 1;
                     tracing::warn!(
                         instrument = job.instrument.as_str(),
                         path = request.path,
                         "hole not filled: {what}"
                     );
-                    if refusals >= self.around.bounds.refusals_max {
+                    if is_final || refusals >= self.around.bounds.refusals_max {
                         return self.settle(job.gaps, GapCause::Refused.as_str()).await;
                     }
                 }
@@ -175,7 +175,7 @@ impl Fills {
                 newest = newest.max(trade.trade_id);
             }
         })
-        .map_err(Refused)?;
+        .map_err(|what| Refused { what, is_final: reply.is_final_refusal() })?;
         Ok(match (job.ids, newest) {
             (Some((first, last)), Some(newest)) if newest >= first && newest < last => {
                 Progress::Through(newest + 1)
@@ -225,7 +225,11 @@ impl Fills {
 const DONE: &str = "done";
 
 /// The venue answered something else than what was asked.
-struct Refused(String);
+struct Refused {
+    what: String,
+    /// Asking again is of no use.
+    is_final: bool,
+}
 
 fn question(
     around: &Surroundings,

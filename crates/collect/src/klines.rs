@@ -25,7 +25,8 @@ use crate::rest::{Desk, Priority};
 const PAGE_MINUTES: i64 = 1_000;
 /// Questions of one venue on their way at once.
 const RUNNING_MAX: usize = 4;
-/// A page is tried so many times, then left out: klines are a comfort, trades are the record.
+/// A page is tried so many times, then left out, at once if the venue refuses it for good: klines are a comfort, trades
+/// are the record.
 const TRIES_MAX: u32 = 5;
 /// A page may wait long for its turn.
 const TURN_MAX: Duration = Duration::from_hours(6);
@@ -203,7 +204,11 @@ impl Klines {
             match self.desk.ask(self.around.id(), request.clone(), Priority::History, TURN_MAX).await {
                 Ok(reply) => {
                     let instruments = std::slice::from_ref(&*page.instrument);
-                    answer::read(&self.around, instruments, &request.purpose, &reply, |_| {}).is_ok()
+                    let read = answer::read(&self.around, instruments, &request.purpose, &reply, |_| {});
+                    if let Err(what) = &read {
+                        tracing::debug!(instrument = page.instrument.id.as_str(), "no klines: {what}");
+                    }
+                    read.is_ok() || reply.is_final_refusal()
                 }
                 Err(error) => {
                     tracing::debug!(instrument = page.instrument.id.as_str(), "no klines: {error}");

@@ -66,7 +66,15 @@ impl Reply {
     pub(crate) fn is_ok(&self) -> bool {
         self.status == 200
     }
+
+    /// Whether the same question will be refused whenever it is asked. Bans, limits and timeouts pass.
+    pub(crate) fn is_final_refusal(&self) -> bool {
+        (400..500).contains(&self.status) && !PASSING.contains(&self.status)
+    }
 }
+
+/// Refusals that pass: both houses of venues send 403 from the firewall before them, for a while.
+const PASSING: &[u16] = &[403, 408, 418, 425, 429];
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

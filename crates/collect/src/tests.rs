@@ -337,10 +337,11 @@ async fn a_hole_that_the_venue_cannot_fill_ends_all_the_same() {
     world.wishes.send(Wish::Fill(gap(40, 60))).await.unwrap();
     world.wait_line("outcome#0 Some(40) Some(60) done").await;
     for _ in 0..2 {
-        lock(&world.server.faults).push_back(("fromId=7", 400, &[]));
+        lock(&world.server.faults).push_back(("fromId=7", 500, &[]));
     }
     world.wishes.send(Wish::Fill(gap(7, 7))).await.unwrap();
     world.wait_line("outcome#0 Some(7) Some(7) refused").await;
+    assert_eq!(world.server.asked("fromId=7").len(), 2);
     let unknown = Gap { instrument: "binance:NOT-USDT".parse().unwrap(), ..gap(1, 2) };
     world.wishes.send(Wish::Fill(unknown)).await.unwrap();
     world.wait_line("outcome#0 Some(1) Some(2) refused").await;
@@ -348,6 +349,25 @@ async fn a_hole_that_the_venue_cannot_fill_ends_all_the_same() {
     let timed = Gap { first_id: None, last_id: None, ..gap(0, 0) };
     world.wishes.send(Wish::Fill(timed)).await.unwrap();
     world.wait_line("outcome#0 None None done").await;
+}
+
+#[tokio::test]
+async fn what_the_venue_refused_for_good_was_asked_again_and_again() {
+    let (server, address) = crate::testing::Server::start(&["BTCUSDT"]).await;
+    for part in ["fromId=7", "klines"] {
+        lock(&server.faults).push_back((part, 400, &[]));
+    }
+    let plan = Plan {
+        change: |settings: &mut CollectSettings| settings.klines_history = Duration::from_hours(25),
+        ..Plan::default()
+    };
+    let world = World::start_at(plan, Arc::clone(&server), address);
+    world.wait_line("carries#1").await;
+    world.wishes.send(Wish::Fill(gap(7, 7))).await.unwrap();
+    world.wait_line("outcome#0 Some(7) Some(7) refused").await;
+    assert_eq!(server.asked("fromId=7").len(), 1);
+    world.wait("no klines to come", |world| !world.collector.is_fetching_klines(&bitcoin())).await;
+    assert_eq!(server.asked("klines").len(), 2, "a page that was refused and one that was not");
 }
 
 #[tokio::test]

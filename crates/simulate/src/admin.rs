@@ -147,15 +147,27 @@ async fn usage(State(admin): State<Admin>) -> axum::Json<Value> {
     axum::Json(told.into())
 }
 
-async fn quiet(State(admin): State<Admin>) -> axum::Json<Value> {
-    admin.house.quiet().await;
-    axum::Json(truth(&admin.house))
+/// The truth, whole once the markets stand still; 503 names what is lacking.
+fn stood_still(house: &House, outcome: Result<(), String>) -> (StatusCode, axum::Json<Value>) {
+    let mut told = truth(house);
+    match outcome {
+        Ok(()) => (StatusCode::OK, axum::Json(told)),
+        Err(error) => {
+            told["error"] = error.into();
+            (StatusCode::SERVICE_UNAVAILABLE, axum::Json(told))
+        }
+    }
 }
 
-async fn stop(State(admin): State<Admin>) -> axum::Json<Value> {
-    admin.house.quiet().await;
+async fn quiet(State(admin): State<Admin>) -> impl IntoResponse {
+    let outcome = admin.house.quiet().await;
+    stood_still(&admin.house, outcome)
+}
+
+async fn stop(State(admin): State<Admin>) -> impl IntoResponse {
+    let outcome = admin.house.quiet().await;
     admin.tasks.stop_house();
-    axum::Json(truth(&admin.house))
+    stood_still(&admin.house, outcome)
 }
 
 fn replays(house: &House) -> Value {

@@ -196,11 +196,26 @@ impl Hub {
         }
     }
 
-    /// Queues and frames for a payload, for sources that wait for slow readers.
-    pub(crate) fn targets(&self, key: &Key, raw: &str) -> Vec<(Sender<Utf8Bytes>, Utf8Bytes)> {
-        let slots = self.lock();
+    /// Queues and frames for a payload, for sources that wait for slow readers. Subscribers that had none yet get the
+    /// whole in its place, where there is one.
+    pub(crate) fn targets(
+        &self,
+        key: &Key,
+        raw: &str,
+        whole: impl FnOnce() -> Option<String>,
+    ) -> Vec<(Sender<Utf8Bytes>, Utf8Bytes)> {
+        let mut slots = self.lock();
+        let Some(subscribers) = slots.get_mut(key) else { return Vec::new() };
         let mut forms = Forms::of(raw);
-        slots.get(key).into_iter().flatten().map(|known| (known.queue.clone(), forms.text(known))).collect()
+        let is_asked = subscribers.iter().any(|subscriber| subscriber.is_fresh);
+        let whole = if is_asked { whole() } else { None };
+        let mut whole_forms = whole.as_deref().map(Forms::of);
+        let target = |known: &mut Subscriber| {
+            let is_fresh = std::mem::take(&mut known.is_fresh);
+            let forms = whole_forms.as_mut().filter(|_| is_fresh).unwrap_or(&mut forms);
+            (known.queue.clone(), forms.text(known))
+        };
+        subscribers.iter_mut().map(target).collect()
     }
 
     fn offer(&self, subscriber: &Subscriber, text: Utf8Bytes) {

@@ -175,9 +175,9 @@ impl Sim {
     }
 
     /// Generated markets stand still from now on; sockets and REST stay. Everything that happened is in the truth file
-    /// when this returns.
-    pub async fn quiet(&self) {
-        self.house.quiet().await;
+    /// when this returns; an error names the venue that could not keep up, and what it lacks.
+    pub async fn quiet(&self) -> Result<(), String> {
+        self.house.quiet().await
     }
 }
 

@@ -1,5 +1,7 @@
 //! Sends recordings again, in the order of the files, to whoever subscribed.
 
+mod wholes;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,6 +14,10 @@ use crate::hub::Key;
 use crate::recording::{Recorded, RecordedTrade};
 use crate::truth::{TrueTrade, Truth};
 use crate::world::{House, Source, Venue};
+use wholes::Wholes;
+
+/// The clock is looked at again this often while a frame waits for its moment.
+const LOOK_MS: i64 = 50;
 
 /// Starts the replay task of each recorded venue.
 pub(crate) fn start(house: &Arc<House>, speed: f64, tasks: &Tasks) {
@@ -33,11 +39,18 @@ async fn run(venue: Arc<Venue>, house: Arc<House>, speed: f64, stop: Stop) -> Ou
     let started = house.time.real_ms();
     let first_ns = recorded.frames.first().map_or(0, |frame| frame.at_ns);
     let mut muted = Vec::new();
+    let mut wholes = Wholes::default();
     for (place, frame) in recorded.frames.iter().enumerate() {
         if speed > 0.0 {
-            let wait = started + passed_ms(frame.at_ns - first_ns, speed) - house.time.real_ms();
-            if wait > 0 && !stop.sleep(Duration::from_millis(wait as u64)).await {
-                return Ok(());
+            let due = started + passed_ms(frame.at_ns - first_ns, speed);
+            loop {
+                let wait = (due - house.time.real_ms()).min(LOOK_MS);
+                if wait <= 0 {
+                    break;
+                }
+                if !stop.sleep(Duration::from_millis(wait as u64)).await {
+                    return Ok(());
+                }
             }
         }
         if place % 256 == 0 {
@@ -48,8 +61,11 @@ async fn run(venue: Arc<Venue>, house: Arc<House>, speed: f64, stop: Stop) -> Ou
             tokio::task::yield_now().await;
         }
         recorded.time_ms.store(frame.at_ns / 1_000_000, Ordering::Release);
+        let change = if venue.protocol.is_bybit() { wholes.take(&frame.key, &frame.raw) } else { None };
         if !muted.iter().any(|symbol| **symbol == *frame.symbol) {
-            for (queue, text) in venue.hub.targets(&Key::Named(frame.key.clone()), &frame.raw) {
+            let key = Key::Named(frame.key.clone());
+            let whole = || wholes.snapshot(&frame.key, change?).map(|whole| whole.to_string());
+            for (queue, text) in venue.hub.targets(&key, &frame.raw, whole) {
                 // A client that went away is no reason to stop.
                 if queue.send(text).await.is_ok() {
                     venue.hub.frames.fetch_add(1, Ordering::Relaxed);

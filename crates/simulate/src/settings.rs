@@ -115,6 +115,8 @@ pub struct Limits {
     pub replay_start: Duration,
     /// How long an IP stays banned after it ignored a 429.
     pub ban: Duration,
+    /// How long whoever asks for a standstill or another listing waits for markets that lag behind.
+    pub standstill: Duration,
 }
 
 impl Default for Limits {
@@ -127,6 +129,7 @@ impl Default for Limits {
             pong_within: None,
             replay_start: Duration::from_millis(500),
             ban: Duration::from_mins(2),
+            standstill: Duration::from_secs(20),
         }
     }
 }

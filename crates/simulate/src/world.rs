@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::{Nanos, VenueId};
+use runtime::clock::within;
 use runtime::{Clock, Stopper};
 
 use crate::archive::Site;
@@ -55,15 +56,39 @@ impl House {
         }
     }
 
-    /// Lets generated markets stand still; returns when all that happened before was sent and written down.
-    pub(crate) async fn quiet(&self) {
+    /// Lets generated markets stand still; returns when all that happened before was sent and written down, or says which
+    /// venue lacks how much.
+    pub(crate) async fn quiet(&self) -> Result<(), String> {
         let since = self.time.quiet();
-        let is_behind = |venue: &Arc<Venue>| {
-            matches!(venue.source, Source::Generated(_)) && venue.done_ms.load(Ordering::Acquire) < since
-        };
-        while self.venues.iter().any(is_behind) {
-            runtime::sleep(Duration::from_millis(2)).await;
+        for venue in self.venues.iter().filter(|venue| matches!(venue.source, Source::Generated(_))) {
+            self.told(venue, |done_ms| done_ms >= since, since).await?;
         }
+        Ok(())
+    }
+
+    /// Waits until a venue told enough of what happened.
+    async fn told(
+        &self,
+        venue: &Venue,
+        is_enough: impl Fn(i64) -> bool,
+        wanted_ms: i64,
+    ) -> Result<(), String> {
+        let done = || venue.done_ms.load(Ordering::Acquire);
+        let wait = async {
+            while !is_enough(done()) {
+                runtime::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let most = self.limits.standstill;
+        within(most, wait).await.ok_or_else(|| {
+            format!(
+                "{} lags behind: after {} s of waiting, the last {} ms of its markets were neither sent nor written down; the \
+                 machine is too busy, ask again or for fewer events",
+                venue.id,
+                most.as_secs_f64(),
+                (wanted_ms - done()).max(0)
+            )
+        })
     }
 }
 
@@ -73,8 +98,7 @@ impl House {
         let (venue, listed) = self.generated(venue)?;
         let from_ms = self.time.soon_ms();
         listed.list(symbol, from_ms)?;
-        self.reach(venue, from_ms).await;
-        Ok(())
+        self.reach(venue, from_ms).await
     }
 
     /// Delists a symbol of a venue while it runs; nothing of it happens when this has returned. `is_gone` if the venue
@@ -83,8 +107,7 @@ impl House {
         let (venue, listed) = self.generated(venue)?;
         let from_ms = self.time.soon_ms();
         listed.delist(symbol, from_ms, is_gone)?;
-        self.reach(venue, from_ms).await;
-        Ok(())
+        self.reach(venue, from_ms).await
     }
 
     fn generated(&self, id: VenueId) -> Result<(&Venue, &Listed), String> {
@@ -98,11 +121,8 @@ impl House {
     }
 
     /// Waits until a venue told everything up to a moment, or the markets stand still.
-    async fn reach(&self, venue: &Venue, at_ms: i64) {
-        let is_there = || venue.done_ms.load(Ordering::Acquire) > at_ms;
-        while !is_there() && self.time.quiet_since().is_none() {
-            runtime::sleep(Duration::from_millis(2)).await;
-        }
+    async fn reach(&self, venue: &Venue, at_ms: i64) -> Result<(), String> {
+        self.told(venue, |done_ms| done_ms > at_ms || self.time.quiet_since().is_some(), at_ms).await
     }
 }
 

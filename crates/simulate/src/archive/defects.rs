@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use model::{Date, VenueId};
+use model::{Date, Time, VenueId};
 use serde_json::{Value, json};
 
 use crate::hash::{self, Sequence};
-use crate::market::Market;
+use crate::market::{MINUTE_MS, Market};
 use crate::world::Generated;
 
 use super::content::DAY_MINUTES;
@@ -113,6 +113,10 @@ pub struct Defect {
     pub first_id: Option<i64>,
     /// Last id concerned.
     pub last_id: Option<i64>,
+    /// When the first of the trades concerned happened.
+    pub first_time: Time,
+    /// When the last of them happened.
+    pub last_time: Time,
     /// Ids concerned, where they are texts and few.
     pub text_ids: Vec<String>,
     /// How many trades are concerned.
@@ -127,6 +131,7 @@ impl Defect {
         json!({
             "kind": self.kind.as_str(), "venue": self.venue.as_str(), "symbol": self.symbol,
             "day": self.day.to_string(), "path": self.path, "first_id": self.first_id, "last_id": self.last_id,
+            "first_time_us": self.first_time.0, "last_time_us": self.last_time.0,
             "text_ids": self.text_ids, "trades": self.trade_count,
         })
     }
@@ -235,11 +240,20 @@ impl<'a> Ground<'a> {
             path: format!("/{}", key.path()),
             first_id: id(rows.start),
             last_id: id(rows.end - 1),
+            first_time: time_of(market, rows.start),
+            last_time: time_of(market, rows.end - 1),
             text_ids: few.map(|index| market.trade_uuid(index)).collect(),
             trade_count: (rows.end - rows.start) as u64,
             rows,
         }
     }
+}
+
+/// When a trade happened.
+fn time_of(market: &Market, index: i64) -> Time {
+    let minute = market.minute_of(index);
+    let found = market.minute(minute).into_iter().find(|tick| tick.index == index);
+    Time(found.map_or(minute * MINUTE_MS, |tick| tick.at_ms) * 1_000)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ fn settings(days: u64, defects: &str) -> SimSettings {
 
 async fn start(settings: SimSettings) -> TestWorld {
     let clock = runtime::clock::TokioClock::starting_at(model::Nanos(NOW));
-    TestWorld::start_at(settings, std::sync::Arc::new(clock)).await
+    TestWorld::start_by(settings, std::sync::Arc::new(clock)).await
 }
 
 async fn get(world: &TestWorld, path: &str, headers: &[(&str, &str)]) -> Bytes {
@@ -459,6 +459,14 @@ async fn the_report_names_every_defect_and_rest_fills_holes() {
         let found = rows.as_array().unwrap().iter().filter(|row| row["a"].as_i64().unwrap() <= last).count();
         let expect = if defect.kind == DefectKind::Hole { defect.trade_count } else { 0 };
         assert_eq!(found as u64, expect, "{defect:?}");
+    }
+    for (defect, line) in world.sim.defects().iter().zip(&lines) {
+        assert_eq!(line["first_time_us"], defect.first_time.0);
+        let happened = truth(&world, defect.venue.as_str(), Period::day(defect.day));
+        let first = happened.iter().find(|trade| concerned(defect, std::slice::from_ref(trade)).len() == 1);
+        if defect.kind == DefectKind::Hole && defect.text_ids.is_empty() {
+            assert_eq!(first.map(|trade| trade.time), Some(defect.first_time));
+        }
     }
     let days = world.admin("GET", "/truth/days?venue=binance&symbol=BTCUSDT", "").await;
     let count: u64 = days.as_array().unwrap().iter().map(|day| day["trades"].as_u64().unwrap()).sum();

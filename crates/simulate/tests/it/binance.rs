@@ -142,7 +142,7 @@ async fn follow_depth(venue: &str, prefix: &str, path: &str) {
     while updates.last().unwrap()["u"].as_i64().unwrap() <= bridged + 100 {
         updates.push(client.json(|_| true).await);
     }
-    world.sim.quiet().await;
+    world.sim.quiet().await.unwrap();
     let later = world.json(venue, &format!("{prefix}/depth?symbol=BTCUSDT&limit=1000")).await;
     let target = later["lastUpdateId"].as_i64().unwrap();
     let is_spot = venue == "binance";

@@ -9,6 +9,7 @@ mod decoders;
 mod faults;
 mod listing;
 mod load;
+mod past;
 mod recordings;
 mod rest;
 mod world;

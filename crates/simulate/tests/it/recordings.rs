@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulate::{SimSettings, World};
 
-use crate::world::{TestWorld, settings};
+use crate::world::{HandClock, TestWorld, settings};
 
 fn recording(folder: &Path, lines: &[Value]) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();
@@ -160,16 +161,67 @@ async fn an_hour_of_a_plain_recording_passes_as_fast_as_asked() {
     };
     let text: Vec<String> = (0..60).map(frame).collect();
     let files = vec![plain(&folder.path().join("binance"), &text.join("\n"))];
-    let world =
-        TestWorld::start(SimSettings { world: World::Recording { files }, speed: 7_200.0, ..settings() })
-            .await;
+    let clock = Arc::new(HandClock::default());
+    let settings = SimSettings { world: World::Recording { files }, speed: 7_200.0, ..settings() };
+    let world = TestWorld::start_by(settings, clock.clone()).await;
     let mut client = world.client("binance", "/ws/btcusdt@aggTrade").await;
-    let stopwatch = runtime::clock::Stopwatch::start();
-    for minute in 0..60 {
-        assert_eq!(client.json(|_| true).await["a"], minute);
+    world.admin("POST", "/replay/start", "").await;
+    let mut next = 0;
+    // A minute passes in 8 1/3 ms.
+    for (millis, until) in [(0, 1), (8, 1), (1, 2), (41, 7), (200, 31), (1_000, 60)] {
+        clock.forward(millis);
+        while next < until {
+            assert_eq!(client.json(|_| true).await["a"], next);
+            next += 1;
+        }
+        let sent = world.admin("GET", "/replay/status", "").await["venues"][0]["sent"].clone();
+        assert_eq!(sent, until, "the clock stands still");
     }
-    // 59 minutes at 7200 times their pace are half a second; without pauses they would be none.
-    assert!(stopwatch.elapsed() >= Duration::from_millis(400), "{:?}", stopwatch.elapsed());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_second_connection_to_a_replayed_bybit_got_changes_without_a_book() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = "orderbook.50.BTCUSDT";
+    let frame = |second: i64, kind: &str, bids: Value| {
+        let data = json!({"s": "BTCUSDT", "b": bids, "a": [["11", "1"]], "u": second, "seq": second});
+        let text = json!({"topic": topic, "type": kind, "ts": second, "data": data}).to_string();
+        json!({"t": "recv", "conn": "ws.spot", "at_ns": second * 1_000_000_000, "data": text})
+    };
+    let lines = [
+        frame(1, "snapshot", json!([["10", "1"], ["9", "2"]])),
+        frame(2, "delta", json!([["10", "0"], ["9.5", "3"]])),
+        frame(3, "delta", json!([["9.5", "4"]])),
+        frame(4, "delta", json!([["8", "1"]])),
+    ];
+    let files = vec![recording(&folder.path().join("bybit"), &lines)];
+    let clock = Arc::new(HandClock::default());
+    let settings = SimSettings { world: World::Recording { files }, ..settings() };
+    let world = TestWorld::start_by(settings, clock.clone()).await;
+    let ask = format!(r#"{{"op":"subscribe","args":["{topic}"]}}"#);
+    let mut one = world.client("bybit", "/v5/public/spot").await;
+    one.ask(&ask).await;
+    world.admin("POST", "/replay/start", "").await;
+    let (mut seen, mut other) = (Vec::new(), None);
+    for second in 1..=4 {
+        let frame = one.json(|frame| frame["topic"] == topic).await;
+        seen.push(frame["type"].as_str().unwrap().to_owned());
+        assert_eq!(frame["data"]["u"], second);
+        if second == 2 {
+            let mut client = world.client("bybit", "/v5/public/spot").await;
+            client.ask(&ask).await;
+            other = Some(client);
+        }
+        clock.forward(1_000);
+    }
+    assert_eq!(seen, ["snapshot", "delta", "delta", "delta"]);
+    let mut other = other.unwrap();
+    let (whole, change) = (other.json(|frame| frame["topic"] == topic).await, other.json(|_| true).await);
+    let expect =
+        json!({"s": "BTCUSDT", "b": [["9.5", "4"], ["9", "2"]], "a": [["11", "1"]], "u": 3, "seq": 3});
+    assert_eq!((&whole["type"], &whole["data"]), (&json!("snapshot"), &expect));
+    assert_eq!((&change["type"], &change["data"]["u"]), (&json!("delta"), &json!(4)));
     world.end().await;
 }
 

@@ -1,5 +1,7 @@
 //! Questions over HTTP: rows, limits and refusals.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use simulate::{Limits, SimSettings, World};
 
@@ -179,4 +181,21 @@ async fn a_quiet_world_stands_still_and_the_truth_is_whole() {
     assert_eq!(truth.last().unwrap()["id"], before[4]["a"]);
     assert_eq!(world.admin("GET", "/truth/summary", "").await["trades"], summary["trades"]);
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_standstill_that_did_not_come_was_waited_for_without_end() {
+    let mut asked = settings();
+    asked.limits.standstill = Duration::from_millis(30);
+    let world = TestWorld::start(asked).await;
+    let venue = model::VenueId::known("binance").unwrap();
+    world.tasks.stop_house();
+    world.tasks.close(Duration::from_secs(3)).await;
+    for outcome in [world.sim.list(venue, "NEWUSDT").await, world.sim.quiet().await] {
+        let error = outcome.unwrap_err();
+        assert!(
+            error.starts_with("binance lags behind: after 0.03 s") && error.contains(" ms of its markets"),
+            "{error}"
+        );
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use model::VenueId;
+use model::{Nanos, VenueId};
 use runtime::{Clock, SystemClock, Tasks};
 use serde_json::Value;
 use simulate::{Sim, SimSettings, World};
@@ -31,10 +32,10 @@ pub(crate) fn settings() -> SimSettings {
 
 impl TestWorld {
     pub(crate) async fn start(settings: SimSettings) -> Self {
-        Self::start_at(settings, SystemClock::shared()).await
+        Self::start_by(settings, SystemClock::shared()).await
     }
 
-    pub(crate) async fn start_at(settings: SimSettings, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) async fn start_by(settings: SimSettings, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let truth = folder.path().join("truth.jsonl");
         let tasks = Tasks::new();
@@ -82,6 +83,22 @@ impl TestWorld {
     pub(crate) async fn end(self) {
         let late = self.tasks.close(Duration::from_secs(3)).await;
         assert!(late.is_empty(), "{late:?}");
+    }
+}
+
+/// A clock that is set by hand.
+#[derive(Default)]
+pub(crate) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(crate) fn forward(&self, millis: i64) {
+        self.0.fetch_add(millis * 1_000_000, Ordering::AcqRel);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Nanos {
+        Nanos(1_723_075_200_000_000_000 + self.0.load(Ordering::Acquire))
     }
 }
 

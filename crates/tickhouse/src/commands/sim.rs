@@ -47,6 +47,9 @@ pub(crate) struct Sim {
     /// Keep made archive files in this folder
     #[arg(long, value_name = "DIR")]
     archive_folder: Option<PathBuf>,
+    /// Archives hold files of days only
+    #[arg(long)]
+    days_only: bool,
     /// Play back these recordings (*.jsonl or *.jsonl.zst)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     replay: Vec<PathBuf>,
@@ -175,7 +178,7 @@ impl Sim {
             folder: self.archive_folder.clone(),
             defects: simulate::parse_defects(&self.defects).map_err(WrongUse)?,
             report: self.defects_report.clone(),
-            ..ArchiveSettings::default()
+            with_months: !self.days_only,
         };
         Ok(SimSettings {
             seed: self.seed,

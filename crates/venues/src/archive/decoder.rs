@@ -39,6 +39,7 @@ struct Context {
 struct State {
     line: u64,
     before: Option<(i64, i64)>,
+    bar_before: Option<Time>,
     summary: ArchiveSummary,
 }
 
@@ -294,6 +295,7 @@ impl State {
             return Ok(());
         }
         let end = context.timeframe.bucket_end(open_time).0 - if fields.is_micros { 1 } else { 1_000 };
+        self.follow(open_time, context.timeframe);
         if fields.times[columns::CLOSE_TIME] != end {
             self.summary.odd_end.note(self.line, fields.times[columns::CLOSE_TIME]);
         }
@@ -315,6 +317,22 @@ impl State {
             available_time: context.received,
         }));
         Ok(())
+    }
+
+    /// Compares a bar with the one before it.
+    fn follow(&mut self, open_time: Time, timeframe: Timeframe) {
+        let Some(before) = self.bar_before.replace(open_time) else { return };
+        let mut due = timeframe.bucket_end(before);
+        if open_time == before {
+            self.summary.repeated.note(self.line, open_time.0);
+        } else if open_time > due {
+            self.summary.jumps.note(self.line, open_time.0);
+            // The period of a file bounds the steps.
+            while due < open_time {
+                self.summary.jumped += 1;
+                due = timeframe.bucket_end(due);
+            }
+        }
     }
 
     #[cold]

@@ -103,13 +103,13 @@ pub struct ArchiveSummary {
     pub first_time: Option<Time>,
     /// Latest time.
     pub last_time: Option<Time>,
-    /// Rows whose id is that of the row before.
+    /// Rows whose id (bars: start) is that of the row before.
     pub repeated: Finding,
     /// Rows whose id is lower than that of the row before: the file is not sorted, or holds rows twice.
     pub back: Finding,
-    /// Rows whose id leaves some out behind the row before. In a sorted file these are the holes.
+    /// Rows whose id (bars: start) leaves some out behind the row before. In a sorted file these are the holes.
     pub jumps: Finding,
-    /// How many ids the jumps left out.
+    /// How many ids or bars the jumps left out.
     pub jumped: u64,
     /// Rows whose time is earlier than that of the row before.
     pub back_in_time: Finding,

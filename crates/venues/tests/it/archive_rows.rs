@@ -320,6 +320,10 @@ fn odd_bars_are_found() {
     let (rows, summary) = read("binance", MINUTE, "2024-08-08", text.as_bytes(), 64).unwrap();
     assert_eq!((rows.len(), summary.odd_end.count, summary.odd_start.count), (2, 1, 1));
     assert_eq!(summary.odd_start.first[0].line, 3);
+    let text =
+        bar(start, start + 59_999) + &bar(start, start + 59_999) + &bar(start + 240_000, start + 299_999);
+    let (_, summary) = read("binance", MINUTE, "2024-08-08", text.as_bytes(), 64).unwrap();
+    assert_eq!((summary.repeated.count, summary.jumps.count, summary.jumped), (1, 1, 3));
     let crossed = bar(start, start + 59_999).replace("0.5", "1.7");
     let error = read("binance", MINUTE, "2024-08-08", crossed.as_bytes(), 64).unwrap_err();
     assert_eq!(error, r#"line 1: "1,2,1.7,1.5" are no prices of one bar"#);
@@ -350,6 +354,8 @@ fn recorded_bars_are_read_and_a_missing_hour_shows() {
         assert_eq!((rows.len(), summary.row_count), (expect, expect as u64), "{month}");
         assert_eq!((summary.odd_start.count, summary.back_in_time.count, summary.has_header), (0, 0, true));
         // On 2023-03-24 the exchange stood still: one bar ends early, and the next hour has none.
+        let jumped = (summary.jumps.count, summary.jumped, summary.repeated.count);
+        assert_eq!(jumped, if month == "2023-03" { (1, 1, 0) } else { (0, 0, 0) }, "{month}");
         let odd: Vec<Place> = summary.odd_end.first;
         let expect = [Place { line: 566, value: 1_679_661_581_646_000 }];
         assert_eq!(odd, if month == "2023-03" { &expect[..] } else { &[] }, "{month}");
