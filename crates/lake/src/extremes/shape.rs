@@ -149,9 +149,6 @@ pub(super) fn holds(condition: &Expr, instrument: &str) -> Option<bool> {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
             Some(holds(left, instrument)? | holds(right, instrument)?)
         }
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            Some(holds(left, instrument)? | holds(right, instrument)?)
-        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_instrument(left) => {
             let value = text(right)?;
             match op {
