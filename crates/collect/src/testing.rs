@@ -14,9 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::SinkExt;
 use model::status::VenueStatus;
-use model::{
-    Channel, Decimal, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, Nanos, Time, VenueId, Wish,
-};
+use model::{Channel, Instrument, InstrumentId, InstrumentKind, Nanos, Time, VenueId, Wish};
 use rawlog::{Answer, LogState, NewRecord, Outcome, RecordKind};
 use runtime::{SystemClock, Tasks};
 use rustls::pki_types::pem::PemObject;
@@ -37,21 +35,8 @@ use crate::{BudgetState, Known, NoBudgetStore, NothingKnown};
 /// A tradable spot instrument of Binance.
 pub(crate) fn instrument(base: &str, quote: &str) -> Instrument {
     let venue = VenueId::known("binance").unwrap();
-    Instrument {
-        id: InstrumentId::new(venue, base, quote, InstrumentKind::Spot),
-        symbol: format!("{base}{quote}").into(),
-        base: base.into(),
-        quote: quote.into(),
-        settle: quote.into(),
-        kind: InstrumentKind::Spot,
-        status: InstrumentStatus::Trading,
-        tick_size: None,
-        lot_size: None,
-        quantity_min: None,
-        notional_min: None,
-        contract_size: Decimal::ONE,
-        listed_time: None,
-    }
+    let id = InstrumentId::new(venue, base, quote, InstrumentKind::Spot);
+    Instrument::named(id, &format!("{base}{quote}"))
 }
 
 /// Binance spot with other facts and other polls.

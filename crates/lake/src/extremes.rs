@@ -1,87 +1,39 @@
 //! Answers `max` and `min` over whole instruments from what is known of each file, without reading its rows again.
 //!
-//! Files never change, so what was found once in a file holds for as long as it is there. Ids need not grow with
-//! time: every file counts, except those whose bounds show that they cannot change the answer.
+//! Ids need not grow with time: every file counts, except those whose bounds show that they cannot change the answer.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+mod findings;
+mod shape;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow_array::{Array, StringArray};
 use deltalake::arrow::compute::filter;
 use deltalake::arrow::compute::kernels::cmp;
 use deltalake::datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use deltalake::datafusion::common::{DFSchema, Result, ScalarValue};
-use deltalake::datafusion::datasource::source_as_provider;
+use deltalake::datafusion::common::{DFSchema, ScalarValue};
 use deltalake::datafusion::error::DataFusionError;
-use deltalake::datafusion::logical_expr::expr::InList;
 use deltalake::datafusion::logical_expr::{
-    Aggregate, BinaryExpr, EmptyRelation, Expr, LogicalPlan, Operator, Projection, lit,
+    Aggregate, EmptyRelation, Expr, LogicalPlan, Projection, Values, lit,
 };
 use tables::{Column, ColumnKind};
+
+pub(crate) use findings::Extremes;
 
 use crate::error::Error;
 use crate::file::{Bounds, DataFile, bounds_of};
 use crate::provider::LakeTable;
-use crate::reader::{FileAsk, Reader};
+use crate::reader::Reader;
 use crate::shelf::Captured;
-use crate::symbols::text;
+use findings::ByInstrument;
+use shape::{Plain, holds, named};
 
-/// Most findings kept; some hundred bytes each. When it is full they are all found anew.
-const KEPT_MAX: usize = 100_000;
-
-/// Findings by file, instrument and column.
-#[derive(Debug, Default)]
-pub(crate) struct Extremes(Mutex<HashMap<String, Option<Bounds>>>);
-
-impl Extremes {
-    /// Smallest and largest value of a column among the rows of an instrument in a file; `None` without such rows.
-    async fn of(
-        &self,
-        reader: &Reader,
-        (captured, file): (&Captured, &Arc<DataFile>),
-        (instrument, column): (&str, &Column),
-    ) -> Result<Option<Bounds>, Error> {
-        let name = format!("{}\n{instrument}\n{}", file.path, column.name);
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let found = read(reader, captured, file, (instrument, column)).await?;
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT_MAX {
-            kept.clear();
-        }
-        kept.insert(name, found.clone());
-        Ok(found)
-    }
-}
-
-async fn read(
-    reader: &Reader,
-    captured: &Captured,
-    file: &Arc<DataFile>,
-    (instrument, column): (&str, &Column),
-) -> Result<Option<Bounds>, Error> {
-    let table = captured.table;
-    let schema = table.stored_schema();
-    let failed = |error: DataFusionError| Error::Failed(format!("scan table {}: {error}", table.name));
-    let ask = FileAsk {
-        table,
-        files: std::slice::from_ref(file),
-        predicate: Some(crate::scan::of_instrument(&schema, instrument).map_err(failed)?),
-        projection: Some(vec![schema.index_of(column.name).map_err(|error| failed(error.into()))?]),
-        streams: 1,
-    };
-    let batches = reader.read(&ask).await?;
-    let bounds = batches.iter().filter_map(|batch| bounds_of(column.kind, batch.column(0)));
-    Ok(bounds.reduce(Bounds::wider))
-}
-
-/// One aggregate over a table of which the instruments are named.
+/// One aggregate over a table.
 struct Asked<'a> {
     captured: &'a Captured,
     reader: &'a Arc<Reader>,
-    instruments: BTreeSet<String>,
+    plain: &'a Plain,
     /// What is wanted of which column.
     wanted: Vec<(Extreme, &'static Column)>,
 }
@@ -92,7 +44,8 @@ enum Extreme {
     Most,
 }
 
-/// The plan, with the answers in place of those aggregates that ask for nothing but extremes of named instruments.
+/// The plan, with the answers in place of those aggregates that ask for nothing but extremes, of named instruments or by
+/// instrument.
 pub(crate) async fn answer(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
     let mut found = Vec::new();
     plan.apply(|node| {
@@ -108,170 +61,49 @@ pub(crate) async fn answer(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionE
         let Some(table) = plain.table.downcast_ref::<LakeTable>() else { continue };
         let (reader, captured) = table.parts();
         let Some(asked) = Asked::of(&plain, reader, captured) else { continue };
-        let values = asked.values().await.map_err(|error| DataFusionError::External(Box::new(error)))?;
-        answers.push((aggregate, values));
+        let Some(rows) = asked.rows().await.map_err(|error| DataFusionError::External(Box::new(error)))?
+        else {
+            continue;
+        };
+        let known = rows_instead(&aggregate, rows)?;
+        answers.push((aggregate, known));
     }
     if answers.is_empty() {
         return Ok(plan);
     }
     let replaced = plan.transform_down(|node| {
         let LogicalPlan::Aggregate(aggregate) = &node else { return Ok(Transformed::no(node)) };
-        let Some((_, values)) = answers.iter().find(|(known, _)| known == aggregate) else {
-            return Ok(Transformed::no(node));
-        };
-        let fields = aggregate.schema.fields().iter();
-        let values = values.iter().zip(fields).map(|(value, field)| lit(value.clone()).alias(field.name()));
-        let one_row = LogicalPlan::EmptyRelation(EmptyRelation {
-            produce_one_row: true,
-            schema: Arc::new(DFSchema::empty()),
-        });
-        let schema = Arc::clone(&aggregate.schema);
-        let projection = Projection::try_new_with_schema(values.collect(), Arc::new(one_row), schema)?;
-        Ok(Transformed::yes(LogicalPlan::Projection(projection)))
+        let known = answers.iter().find(|(known, _)| known == aggregate).map(|(_, rows)| rows.clone());
+        Ok(known.map_or_else(|| Transformed::no(node), Transformed::yes))
     })?;
     Ok(replaced.data)
 }
 
-/// An aggregate without groups over one filtered table, in words of the table's own columns.
-struct Plain {
-    table: Arc<dyn deltalake::datafusion::catalog::TableProvider>,
-    wanted: Vec<(Extreme, String)>,
-    filters: Vec<Expr>,
-}
-
-impl Plain {
-    fn of(aggregate: &Aggregate) -> Option<Self> {
-        if !aggregate.group_expr.is_empty() {
-            return None;
+/// A plan that gives these rows as the aggregate would.
+fn rows_instead(aggregate: &Aggregate, rows: Vec<Vec<ScalarValue>>) -> Result<LogicalPlan, DataFusionError> {
+    let schema = Arc::clone(&aggregate.schema);
+    if !aggregate.group_expr.is_empty() {
+        if rows.is_empty() {
+            return Ok(LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema }));
         }
-        let mut wanted = aggregate.aggr_expr.iter().map(extreme).collect::<Option<Vec<_>>>()?;
-        let mut filters = Vec::new();
-        let mut input = aggregate.input.as_ref();
-        loop {
-            match input {
-                LogicalPlan::Filter(filter) => {
-                    filters.push(filter.predicate.clone());
-                    input = &filter.input;
-                }
-                LogicalPlan::SubqueryAlias(alias) => input = &alias.input,
-                LogicalPlan::Projection(projection) => {
-                    // Filters above it speak of its names, which need not be the table's.
-                    if !filters.is_empty() {
-                        return None;
-                    }
-                    for (_, name) in &mut wanted {
-                        *name = original(projection, name)?;
-                    }
-                    input = &projection.input;
-                }
-                LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
-                    // What the table was handed down stands above it again: it only promises to leave out files.
-                    let table = source_as_provider(&scan.source).ok()?;
-                    return Some(Self { table, wanted, filters });
-                }
-                _ => return None,
-            }
-        }
+        let values = rows.into_iter().map(|row| row.into_iter().map(lit).collect()).collect();
+        return Ok(LogicalPlan::Values(Values { schema, values }));
     }
-}
-
-/// `max(column)` or `min(column)` without any condition.
-fn extreme(expression: &Expr) -> Option<(Extreme, String)> {
-    let expression = match expression {
-        Expr::Alias(alias) => alias.expr.as_ref(),
-        other => other,
-    };
-    let Expr::AggregateFunction(function) = expression else { return None };
-    let extreme = match function.func.name() {
-        "max" => Extreme::Most,
-        "min" => Extreme::Least,
-        _ => return None,
-    };
-    let params = &function.params;
-    match &params.args[..] {
-        [Expr::Column(column)] if params.filter.is_none() => Some((extreme, column.name.clone())),
-        _ => None,
-    }
-}
-
-/// The name below a projection of what is called so above it, if it is a plain column.
-fn original(projection: &Projection, name: &str) -> Option<String> {
-    let place = projection.schema.fields().iter().position(|field| field.name() == name)?;
-    match projection.expr.get(place)? {
-        Expr::Column(column) => Some(column.name.clone()),
-        Expr::Alias(alias) => match alias.expr.as_ref() {
-            Expr::Column(column) => Some(column.name.clone()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn is_instrument(expression: &Expr) -> bool {
-    matches!(expression, Expr::Column(column) if column.name == "instrument")
-}
-
-/// Instruments that a condition names: no other can fulfil it.
-fn named(condition: &Expr) -> Option<BTreeSet<String>> {
-    match condition {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_instrument(left) => {
-            Some([text(right)?.to_owned()].into())
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            Some(named(left)?.union(&named(right)?).cloned().collect())
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            named(left).or_else(|| named(right))
-        }
-        Expr::InList(InList { expr, list, negated: false }) if is_instrument(expr) => {
-            list.iter().map(|value| text(value).map(str::to_owned)).collect()
-        }
-        _ => None,
-    }
-}
-
-/// Whether an instrument fulfils a condition; `None` if the condition asks for anything else.
-fn holds(condition: &Expr, instrument: &str) -> Option<bool> {
-    match condition {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            Some(holds(left, instrument)? & holds(right, instrument)?)
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            Some(holds(left, instrument)? | holds(right, instrument)?)
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_instrument(left) => {
-            let value = text(right)?;
-            match op {
-                Operator::Eq => Some(instrument == value),
-                Operator::NotEq => Some(instrument != value),
-                Operator::Lt => Some(instrument < value),
-                Operator::LtEq => Some(instrument <= value),
-                Operator::Gt => Some(instrument > value),
-                Operator::GtEq => Some(instrument >= value),
-                _ => None,
-            }
-        }
-        Expr::InList(InList { expr, list, negated }) if is_instrument(expr) => {
-            let values = list.iter().map(text).collect::<Option<Vec<_>>>()?;
-            Some(values.contains(&instrument) != *negated)
-        }
-        _ => None,
-    }
+    let one_row = LogicalPlan::EmptyRelation(EmptyRelation {
+        produce_one_row: true,
+        schema: Arc::new(DFSchema::empty()),
+    });
+    let fields = aggregate.schema.fields().iter();
+    let values: Vec<Expr> =
+        rows.into_iter().flatten().zip(fields).map(|(value, field)| lit(value).alias(field.name())).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new_with_schema(values, Arc::new(one_row), schema)?))
 }
 
 impl<'a> Asked<'a> {
-    fn of(plain: &Plain, reader: &'a Arc<Reader>, captured: &'a Captured) -> Option<Self> {
+    fn of(plain: &'a Plain, reader: &'a Arc<Reader>, captured: &'a Captured) -> Option<Self> {
         // Rows of keyed tables may be replaced by waiting ones.
         if captured.table.is_keyed || captured.table.column("instrument").is_none() {
             return None;
-        }
-        let mut instruments = BTreeSet::new();
-        for instrument in plain.filters.iter().find_map(named)? {
-            let all =
-                plain.filters.iter().map(|filter| holds(filter, &instrument)).collect::<Option<Vec<_>>>()?;
-            if all.iter().all(|is_fulfilled| *is_fulfilled) {
-                instruments.insert(instrument);
-            }
         }
         let wanted = plain.wanted.iter().map(|(extreme, name)| {
             let column = captured.table.column(name)?;
@@ -279,19 +111,85 @@ impl<'a> Asked<'a> {
             is_known.then_some((*extreme, column))
         });
         let wanted = wanted.collect::<Option<Vec<_>>>()?;
-        Some(Self { captured, reader, instruments, wanted })
+        Some(Self { captured, reader, plain, wanted })
     }
 
-    async fn values(&self) -> Result<Vec<ScalarValue>, Error> {
+    /// Whether all conditions hold for an instrument; `None` if they ask for anything else.
+    fn is_chosen(&self, instrument: &str) -> Option<bool> {
+        let mut all = self.plain.filters.iter().map(|filter| holds(filter, instrument));
+        all.try_fold(true, |is_chosen, holds| Some(is_chosen & holds?))
+    }
+
+    /// The rows of the answer; `None` if it must be found by reading.
+    async fn rows(&self) -> Result<Option<Vec<Vec<ScalarValue>>>, Error> {
+        if !self.plain.groups.is_empty() {
+            return self.grouped().await;
+        }
+        let Some(names) = self.plain.filters.iter().find_map(named) else { return Ok(None) };
+        let mut instruments = BTreeSet::new();
+        for instrument in names {
+            match self.is_chosen(&instrument) {
+                Some(true) => drop(instruments.insert(instrument)),
+                Some(false) => {}
+                None => return Ok(None),
+            }
+        }
         let mut values = Vec::with_capacity(self.wanted.len());
         for (extreme, column) in &self.wanted {
             let mut best = None;
-            for instrument in &self.instruments {
+            for instrument in &instruments {
                 best = extreme.better(best, self.of_instrument(*extreme, column, instrument).await?);
             }
             values.push(scalar(column.kind, best));
         }
-        Ok(values)
+        Ok(Some(vec![values]))
+    }
+
+    /// One row for every group of instruments that have rows.
+    async fn grouped(&self) -> Result<Option<Vec<Vec<ScalarValue>>>, Error> {
+        // Conditions that cannot be told by the instrument cannot be told by any.
+        if self.is_chosen("").is_none() {
+            return Ok(None);
+        }
+        let mut rows: BTreeMap<Vec<String>, Vec<Option<i64>>> = BTreeMap::new();
+        for (place, (extreme, column)) in self.wanted.iter().enumerate() {
+            for (instrument, bounds) in self.of_all(column).await? {
+                match self.is_chosen(&instrument) {
+                    Some(true) => {}
+                    Some(false) => continue,
+                    None => return Ok(None),
+                }
+                let key = self.plain.groups.iter().map(|naming| naming.of(&instrument)).collect();
+                let row = rows.entry(key).or_insert_with(|| vec![None; self.wanted.len()]);
+                let value = bounds.map(|(least, most)| if *extreme == Extreme::Least { least } else { most });
+                row[place] = extreme.better(row[place], value);
+            }
+        }
+        let row = |(key, values): (Vec<String>, Vec<Option<i64>>)| {
+            let values = values.into_iter().zip(&self.wanted);
+            let values = values.map(|(value, (_, column))| scalar(column.kind, value));
+            key.into_iter().map(ScalarValue::from).chain(values).collect()
+        };
+        Ok(Some(rows.into_iter().map(row).collect()))
+    }
+
+    /// Bounds of a column for every instrument, in files and waiting rows.
+    async fn of_all(&self, column: &Column) -> Result<ByInstrument, Error> {
+        let mut all = ByInstrument::new();
+        for batch in &self.captured.buffer {
+            findings::widen(&mut all, batch, column)?;
+        }
+        for file in self.captured.files.iter() {
+            let found = self.reader.extremes.of_all(self.reader, (self.captured, file), column).await?;
+            for (instrument, bounds) in found.iter() {
+                let known = all.entry(instrument.clone()).or_default();
+                *known = match (*known, *bounds) {
+                    (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+                    (one, other) => one.or(other),
+                };
+            }
+        }
+        Ok(all)
     }
 
     async fn of_instrument(

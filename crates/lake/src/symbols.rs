@@ -154,7 +154,7 @@ impl ScalarUDFImpl for VenueOf {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        of_each(&arguments, |instrument| instrument.split(':').next().unwrap_or_default())
+        of_each(&arguments, venue_of)
     }
 }
 
@@ -206,8 +206,8 @@ impl OptimizerRule for ByInstrument {
             return Ok(Transformed::no(plan));
         }
         plan.map_expressions(|expression| {
-            expression.transform_up(|expression| {
-                Ok(by_instrument(&expression).map_or_else(|| Transformed::no(expression), Transformed::yes))
+            expression.transform_up(|part| {
+                Ok(by_instrument(&part).map_or_else(|| Transformed::no(part), Transformed::yes))
             })
         })
     }
@@ -250,6 +250,61 @@ fn among(function: &ScalarFunction, values: &[&Expr]) -> Option<Expr> {
         instrument.clone().gt_eq(first).and(instrument.clone().lt(end)).or(is_bare)
     });
     within.reduce(Expr::or).or_else(|| Some(lit(false)))
+}
+
+/// An expression with comparisons of symbols and venues made comparisons of instruments.
+pub(crate) fn of_instruments(expression: Expr) -> Result<Expr> {
+    let told = expression.transform_up(|part| {
+        Ok(by_instrument(&part).map_or_else(|| Transformed::no(part), Transformed::yes))
+    });
+    told.map(|told| told.data)
+}
+
+/// What is made of an instrument's id.
+#[derive(Clone, Debug)]
+pub(crate) enum Naming {
+    /// The id as it is.
+    Instrument,
+    /// What the venue calls it.
+    Symbol(Arc<Symbols>),
+    /// Its venue.
+    Venue,
+}
+
+impl Naming {
+    /// The name of an instrument.
+    pub(crate) fn of(&self, instrument: &str) -> String {
+        match self {
+            Self::Instrument => instrument,
+            Self::Symbol(symbols) => symbols.symbol_of(instrument),
+            Self::Venue => venue_of(instrument),
+        }
+        .to_owned()
+    }
+}
+
+/// What an expression makes of an instrument's id; `None` if it is made of anything else.
+pub(crate) fn naming(expression: &Expr) -> Option<Naming> {
+    match expression {
+        Expr::Alias(alias) => naming(&alias.expr),
+        Expr::Column(column) => (column.name == "instrument").then_some(Naming::Instrument),
+        Expr::ScalarFunction(function) => {
+            let [Expr::Column(column)] = &function.args[..] else { return None };
+            if column.name != "instrument" {
+                return None;
+            }
+            let own = function.func.inner();
+            if let Some(named) = own.downcast_ref::<SymbolOf>() {
+                return Some(Naming::Symbol(Arc::clone(&named.symbols)));
+            }
+            own.downcast_ref::<VenueOf>().map(|_| Naming::Venue)
+        }
+        _ => None,
+    }
+}
+
+fn venue_of(instrument: &str) -> &str {
+    instrument.split(':').next().unwrap_or_default()
 }
 
 /// The text of a literal.

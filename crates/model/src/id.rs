@@ -7,20 +7,21 @@ use std::sync::Arc;
 use crate::market::InstrumentKind;
 use crate::time::Date;
 
-/// Every venue the house knows by name, sorted.
-pub const VENUES: &[&str] = &[
-    "alpaca",
-    "binance",
-    "binance-futures",
-    "bitfinex",
-    "bitget",
-    "bitstamp",
-    "bybit",
-    "bybit-linear",
-    "coinbase",
-    "mexc",
-    "okx",
-    "okx-swap",
+/// Every venue the house knows, sorted by name, each with its number on disk. Numbers never change: they stand in every
+/// record of the raw log. A new venue takes the next free one.
+const VENUES: &[(&str, u8)] = &[
+    ("alpaca", 1),
+    ("binance", 2),
+    ("binance-futures", 3),
+    ("bitfinex", 4),
+    ("bitget", 5),
+    ("bitstamp", 6),
+    ("bybit", 7),
+    ("bybit-linear", 8),
+    ("coinbase", 9),
+    ("mexc", 10),
+    ("okx", 11),
+    ("okx-swap", 12),
 ];
 
 /// A venue, such as `binance-futures`.
@@ -30,12 +31,33 @@ pub struct VenueId(&'static str);
 impl VenueId {
     /// The venue of that name; `None` if the house does not know it.
     pub fn known(name: &str) -> Option<Self> {
-        VENUES.iter().find(|known| **known == name).map(|known| Self(known))
+        Self::all().find(|venue| venue.0 == name)
+    }
+
+    /// Every venue, sorted by name.
+    pub fn all() -> impl ExactSizeIterator<Item = Self> {
+        VENUES.iter().map(|(name, _)| Self(name))
+    }
+
+    /// The names of all, for messages.
+    pub fn names() -> String {
+        Self::all().map(Self::as_str).collect::<Vec<_>>().join(", ")
     }
 
     /// The name.
     pub const fn as_str(self) -> &'static str {
         self.0
+    }
+
+    /// The venue's number on disk, from 1.
+    pub fn number(self) -> u8 {
+        let own = VENUES.iter().find(|(name, _)| *name == self.0);
+        own.expect("a venue id is only made from the list").1
+    }
+
+    /// The venue of a number; `None` if it was never given.
+    pub fn of_number(number: u8) -> Option<Self> {
+        VENUES.iter().find(|(_, known)| *known == number).map(|(name, _)| Self(name))
     }
 }
 
@@ -222,6 +244,17 @@ impl fmt::Display for LogPosition {
 mod tests {
     //! Cases for names.
     use super::*;
+
+    #[test]
+    fn every_venue_has_one_number_for_good() {
+        let numbers: std::collections::BTreeSet<u8> = VenueId::all().map(VenueId::number).collect();
+        assert!(numbers.iter().copied().eq(1..=VENUES.len() as u8), "{numbers:?}");
+        for venue in VenueId::all() {
+            assert_eq!(VenueId::of_number(venue.number()), Some(venue));
+            assert_eq!(VenueId::known(venue.as_str()), Some(venue));
+        }
+        assert_eq!((VenueId::of_number(0), VenueId::of_number(VENUES.len() as u8 + 1)), (None, None));
+    }
 
     #[test]
     fn ids_tell_their_kind() {

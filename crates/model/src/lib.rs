@@ -16,7 +16,7 @@ pub mod wish;
 pub use decimal::{Decimal, DecimalError};
 pub use event::{Event, Listing, Notice};
 pub use gap::{Gap, GapCause, GapState};
-pub use id::{Channel, InstrumentId, InstrumentIdError, LogPosition, VENUES, VenueId};
+pub use id::{Channel, InstrumentId, InstrumentIdError, LogPosition, VenueId};
 pub use market::{
     BookLevel, BookUpdate, Condition, Funding, Instrument, InstrumentKind, InstrumentStatus, MarkPrice,
     OpenInterest, Quote, Side, Source, Trade,

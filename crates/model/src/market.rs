@@ -85,6 +85,30 @@ pub struct Instrument {
     pub listed_time: Option<Time>,
 }
 
+impl Instrument {
+    /// A tradable instrument of which nothing but its names is known: assets and kind are those of the id, it settles in its
+    /// quote asset, a contract is one unit.
+    pub fn named(id: InstrumentId, symbol: &str) -> Self {
+        let mut assets = id.pair().split('-').map(Box::<str>::from);
+        let (base, quote) = (assets.next().unwrap_or_default(), assets.next().unwrap_or_default());
+        Self {
+            symbol: symbol.into(),
+            base,
+            settle: quote.clone(),
+            quote,
+            kind: id.kind(),
+            status: InstrumentStatus::Trading,
+            tick_size: None,
+            lot_size: None,
+            quantity_min: None,
+            notional_min: None,
+            contract_size: Decimal::ONE,
+            listed_time: None,
+            id,
+        }
+    }
+}
+
 /// Which side took liquidity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
@@ -295,4 +319,18 @@ pub struct OpenInterest {
     pub value: Option<Decimal>,
     /// When we received it.
     pub received_time: Time,
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for instruments.
+    use super::*;
+
+    #[test]
+    fn an_instrument_knows_its_assets_by_its_id() {
+        let known = Instrument::named("binance-futures:BTC-USDT-20261225".parse().unwrap(), "BTCUSDT_261225");
+        assert_eq!((&*known.base, &*known.quote, &*known.settle), ("BTC", "USDT", "USDT"));
+        assert!(matches!(known.kind, InstrumentKind::Future { .. }));
+        assert_eq!((&*known.symbol, known.status), ("BTCUSDT_261225", InstrumentStatus::Trading));
+    }
 }

@@ -228,7 +228,11 @@ impl Ledger {
         self.holes.push(Hole::span(since, until, cause, now));
         let hole = self.holes.last_mut().expect("a hole was just pushed");
         hole.wished = now;
-        if let Kind::Timed(timed) = &mut self.kind {
+        let newest = self.newest;
+        if let Kind::Timed(timed) = &mut self.kind
+            // What lies before the hole and was never proven must still be asked about one day.
+            && timed.seen(newest).max(self.start).is_none_or(|seen| since <= seen)
+        {
             timed.told = timed.told.max(Some(until.plus_micros(-timed::MARGIN)));
         }
         let gap = hole.gap(&self.instrument, self.channel);

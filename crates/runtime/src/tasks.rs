@@ -142,7 +142,8 @@ impl Tasks {
                     return;
                 }
                 let wait = backoff.next_wait();
-                tracing::error!(task = task_name, error, ?wait, "task failed, starting it again");
+                let wait_seconds = (wait.as_secs_f64() * 10.0).round() / 10.0;
+                tracing::error!(task = task_name, error, wait_seconds, "task failed, starting it again");
                 if !stop.sleep(wait).await {
                     return;
                 }

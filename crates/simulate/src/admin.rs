@@ -67,9 +67,8 @@ struct Change {
 fn change(text: &str) -> Result<(VenueId, Change), String> {
     let change: Change = serde_json::from_str(text)
         .map_err(|error| format!("{error}; write {{\"venue\": \"binance\", \"symbol\": \"NEWUSDT\"}}"))?;
-    let venue = VenueId::known(&change.venue).ok_or_else(|| {
-        format!("unknown venue {:?}; use one of {}", change.venue, model::VENUES.join(", "))
-    })?;
+    let venue = VenueId::known(&change.venue)
+        .ok_or_else(|| format!("unknown venue {:?}; use one of {}", change.venue, VenueId::names()))?;
     Ok((venue, change))
 }
 

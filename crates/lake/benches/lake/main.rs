@@ -12,10 +12,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures::TryStreamExt;
 use lake::{Lake, LakeSettings};
-use model::{
-    Condition, Decimal, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, LogPosition, Side,
-    Source, Time, Trade,
-};
+use model::{Condition, Decimal, Instrument, InstrumentId, LogPosition, Side, Source, Time, Trade};
 use runtime::SystemClock;
 use tables::{InstrumentRow, QueryLimits, RowBatch, Rows, TABLES, TableName, TableScan, TimeRange};
 use tempfile::TempDir;
@@ -79,21 +76,8 @@ fn batch(flush: usize) -> RowBatch {
 }
 
 fn listing(index: usize) -> InstrumentRow {
-    let instrument = Instrument {
-        id: format!("binance-futures:C{index}-USDT-PERP").parse().expect("a valid id"),
-        symbol: format!("C{index}USDT").into(),
-        base: format!("C{index}").into(),
-        quote: "USDT".into(),
-        settle: "USDT".into(),
-        kind: InstrumentKind::Perpetual,
-        status: InstrumentStatus::Trading,
-        tick_size: None,
-        lot_size: None,
-        quantity_min: None,
-        notional_min: None,
-        contract_size: Decimal::ONE,
-        listed_time: None,
-    };
+    let id = format!("binance-futures:C{index}-USDT-PERP").parse().expect("a valid id");
+    let instrument = Instrument::named(id, &format!("C{index}USDT"));
     InstrumentRow { instrument, valid_from: Time(0), valid_to: None }
 }
 

@@ -8,8 +8,8 @@ use arrow_array::types::Int64Type;
 use futures::TryStreamExt;
 use lake::{Lake, LakeSettings};
 use model::{
-    Bar, BarSource, BarState, Condition, Decimal, Instrument, InstrumentId, InstrumentKind, InstrumentStatus,
-    LogPosition, Side, Source, Time, Trade,
+    Bar, BarSource, BarState, Condition, Decimal, Instrument, InstrumentId, LogPosition, Side, Source, Time,
+    Trade,
 };
 use runtime::SystemClock;
 use tables::{InstrumentRow, QueryError, QueryLimits, RowBatch, Rows, TABLES, TableName};
@@ -79,21 +79,7 @@ pub(crate) fn batch(rows: &Rows, first: u64) -> RowBatch {
 
 /// How the venue lists `binance-futures:<base>-USDT-PERP`, from a day on.
 pub(crate) fn listing(base: &str, symbol: &str, from: &str) -> InstrumentRow {
-    let instrument = Instrument {
-        id: instrument(&format!("binance-futures:{base}-USDT-PERP")),
-        symbol: symbol.into(),
-        base: base.into(),
-        quote: "USDT".into(),
-        settle: "USDT".into(),
-        kind: InstrumentKind::Perpetual,
-        status: InstrumentStatus::Trading,
-        tick_size: None,
-        lot_size: None,
-        quantity_min: None,
-        notional_min: None,
-        contract_size: Decimal::ONE,
-        listed_time: None,
-    };
+    let instrument = Instrument::named(instrument(&format!("binance-futures:{base}-USDT-PERP")), symbol);
     InstrumentRow { instrument, valid_from: time(from), valid_to: None }
 }
 

@@ -11,6 +11,12 @@ const NEWEST: &str =
 const READ: &str = "SELECT max(trade_id + 0), min(trade_id + 0), max(venue_time + interval '0 seconds') FROM trades \
                     WHERE instrument = 'binance-futures:BTC-USDT-PERP'";
 
+/// By symbol, and the same read row by row.
+const GROUPED: [&str; 2] = [
+    "SELECT symbol, max(aggregate_id), min(timestamp) FROM trades_local GROUP BY symbol ORDER BY symbol",
+    "SELECT symbol, max(aggregate_id + 0), min(timestamp + interval '0 seconds') FROM trades_local GROUP BY symbol ORDER BY symbol",
+];
+
 const SYMBOLS: &str = "SELECT symbol, count(*) FROM trades_local GROUP BY symbol ORDER BY symbol";
 
 async fn plan(lake: &lake::Lake, text: &str) -> String {
@@ -103,10 +109,19 @@ async fn the_newest_id_is_exact_whatever_order_ids_have() {
                 _ => commit(&lake, 199 + flush * 100).await,
             }
             assert_eq!(sql(&lake, NEWEST).await, sql(&lake, READ).await, "seed {seed}, flush {flush}");
+            let [known, read] = [sql(&lake, GROUPED[0]).await, sql(&lake, GROUPED[1]).await];
+            assert_eq!(known, read, "seed {seed}, flush {flush}");
         }
+        lake.vacuum_now().await.unwrap();
+        assert_eq!(
+            sql(&lake, GROUPED[0]).await,
+            sql(&lake, GROUPED[1]).await,
+            "seed {seed}, old files deleted"
+        );
         let with_venue = format!("{NEWEST} AND venue = 'binance-futures'");
         assert_eq!(sql(&lake, &with_venue).await, sql(&lake, READ).await, "seed {seed}");
         let plan = format!("{}{}", plan(&lake, NEWEST).await, plan(&lake, &with_venue).await);
+        let plan = format!("{plan}{}", self::plan(&lake, GROUPED[0]).await);
         assert!(!plan.contains("AggregateExec") && !plan.contains(".parquet"), "answered by reading: {plan}");
     }
 }
@@ -144,4 +159,59 @@ async fn conditions_beside_the_instrument_are_not_forgotten() {
     assert_eq!(sql(&lake, &limited).await, ["3"]);
     let renamed = "SELECT max(instrument) FROM (SELECT trade_id AS instrument, instrument AS x FROM trades) WHERE x = 'binance-futures:BTC-USDT-PERP'";
     assert_eq!(sql(&lake, renamed).await, ["100"]);
+}
+
+#[tokio::test]
+async fn groups_of_instruments_are_answered_as_if_their_rows_were_read() {
+    let folder = TempDir::new().unwrap();
+    let lake = open(folder.path()).await;
+    let listed = ["BTC", "ETH"].map(|base| listing(base, &format!("{base}USDT"), "2024-01-01"));
+    lake.store().append(batch(&Rows::Instruments(listed.into()), 1)).unwrap();
+    append_trades(&lake, "ETH", 1..51);
+    commit(&lake, 50).await;
+    append_trades(&lake, "BTC", 51..101);
+    // Late rows of another instrument, not committed yet; one without an id.
+    let mut late = vec![trade("ETH", 7), trade("SOL", 8)];
+    late[1].trade_id = None;
+    lake.store().append(batch(&Rows::Trades(late), 101)).unwrap();
+    let sol = "binance-futures:SOL-USDT-PERP";
+    for (ask, expect) in [
+        (
+            "SELECT symbol, max(aggregate_id) FROM trades_local GROUP BY symbol",
+            vec!["BTCUSDT 100".to_owned(), "ETHUSDT 50".to_owned(), format!("{sol} NULL")],
+        ),
+        (
+            "SELECT max(trade_id) AS newest, instrument FROM trades GROUP BY instrument HAVING max(trade_id) > 60",
+            vec!["100 binance-futures:BTC-USDT-PERP".to_owned()],
+        ),
+        (
+            "SELECT venue, min(aggregate_id) FROM trades_local GROUP BY venue",
+            vec!["binance-futures 1".to_owned()],
+        ),
+        (
+            "SELECT symbol, venue, max(aggregate_id) FROM trades_local WHERE symbol = 'ETHUSDT' GROUP BY venue, symbol",
+            vec!["ETHUSDT binance-futures 50".to_owned()],
+        ),
+        (
+            "SELECT symbol, max(aggregate_id) FROM trades_local WHERE symbol = 'NO' GROUP BY symbol",
+            Vec::new(),
+        ),
+        // These are read.
+        (
+            "SELECT symbol, max(aggregate_id) FROM trades_local WHERE aggregate_id < 60 GROUP BY symbol",
+            vec!["BTCUSDT 59".to_owned(), "ETHUSDT 50".to_owned()],
+        ),
+        (
+            "SELECT upper(venue), max(aggregate_id) FROM trades_local GROUP BY upper(venue)",
+            vec!["BINANCE-FUTURES 100".to_owned()],
+        ),
+        (
+            "SELECT symbol, max(aggregate_id), count(*) FROM trades_local WHERE symbol IN ('ETHUSDT') GROUP BY symbol",
+            vec!["ETHUSDT 50 51".to_owned()],
+        ),
+    ] {
+        let mut found = sql(&lake, ask).await;
+        found.sort();
+        assert_eq!(found, expect, "{ask}");
+    }
 }

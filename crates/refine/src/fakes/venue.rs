@@ -233,25 +233,13 @@ impl WordDecoder {
             .filter(|word| !matches!(**word, "page" | "more" | "last"))
             .map(|word| {
                 let (base, status) = word.split_once(':').unwrap_or((word, ""));
-                Instrument {
-                    id: InstrumentId::new(self.venue, base, "USDT", InstrumentKind::Spot),
-                    symbol: base.into(),
-                    base: base.into(),
-                    quote: "USDT".into(),
-                    settle: "USDT".into(),
-                    kind: InstrumentKind::Spot,
-                    status: if status == "halted" {
-                        InstrumentStatus::Halted
-                    } else {
-                        InstrumentStatus::Trading
-                    },
-                    tick_size: Some(number("0.01")),
-                    lot_size: None,
-                    quantity_min: None,
-                    notional_min: None,
-                    contract_size: number("1"),
-                    listed_time: None,
+                let id = InstrumentId::new(self.venue, base, "USDT", InstrumentKind::Spot);
+                let mut listed = Instrument::named(id, base);
+                listed.tick_size = Some(number("0.01"));
+                if status == "halted" {
+                    listed.status = InstrumentStatus::Halted;
                 }
+                listed
             })
             .collect();
         let known = instruments.iter().map(|known| (known.symbol.to_string(), known.id.clone()));

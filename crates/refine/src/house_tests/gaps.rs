@@ -320,6 +320,27 @@ fn a_mute_stream_that_speaks_again_has_a_hole() {
 }
 
 #[test]
+fn a_cut_frame_hid_that_the_stream_was_mute_before() {
+    // Mute since 100 s, which nobody knows yet when a frame of whatever stream arrives cut at 105 s.
+    let script = Script::started(BYBIT)
+        .at(99_000)
+        .say("trade ETH y 99000 7 1")
+        .at(100_000)
+        .say(&named("a", 100_000))
+        .at(105_000)
+        .say("trade ETH x 105000 7 1")
+        .say("broken")
+        .at(110_000)
+        .mute("BTC@trades")
+        .at(120_000)
+        .say(&named("b", 120_000));
+    let out = told(&script);
+    let bitcoin: Vec<_> =
+        out.gaps.rows.iter().filter(|gap| gap.instrument.as_str().contains("BTC")).cloned().collect();
+    assert_eq!(gap_words(&bitcoin), ["open @104000..105000 undecodable", "open @100000..120000 silent"]);
+}
+
+#[test]
 fn what_a_mute_stream_missed_after_it_was_asked_for_anew_was_lost() {
     let script = Script::started(BYBIT)
         .at(100_000)

@@ -10,8 +10,8 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, SinkExt, StreamExt};
 use model::status::{StreamHealth, StreamStatus, VenueStatus};
 use model::{
-    Bar, BarSource, BarState, BookLevel, Channel, Condition, Decimal, Instrument, InstrumentId,
-    InstrumentStatus, LogPosition, Nanos, Quote, Side, Source, Time, Timeframe, Trade, VenueId,
+    Bar, BarSource, BarState, BookLevel, Channel, Condition, Decimal, Instrument, InstrumentId, LogPosition,
+    Nanos, Quote, Side, Source, Time, Timeframe, Trade, VenueId,
 };
 use runtime::{SystemClock, Tasks};
 use serde_json::Value;
@@ -337,19 +337,10 @@ impl QueryEngine for Fakes {
 fn instrument(id: &str, symbol: &str) -> Instrument {
     let id: InstrumentId = id.parse().unwrap();
     Instrument {
-        kind: id.kind(),
-        id,
-        symbol: symbol.into(),
-        base: symbol[..3].into(),
-        quote: "USDT".into(),
-        settle: "USDT".into(),
-        status: InstrumentStatus::Trading,
         tick_size: Some(decimal("0.10")),
         lot_size: Some(decimal("0.001")),
-        quantity_min: None,
         notional_min: Some(decimal("100")),
-        contract_size: Decimal::ONE,
-        listed_time: None,
+        ..Instrument::named(id, symbol)
     }
 }
 

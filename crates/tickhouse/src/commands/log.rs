@@ -56,9 +56,8 @@ impl Log {
             What::Inspect { place } => inspect_log(&place),
             What::Verify { place } => verify_log(&place),
             What::Cat { place, after, count, venue, kind } => {
-                let unknown = |name: &str| {
-                    WrongUse(format!("unknown venue {name:?}: use one of {}", model::VENUES.join(", ")))
-                };
+                let unknown =
+                    |name: &str| WrongUse(format!("unknown venue {name:?}: use one of {}", VenueId::names()));
                 let venue =
                     venue.map(|name| VenueId::known(&name).ok_or_else(|| unknown(&name))).transpose()?;
                 cat(&place, after, count.unwrap_or(usize::MAX), &Chosen { venue, kind })

@@ -5,7 +5,6 @@ use super::setting::{Kind, Setting};
 const MINUTE_TO_MONTH: u64 = 43_200;
 const CHANNELS: &[&str] =
     &["trades", "quotes", "book", "klines", "mark_prices", "funding", "open_interest", "instruments"];
-const VENUES: &[&str] = &["binance", "binance-futures", "bybit", "bybit-linear"];
 
 const fn setting(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Setting {
     Setting { name, kind, default, doc }
@@ -162,7 +161,7 @@ const SECTIONS: &[(&str, &[Setting])] = &[
             ),
             setting(
                 "default_venue",
-                Kind::Choice(VENUES),
+                Kind::Venue,
                 "binance-futures",
                 "Venue of a bare symbol such as BTCUSDT.",
             ),
@@ -213,7 +212,7 @@ pub(crate) fn all() -> impl Iterator<Item = (String, &'static Setting)> {
     let plain = SECTIONS.iter().flat_map(|(section, settings)| {
         settings.iter().map(move |setting| (format!("{section}.{}", setting.name), setting))
     });
-    let venues = VENUES.iter().flat_map(|venue| {
+    let venues = super::setting::venues().flat_map(|venue| {
         VENUE.iter().map(move |setting| (format!("venues.{venue}.{}", setting.name), setting))
     });
     plain.chain(venues)

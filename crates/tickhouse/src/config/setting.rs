@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Text,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// A venue that can be collected from.
+    Venue,
     /// A whole number in a range, both ends included.
     Number(u64, u64),
     /// True or false.
@@ -55,12 +57,17 @@ impl fmt::Display for Value {
     }
 }
 
+/// Names of the venues that can be collected from.
+pub(crate) fn venues() -> impl Iterator<Item = &'static str> {
+    venues::VENUES.iter().map(|venue| venue.facts().id.as_str())
+}
+
 impl Kind {
     /// What the kind is called in messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
-            Self::Choice(_) => "known word",
+            Self::Choice(_) | Self::Venue => "known word",
             Self::Number(..) => "number in range",
             Self::Truth => "true or false",
             Self::Words | Self::Choices(_) => "list of known words",
@@ -91,6 +98,7 @@ impl Kind {
         match self {
             Self::Text => Ok(Value::Text(text.into())),
             Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.into())),
+            Self::Venue if venues().any(|venue| venue == text) => Ok(Value::Text(text.into())),
             Self::Number(low, high) => match text.replace('_', "").parse::<u64>() {
                 Ok(number) if (low..=high).contains(&number) => Ok(Value::Number(number)),
                 _ => Err(self.remedy()),
@@ -128,6 +136,7 @@ impl Kind {
         match self {
             Self::Text => "write it in quotes".into(),
             Self::Choice(words) => format!("use one of {}", words.join(", ")),
+            Self::Venue => format!("use one of {}", venues().collect::<Vec<_>>().join(", ")),
             Self::Number(low, high) => format!("use a whole number from {low} to {high}"),
             Self::Truth => "use true or false".into(),
             Self::Words => "use a list such as [\"BTCUSDT\", \"ETHUSDT\"]".into(),

@@ -69,17 +69,14 @@ pub(crate) fn read(body: &[u8], context: &Context) -> Scan<Listing> {
 }
 
 fn instrument(row: &Row<'_>, context: &Context) -> Scan<Instrument> {
-    let kind = kind(row)?;
+    let id = InstrumentId::new(context.venue, &asset(&row.base_asset), &asset(&row.quote_asset), kind(row)?);
     let filter = |name: &str| row.filters.iter().find(|filter| filter.name == name);
     let lot = filter("LOT_SIZE");
     let notional = filter("NOTIONAL").or_else(|| filter("MIN_NOTIONAL"));
     Ok(Instrument {
-        id: InstrumentId::new(context.venue, &asset(&row.base_asset), &asset(&row.quote_asset), kind),
-        symbol: (*row.symbol).into(),
         base: (*row.base_asset).into(),
         quote: (*row.quote_asset).into(),
         settle: row.margin_asset.as_deref().unwrap_or(&row.quote_asset).into(),
-        kind,
         status: status(&row.status),
         tick_size: positive(filter("PRICE_FILTER").and_then(|filter| filter.tick_size.as_ref())),
         lot_size: positive(lot.and_then(|filter| filter.step_size.as_ref())),
@@ -87,8 +84,8 @@ fn instrument(row: &Row<'_>, context: &Context) -> Scan<Instrument> {
         notional_min: positive(
             notional.and_then(|filter| filter.min_notional.as_ref().or(filter.notional.as_ref())),
         ),
-        contract_size: Decimal::ONE,
         listed_time: row.onboard_date.filter(|date| *date > 0).and_then(Time::from_millis),
+        ..Instrument::named(id, &row.symbol)
     })
 }
 

@@ -88,15 +88,12 @@ pub(crate) fn read(result: &[u8], context: &mut Context) -> Scan<Listing> {
 }
 
 fn instrument(row: &Row<'_>, context: &Context) -> Scan<Instrument> {
-    let kind = kind(row)?;
+    let id = InstrumentId::new(context.venue, &asset(&row.base_coin), &asset(&row.quote_coin), kind(row)?);
     let lot = &row.lot_size_filter;
     Ok(Instrument {
-        id: InstrumentId::new(context.venue, &asset(&row.base_coin), &asset(&row.quote_coin), kind),
-        symbol: (*row.symbol).into(),
         base: (*row.base_coin).into(),
         quote: (*row.quote_coin).into(),
         settle: row.settle_coin.as_deref().unwrap_or(&row.quote_coin).into(),
-        kind,
         status: match &*row.status {
             "Trading" => InstrumentStatus::Trading,
             "PreLaunch" => InstrumentStatus::Announced,
@@ -108,8 +105,8 @@ fn instrument(row: &Row<'_>, context: &Context) -> Scan<Instrument> {
         lot_size: positive(lot.qty_step.as_ref().or(lot.base_precision.as_ref())),
         quantity_min: positive(lot.min_order_qty.as_ref()),
         notional_min: positive(lot.min_notional_value.as_ref().or(lot.min_order_amt.as_ref())),
-        contract_size: Decimal::ONE,
         listed_time: millis(row.launch_time.as_deref(), row)?,
+        ..Instrument::named(id, &row.symbol)
     })
 }
 

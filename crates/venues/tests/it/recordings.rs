@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use model::{Condition, Decimal, Event, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, Nanos};
+use model::{Condition, Event, Instrument, InstrumentId, InstrumentKind, Nanos};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use venues::{DecodeError, Decoder, Frame, Origin, Peek, Purpose, Venue};
@@ -49,21 +49,7 @@ fn instrument(venue: &dyn Venue, symbol: &str) -> Instrument {
         "binance" | "bybit" => InstrumentKind::Spot,
         _ => InstrumentKind::Perpetual,
     };
-    Instrument {
-        id: InstrumentId::new(venue.facts().id, base, quote, kind),
-        symbol: symbol.into(),
-        base: base.into(),
-        quote: (*quote).into(),
-        settle: (*quote).into(),
-        kind,
-        status: InstrumentStatus::Trading,
-        tick_size: None,
-        lot_size: None,
-        quantity_min: None,
-        notional_min: None,
-        contract_size: Decimal::ONE,
-        listed_time: None,
-    }
+    Instrument::named(InstrumentId::new(venue.facts().id, base, quote, kind), symbol)
 }
 
 fn purpose(url: &str) -> Purpose {

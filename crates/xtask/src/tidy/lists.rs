@@ -26,7 +26,13 @@ fn entries(text: &str, name: &str) -> Option<Vec<String>> {
     let (inside, _) = after.split_once("];")?;
     let lines = inside.lines().map(|line| line.split("//").next().unwrap_or_default());
     let joined: String = lines.collect::<Vec<_>>().join(" ");
-    Some(joined.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect())
+    // A comma within parentheses does not end an entry.
+    let mut depth = 0_i32;
+    let pieces = joined.split(|letter| {
+        depth += i32::from(letter == '(') - i32::from(letter == ')');
+        letter == ',' && depth == 0
+    });
+    Some(pieces.map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -48,6 +54,9 @@ mod tests {
         let ordered = "pub const LIST: &[&str] = &[\n    &a::A, // first\n    &b::B,\n];";
         assert_eq!(check_words(ordered), Vec::<String>::new());
         assert_eq!(check_words(&ordered.replace("&a", "&c")), ["LIST: &b::B comes before &c::A"]);
+        let pairs = "const LIST: &[(&str, u8)] = &[(\"a\", 2), (\"a-b\", 1)];";
+        assert_eq!(check_words(pairs), Vec::<String>::new());
+        assert_eq!(check_words(&pairs.replace("a-b", "A")), ["LIST: (\"A\", 1) comes before (\"a\", 2)"]);
         assert_eq!(check_words("nothing"), ["holds no list named LIST"]);
     }
 }
