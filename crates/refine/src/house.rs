@@ -75,6 +75,8 @@ pub(crate) struct House {
     pub(crate) rules: Rules,
     pub(crate) position: LogPosition,
     pub(crate) now: Nanos,
+    /// The connection of the frame at hand.
+    speaker: u32,
     pub(crate) desks: Vec<Desk>,
     pub(crate) tracks: Vec<Track>,
     index: HashMap<InstrumentId, usize>,
@@ -97,6 +99,7 @@ impl House {
             rules,
             position: LogPosition::default(),
             now: Nanos::default(),
+            speaker: 0,
             desks: Vec::new(),
             tracks: Vec::new(),
             index: HashMap::new(),
@@ -303,6 +306,7 @@ impl House {
 
     /// A frame of a stream.
     fn frame(&mut self, desk: usize, record: &Record, out: &mut Output) {
+        self.speaker = record.connection;
         let frame = Frame { payload: &record.payload, received: record.received, origin: Origin::Stream };
         if !self.decode(desk, &frame, out) {
             self.lost(desk, record, out);

@@ -158,17 +158,12 @@ impl Ledger {
         if trade.source != Source::Stream {
             return;
         }
-        if let Kind::Timed(timed) = &mut self.kind {
-            timed.is_heard = true;
-            let unproven = timed.unproven.take().filter(|since| *since < trade.venue_time);
-            if let Some(down) = timed.down.filter(|_| self.carriers > 0) {
-                // A stream that was taken for mute speaks again.
-                timed.down = None;
-                self.open_span(down.since, trade.venue_time, (down.cause, at.now), findings);
-            } else if let Some(since) = unproven {
-                // The venue agreed at that moment; whether it sent from then on, nobody can say.
-                self.open_span(since, trade.venue_time, (GapCause::Silent, at.now), findings);
-            }
+        if let Kind::Timed(timed) = &mut self.kind
+            && let Some(down) = timed.down.filter(|_| self.carriers > 0)
+        {
+            // A stream that was taken for mute speaks again.
+            timed.down = None;
+            self.open_span(down.since, trade.venue_time, (down.cause, at.now), findings);
         }
         self.trouble = None;
         match self.start {

@@ -22,7 +22,7 @@ use model::{Channel, GapCause, LogPosition, Nanos, Time, VenueId};
 use presence_forms::TrackExtra;
 
 const VERSION: u8 = 3;
-/// Without which streams were heard.
+/// Without the connections over which trades came.
 const VERSION_2: u8 = 2;
 /// And without what [`TrackExtra`] holds.
 const VERSION_1: u8 = 1;
@@ -120,13 +120,13 @@ pub(crate) fn save(house: &House) -> Vec<u8> {
     let bytes = postcard::to_extend(&form, vec![VERSION]).expect(always);
     let extras: Vec<TrackExtra> = house.tracks.iter().map(TrackExtra::of).collect();
     let bytes = postcard::to_extend(&extras, bytes).expect(always);
-    let heard: Vec<HeardForm> = house.tracks.iter().map(heard_form).collect();
-    postcard::to_extend(&heard, bytes).expect(always)
+    let proven: Vec<ProvenForm> = house.tracks.iter().map(proven_form).collect();
+    postcard::to_extend(&proven, bytes).expect(always)
 }
 
 /// The house that was saved, by today's rules.
 pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
-    let (form, extras, heard): (HouseForm, Vec<TrackExtra>, Vec<HeardForm>) = match bytes.split_first() {
+    let (form, extras, proven): (HouseForm, Vec<TrackExtra>, Vec<ProvenForm>) = match bytes.split_first() {
         Some((&VERSION_1, rest)) => (postcard::from_bytes(rest).map_err(wrong)?, Vec::new(), Vec::new()),
         Some((&VERSION_2, rest)) => {
             let (form, rest) = postcard::take_from_bytes(rest).map_err(wrong)?;
@@ -155,9 +155,9 @@ pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
         }
         house.push_track(track);
     }
-    for (track, (is_heard, unproven)) in house.tracks.iter_mut().zip(heard) {
+    for (track, connections) in house.tracks.iter_mut().zip(proven) {
         if let Kind::Timed(timed) = &mut track.ledger.kind {
-            (timed.is_heard, timed.unproven) = (is_heard, unproven.map(Time));
+            timed.proven = connections;
         }
     }
     for connection in form.connections {
@@ -178,14 +178,13 @@ pub(crate) fn restore(rules: Rules, bytes: &[u8]) -> Result<House, StateError> {
     Ok(house)
 }
 
-/// What version 3 adds to each track: whether its stream was heard since its connections changed, and since when it is
-/// unproven.
-type HeardForm = (bool, Option<i64>);
+/// What version 3 adds to each track: the connections over which a trade came.
+type ProvenForm = Vec<u32>;
 
-fn heard_form(track: &Track) -> HeardForm {
+fn proven_form(track: &Track) -> ProvenForm {
     match &track.ledger.kind {
-        Kind::Timed(timed) => (timed.is_heard, timed.unproven.map(|time| time.0)),
-        Kind::Numbered(_) => (false, None),
+        Kind::Timed(timed) => timed.proven.clone(),
+        Kind::Numbered(_) => Vec::new(),
     }
 }
 

@@ -28,14 +28,14 @@ pub(crate) struct Connection {
 impl House {
     /// The process started: connections of the session before are gone.
     pub(super) fn session(&mut self) {
-        for connection in std::mem::take(&mut self.connections).into_values() {
+        for ((_, id), connection) in std::mem::take(&mut self.connections) {
             for (channel, track) in connection.streams {
                 let newest = self.newest_of(track, channel);
                 let track = &mut self.tracks[track];
                 if let Some(slot) = presence::place(channel) {
                     track.presences[slot].dropped(newest, GapCause::Stopped);
                 } else {
-                    track.ledger.dropped(GapCause::Stopped);
+                    track.ledger.dropped(id, GapCause::Stopped);
                 }
                 if channel == Channel::Book {
                     track.book_carriers = 0;
@@ -109,7 +109,7 @@ impl House {
             self.carried(desk, channel, track, out);
         }
         for (channel, track) in gone {
-            self.dropped(channel, track, out);
+            self.dropped(id, (channel, track), out);
         }
     }
 
@@ -140,12 +140,12 @@ impl House {
         self.report(at, findings, out);
     }
 
-    fn dropped(&mut self, channel: Channel, at: usize, out: &mut Output) {
+    fn dropped(&mut self, connection: u32, (channel, at): (Channel, usize), out: &mut Output) {
         self.touch(at, out);
         let newest = self.newest_of(at, channel);
         let track = &mut self.tracks[at];
         let Some(slot) = presence::place(channel) else {
-            return track.ledger.dropped(GapCause::Disconnected);
+            return track.ledger.dropped(connection, GapCause::Disconnected);
         };
         track.presences[slot].dropped(newest, GapCause::Disconnected);
         if channel != Channel::Book {
@@ -167,7 +167,7 @@ impl House {
     pub(super) fn closed(&mut self, desk: usize, id: u32, out: &mut Output) {
         let Some(connection) = self.connections.remove(&(desk, id)) else { return };
         for (channel, track) in connection.streams {
-            self.dropped(channel, track, out);
+            self.dropped(id, (channel, track), out);
         }
     }
 

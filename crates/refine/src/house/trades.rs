@@ -14,6 +14,9 @@ impl House {
             self.desks[desk].latency = Some(trade.received_time.0 - trade.venue_time.0);
         }
         let at = self.track(desk, &trade.instrument);
+        if trade.source == Source::Stream {
+            self.prove(at, trade.venue_time, out);
+        }
         let moment = self.moment(desk);
         let judgement = self.tracks[at].ledger.judge(&trade, moment);
         if trade.source == Source::Rest {
@@ -23,6 +26,15 @@ impl House {
             Judgement::Duplicate => self.counts.duplicates_total += 1,
             Judgement::Unwanted => {}
             Judgement::New(verdict) => self.record(at, verdict, trade, out),
+        }
+    }
+
+    /// A trade of the stream came over the connection at hand.
+    fn prove(&mut self, at: usize, venue_time: model::Time, out: &mut Output) {
+        let mut findings = Findings::default();
+        self.tracks[at].ledger.prove((self.speaker, venue_time), self.now, &mut findings);
+        if !findings.gaps.is_empty() {
+            self.report(at, findings, out);
         }
     }
 

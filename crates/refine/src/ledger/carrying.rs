@@ -12,20 +12,41 @@ impl Ledger {
         self.carriers += 1;
         let newest = self.newest;
         let Kind::Timed(timed) = &mut self.kind else { return };
-        let was_heard = std::mem::replace(&mut timed.is_heard, false);
         match (timed.down.take(), venue_now, self.start) {
             (Some(down), Some(venue_now), _) => {
-                timed.unproven = Some(venue_now);
                 self.open_span(down.since, venue_now, (down.cause, now), findings);
             }
             (None, Some(venue_now), None) => self.start = Some(venue_now),
             // Nobody knows whether the connections so far bring it, and what comes now would hide what they did not.
-            (None, Some(venue_now), Some(start)) if self.carriers > 1 && !was_heard => {
-                timed.unproven = Some(venue_now);
+            (None, Some(venue_now), Some(start)) if self.carriers > 1 && timed.proven.is_empty() => {
                 let since = timed.seen(newest).unwrap_or(start).max(start);
                 self.open_span(since, venue_now, (GapCause::Silent, now), findings);
             }
             (down, _, _) => timed.down = down,
+        }
+    }
+
+    /// A trade of the stream came over a connection. If it is the first one of all that stand, the time since the newest
+    /// trade is a hole: that the venue agreed to send the stream does not say that it did.
+    pub(crate) fn prove(
+        &mut self,
+        (connection, venue_time): (u32, Time),
+        now: Nanos,
+        findings: &mut Findings,
+    ) {
+        let newest = self.newest;
+        let Kind::Timed(timed) = &mut self.kind else { return };
+        if timed.proven.contains(&connection) {
+            return;
+        }
+        let is_first = timed.proven.is_empty();
+        timed.proven.push(connection);
+        if is_first
+            && timed.down.is_none()
+            && let (Some(start), Some(seen)) = (self.start, timed.seen(newest))
+            && seen.max(start) < venue_time
+        {
+            self.open_span(seen.max(start), venue_time, (GapCause::Silent, now), findings);
         }
     }
 
@@ -39,13 +60,12 @@ impl Ledger {
 
     /// A connection no longer carries the stream. What it said of other streams proves nothing of this one: venues
     /// agree to a subscription and send none of it, and nobody may have noticed yet.
-    pub(crate) fn dropped(&mut self, cause: GapCause) {
+    pub(crate) fn dropped(&mut self, connection: u32, cause: GapCause) {
         self.version += 1;
         self.carriers = self.carriers.saturating_sub(1);
         let newest = self.newest;
         if let Kind::Timed(timed) = &mut self.kind {
-            timed.is_heard = false;
-            timed.unproven = timed.unproven.filter(|_| self.carriers > 0);
+            timed.proven.retain(|proven| *proven != connection);
         }
         if let Kind::Timed(timed) = &mut self.kind
             && self.carriers == 0
@@ -63,6 +83,9 @@ impl Ledger {
     /// The stream stood still since its newest trade though a connection carries it.
     pub(crate) fn stood_still(&mut self, cause: GapCause, since: Option<Time>) {
         self.version += 1;
+        if let Kind::Timed(timed) = &mut self.kind {
+            timed.proven.clear();
+        }
         if let Kind::Timed(timed) = &mut self.kind
             && timed.down.is_none()
             && let Some(start) = self.start

@@ -28,10 +28,8 @@ pub(crate) struct Timed {
     pub(crate) down: Option<Down>,
     /// Up to when rows of `gaps` tell of the stream, so that a quiet one is not asked about again from its beginning.
     pub(crate) told: Option<Time>,
-    /// Whether a trade came since the connections changed that carry the stream.
-    pub(crate) is_heard: bool,
-    /// Since when a connection is said to carry the stream anew; the first trade proves it, and only from then on.
-    pub(crate) unproven: Option<Time>,
+    /// Connections over which a trade of the stream came. While one of them stands, nothing is lost unnoticed.
+    pub(crate) proven: Vec<u32>,
 }
 
 impl Timed {

@@ -299,13 +299,7 @@ impl KindForm {
                     since: Time(since),
                     cause: GapCause::named(&cause).unwrap_or(GapCause::Disconnected),
                 });
-                Kind::Timed(Timed {
-                    recent: ids,
-                    down,
-                    told: told.map(Time),
-                    is_heard: false,
-                    unproven: None,
-                })
+                Kind::Timed(Timed { recent: ids, down, told: told.map(Time), proven: Vec::new() })
             }
         }
     }
