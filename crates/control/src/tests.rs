@@ -126,7 +126,7 @@ fn a_rewritten_file_of_an_archive_is_noticed() {
     let days = |first: i32, last: i32| (model::Date(first), model::Date(last));
     let found =
         |first, last| control.archive_files(&second.instrument, second.channel, days(first, last)).unwrap();
-    assert_eq!(found(19_030, 19_040), [second.clone()]);
+    assert_eq!(found(19_030, 19_040), std::slice::from_ref(&second));
     assert_eq!(found(19_031, 19_040), []);
     assert_eq!(control.archive_file("bybit", "/data/x.zip").unwrap(), None);
 }

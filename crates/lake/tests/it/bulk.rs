@@ -27,7 +27,7 @@ async fn write(
         }
         writer.commit(outgoing)
     };
-    tokio::task::spawn_blocking(work).await.unwrap()
+    runtime::tasks::blocking(work).await.unwrap()
 }
 
 async fn stored(lake: &Lake) -> Vec<i64> {
@@ -63,7 +63,7 @@ async fn what_is_not_committed_is_seen_by_nobody() {
     append_trades(&lake, "BTC", 1..11);
     commit(&lake, 10).await;
     let bulk = lake.bulk();
-    let held = tokio::task::spawn_blocking(move || {
+    let held = runtime::tasks::blocking(move || {
         let mut writer = bulk.begin(TableName::Trades).unwrap();
         writer.write(from_archive(100..90_000).to_batch()).unwrap();
         writer.write(from_archive(90_000..90_010).to_batch()).unwrap();

@@ -225,7 +225,7 @@ impl Backfill {
 }
 
 fn known_venues() -> String {
-    format!("known are {}", model::VENUES.join(", "))
+    format!("known are {}", VenueId::names())
 }
 
 fn tell(told: &Told) -> Done {

@@ -119,7 +119,7 @@ impl Work {
             let ask = ImportAsk { archives, file: &file, instrument: &instrument, received };
             unpack(&path, archives.facts().packing, |rows| import(&doors, &ask, rows))
         };
-        let done = tokio::task::spawn_blocking(work).await.context("importing broke off")?;
+        let done = runtime::tasks::blocking(work).await.map_err(anyhow::Error::msg)?;
         match done {
             Ok(Ok(report)) => Ok(Ended::Imported(Box::new(report))),
             Ok(Err(ImportError::Store(error))) => Err(error).context("write to the lake"),
