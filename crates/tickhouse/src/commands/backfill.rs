@@ -111,7 +111,7 @@ impl Backfill {
             .into());
         }
         let folder = Folder::open(&directory, Markets::Real)?;
-        let site = Arc::new(self.site(&config, venue, &folder)?);
+        let site = Arc::new(site(&config, venue, &folder)?);
         let instruments = self.instruments(&config, venue).await?;
         let lake_settings = settings::lake(&config, &folder.path("lake"));
         let lake = lake::Lake::open(lake_settings, SystemClock::shared(), tables::TABLES)
@@ -150,18 +150,6 @@ impl Backfill {
         };
         let _report = lake.compact_now().await.context("merge files")?;
         Ok(tell(&told))
-    }
-
-    fn site(&self, config: &Config, venue: VenueId, folder: &Folder) -> anyhow::Result<ArchiveSite> {
-        let mut archive = ArchiveSettings::new(venue, folder.path("archive"));
-        let origin = config.text(&format!("venues.{venue}.archive"));
-        if !origin.is_empty() {
-            archive.files = Some(origin.to_owned());
-            archive.listing = Some(origin.to_owned());
-        }
-        archive.trusted = settings::collect(config).trusted;
-        let site = ArchiveSite::open(archive).context("open the archive")?;
-        Ok(site.ok_or_else(|| WrongUse(format!("{venue} publishes no archive that is known here")))?)
     }
 
     async fn instruments(&self, config: &Config, venue: VenueId) -> anyhow::Result<Vec<Instrument>> {
@@ -222,6 +210,19 @@ impl Backfill {
         let absent = if absent > 0 { format!(", {absent} periods absent") } else { String::new() };
         line(format!("{count} files, {:.1} MB{absent}", bytes as f64 / 1e6));
     }
+}
+
+/// The venue's archive, or the one that is configured in its place.
+fn site(config: &Config, venue: VenueId, folder: &Folder) -> anyhow::Result<ArchiveSite> {
+    let mut archive = ArchiveSettings::new(venue, folder.path("archive"));
+    let origin = config.text(&format!("venues.{venue}.archive"));
+    if !origin.is_empty() {
+        archive.files = Some(origin.to_owned());
+        archive.listing = Some(origin.to_owned());
+    }
+    archive.trusted = settings::collect(config).trusted;
+    let site = ArchiveSite::open(archive).context("open the archive")?;
+    Ok(site.ok_or_else(|| WrongUse(format!("{venue} publishes no archive that is known here")))?)
 }
 
 fn known_venues() -> String {

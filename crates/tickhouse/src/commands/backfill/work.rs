@@ -228,7 +228,7 @@ fn tell(instrument: &Instrument, file: &ArchiveFile, ended: &Ended, seconds: f64
                 (report.missing_bars, "bars missing"),
             ] {
                 if count > 0 {
-                    words.push_str(&format!(", {count} {what}"));
+                    words = format!("{words}, {count} {what}");
                 }
             }
             words
