@@ -4,6 +4,7 @@
     reason = "the tests wait for other processes in real time, within bounds"
 )]
 
+mod backfill;
 mod bad_input;
 mod closing;
 mod demo;

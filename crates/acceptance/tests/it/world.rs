@@ -49,7 +49,7 @@ impl Process {
     }
 
     /// The next line of standard output that `wanted` accepts.
-    pub(crate) fn line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn line(&mut self, mut wanted: impl FnMut(&str) -> bool) -> String {
         let out = self.child.stdout.as_mut().expect("standard output is piped");
         let mut reader = BufReader::with_capacity(1, out);
         let mut line = String::new();
@@ -123,6 +123,7 @@ pub(crate) struct World {
     sim: Process,
     pub(crate) admin: String,
     pub(crate) venues: BTreeMap<String, (String, String)>,
+    pub(crate) archive: String,
 }
 
 impl World {
@@ -138,7 +139,8 @@ impl World {
         let venues = ready["venues"].as_object().expect("venues by name").iter();
         let venues =
             venues.map(|(name, at)| (name.clone(), (text(&at["rest"]), text(&at["stream"])))).collect();
-        Self { admin: text(&ready["admin"]), place, sim, venues }
+        let archive = ready["archive"].as_str().unwrap_or_default().to_owned();
+        Self { admin: text(&ready["admin"]), place, sim, venues, archive }
     }
 
     /// Writes a configuration for the exchanges; `extra` is added per venue section.
