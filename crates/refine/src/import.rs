@@ -122,14 +122,11 @@ pub fn import(
     ask: &ImportAsk<'_>,
     bytes: &mut dyn Read,
 ) -> Result<ImportReport, ImportError> {
-    let report = match ask.file.data {
-        ArchiveData::Trades => trades::import(doors, ask, bytes)?,
-        ArchiveData::Klines(_) => klines::import(doors, ask, bytes)?,
-        ArchiveData::RawTrades | ArchiveData::Funding => return Err(ImportError::Unknown),
-    };
-    metrics::counter!("tickhouse_imported_rows_total", "venue" => ask.instrument.id.venue().as_str())
-        .increment(report.added);
-    Ok(report)
+    match ask.file.data {
+        ArchiveData::Trades => trades::import(doors, ask, bytes),
+        ArchiveData::Klines(_) => klines::import(doors, ask, bytes),
+        ArchiveData::RawTrades | ArchiveData::Funding => Err(ImportError::Unknown),
+    }
 }
 
 /// The span that a file claims.
