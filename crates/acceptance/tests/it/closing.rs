@@ -212,5 +212,6 @@ fn a_restart_in_an_old_folder_asked_for_all_klines_again() {
     });
     process.end();
     let asked_again = klines_asked(&world) - asked;
-    assert!(asked_again <= instruments, "{asked_again} questions for the minutes since");
+    // Where a minute ends meanwhile, those around the start are asked for once more.
+    assert!(asked_again <= 2 * instruments, "{asked_again} questions for the minutes since");
 }
