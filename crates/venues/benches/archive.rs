@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use model::{Decimal, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, Time, Timeframe, VenueId};
+use model::{Instrument, InstrumentId, InstrumentKind, Time, Timeframe, VenueId};
 use venues::archive::{ArchiveData, ArchiveRow, Period};
 
 const ROWS: i64 = 200_000;
@@ -96,21 +96,7 @@ fn file(file: File) -> (&'static str, ArchiveData, Vec<u8>) {
 }
 
 fn instrument(venue: VenueId) -> Instrument {
-    Instrument {
-        id: InstrumentId::new(venue, "BTC", "USDT", InstrumentKind::Spot),
-        symbol: "BTCUSDT".into(),
-        base: "BTC".into(),
-        quote: "USDT".into(),
-        settle: "USDT".into(),
-        kind: InstrumentKind::Spot,
-        status: InstrumentStatus::Trading,
-        tick_size: None,
-        lot_size: None,
-        quantity_min: None,
-        notional_min: None,
-        contract_size: Decimal::ONE,
-        listed_time: None,
-    }
+    Instrument::named(InstrumentId::new(venue, "BTC", "USDT", InstrumentKind::Spot), "BTCUSDT")
 }
 
 #[divan::bench(args = FILES, sample_count = 30, sample_size = 1)]

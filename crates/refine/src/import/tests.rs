@@ -3,10 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use model::{
-    Decimal, Instrument, InstrumentKind, InstrumentStatus, LogPosition, Side, Source, Time, Timeframe, Trade,
-    VenueId,
-};
+use model::{Decimal, Instrument, LogPosition, Side, Source, Time, Timeframe, Trade, VenueId};
 use tables::{RowBatch, Rows, TableName, TableStore};
 use venues::archive::{ArchiveData, ArchiveFile, Archives, Period};
 
@@ -21,21 +18,7 @@ fn archives(venue: &str) -> &'static dyn Archives {
 }
 
 fn instrument(id: &str) -> Instrument {
-    Instrument {
-        id: id.parse().unwrap(),
-        symbol: "BTCUSDT".into(),
-        base: "BTC".into(),
-        quote: "USDT".into(),
-        settle: "USDT".into(),
-        kind: InstrumentKind::Spot,
-        status: InstrumentStatus::Trading,
-        tick_size: None,
-        lot_size: None,
-        quantity_min: None,
-        notional_min: None,
-        contract_size: Decimal::ONE,
-        listed_time: None,
-    }
+    Instrument::named(id.parse().unwrap(), "BTCUSDT")
 }
 
 struct Shop {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use flate2::read::{DeflateDecoder, GzDecoder};
-use model::{Date, Decimal, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, Time, VenueId};
+use model::{Date, Instrument, InstrumentId, InstrumentKind, Time, VenueId};
 use sha2::{Digest, Sha256};
 use simulate::archive::ArchiveSettings;
 use simulate::past::PastTrade;
@@ -70,21 +70,7 @@ async fn listed(world: &TestWorld, venue: &str, data: ArchiveData, span: Span) -
 }
 
 fn instrument(venue: &str) -> Instrument {
-    Instrument {
-        id: InstrumentId::new(id(venue), "BTC", "USDT", InstrumentKind::Spot),
-        symbol: BTC.into(),
-        base: "BTC".into(),
-        quote: "USDT".into(),
-        settle: "USDT".into(),
-        kind: InstrumentKind::Spot,
-        status: InstrumentStatus::Trading,
-        tick_size: None,
-        lot_size: None,
-        quantity_min: None,
-        notional_min: None,
-        contract_size: Decimal::ONE,
-        listed_time: None,
-    }
+    Instrument::named(InstrumentId::new(id(venue), "BTC", "USDT", InstrumentKind::Spot), BTC)
 }
 
 /// Unpacks a file, at most so much of it.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use model::{Decimal, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, Time, Timeframe, VenueId};
+use model::{Decimal, Instrument, InstrumentId, InstrumentKind, Time, Timeframe, VenueId};
 use proptest::prelude::*;
 use venues::archive::{ArchiveData, ArchiveRow, ArchiveSummary, Period, Place, TimeUnit};
 
@@ -15,21 +15,7 @@ const HOUR: ArchiveData = ArchiveData::Klines(Timeframe::Minutes(60));
 
 fn instrument(venue: &str) -> Instrument {
     let id = VenueId::known(venue).unwrap();
-    Instrument {
-        id: InstrumentId::new(id, "BTC", "USDT", InstrumentKind::Spot),
-        symbol: "BTCUSDT".into(),
-        base: "BTC".into(),
-        quote: "USDT".into(),
-        settle: "USDT".into(),
-        kind: InstrumentKind::Spot,
-        status: InstrumentStatus::Trading,
-        tick_size: None,
-        lot_size: None,
-        quantity_min: None,
-        notional_min: None,
-        contract_size: Decimal::ONE,
-        listed_time: None,
-    }
+    Instrument::named(InstrumentId::new(id, "BTC", "USDT", InstrumentKind::Spot), "BTCUSDT")
 }
 
 fn print(row: &ArchiveRow<'_>) -> String {

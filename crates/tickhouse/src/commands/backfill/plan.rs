@@ -125,26 +125,12 @@ fn is_done(known: &[ArchiveRecord], file: &ArchiveFile) -> bool {
 mod tests {
     //! Cases for plans.
     use super::*;
-    use model::{InstrumentId, InstrumentKind, InstrumentStatus, VenueId};
+    use model::{InstrumentId, InstrumentKind, VenueId};
     use venues::archive::{ArchiveData, Period};
 
     fn instrument() -> Arc<Instrument> {
         let venue = VenueId::known("binance").expect("a venue");
-        Arc::new(Instrument {
-            id: InstrumentId::new(venue, "BTC", "USDT", InstrumentKind::Spot),
-            symbol: "BTCUSDT".into(),
-            base: "BTC".into(),
-            quote: "USDT".into(),
-            settle: "USDT".into(),
-            kind: InstrumentKind::Spot,
-            status: InstrumentStatus::Trading,
-            tick_size: None,
-            lot_size: None,
-            quantity_min: None,
-            notional_min: None,
-            contract_size: model::Decimal::ONE,
-            listed_time: None,
-        })
+        Arc::new(Instrument::named(InstrumentId::new(venue, "BTC", "USDT", InstrumentKind::Spot), "BTCUSDT"))
     }
 
     fn file(period: &str) -> ArchiveFile {
