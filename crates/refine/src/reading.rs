@@ -4,7 +4,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, RecordBatch};
 use model::{
-    Bar, BarSource, BarState, Condition, Decimal, InstrumentId, Side, Source, Time, Timeframe, Trade,
+    Bar, BarSource, BarState, Condition, Decimal, GapCause, GapState, InstrumentId, Side, Source, Time,
+    Timeframe, Trade,
 };
 use tables::StoreError;
 
@@ -178,6 +179,20 @@ pub(crate) fn stored_ids(
         }
     }
     Ok(())
+}
+
+/// Runs of ids that an archive lacked and nobody had: first and last id, and the times beside them.
+pub(crate) fn archive_gaps(batch: &RecordBatch) -> Result<Vec<(i64, i64, Time, Time)>, StoreError> {
+    let rows = Reading(batch);
+    let (states, causes) = (rows.text("state")?, rows.text("cause")?);
+    let (first_ids, last_ids) = (rows.ints("first_id")?, rows.ints("last_id")?);
+    let (first_times, last_times) = (rows.times("first_time")?, rows.times("last_time")?);
+    let is_one = |row: &usize| {
+        states[*row] == Some(GapState::Missing.as_str())
+            && causes[*row] == Some(GapCause::NotInArchive.as_str())
+    };
+    let gap = |row: usize| Some((first_ids[row]?, last_ids[row]?, first_times[row], last_times[row]));
+    Ok((0..batch.num_rows()).filter(is_one).filter_map(gap).collect())
 }
 
 #[cfg(test)]

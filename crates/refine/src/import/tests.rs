@@ -190,6 +190,22 @@ fn a_rewritten_file_replaces_what_the_first_one_brought() {
 }
 
 #[test]
+fn holes_that_a_rewritten_file_filled_stayed_missing() {
+    let shop = Shop::new();
+    shop.import(ArchiveData::Trades, DAY, &csv((1..5).chain(9..15).chain(18..25))).unwrap();
+    let told = || -> Vec<String> {
+        let gaps = shop.store.seen(TableName::Gaps);
+        let cells = gaps.iter().map(|row| row.split(' ').skip(3).collect::<Vec<_>>());
+        cells.map(|cells| [cells[0], cells[1], cells[3]].join(" ")).collect()
+    };
+    assert_eq!(told(), ["5 8 missing", "15 17 missing"]);
+    shop.import(ArchiveData::Trades, DAY, &csv((1..7).chain(9..25))).unwrap();
+    let mut told = told();
+    told.sort();
+    assert_eq!(told, ["15 17 filled", "5 6 filled", "7 8 missing"]);
+}
+
+#[test]
 fn nothing_of_a_bad_file_is_seen() {
     let shop = Shop::new();
     let good = csv(1..2_000);

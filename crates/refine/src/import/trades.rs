@@ -3,11 +3,13 @@
 use std::io::Read;
 
 use model::{Channel, Condition, Gap, GapCause, GapState, Source, Time, Trade};
-use tables::{BulkWriter, Rows, TableName, TradeCells, TradeColumns};
+use tables::{BulkWriter, Rows, TableName, TableScan, TradeCells, TradeColumns};
 use venues::archive::{ArchiveDecoder, ArchiveRow, TradeRow};
 
 use super::bars::DayBars;
 use super::stored::{Seen, Stored};
+use crate::reading::archive_gaps;
+
 use super::{ImportAsk, ImportDoors, ImportError, ImportHole, ImportReport, outgoing, pump, span};
 
 /// Rows handed on at once.
@@ -235,24 +237,42 @@ fn holes(seen: &Seen, stored: &Stored, edges: &Edges) -> Vec<ImportHole> {
     all.holes().filter_map(hole).take(HOLES_MAX).collect()
 }
 
+/// Tells what is nowhere, and of what was nowhere before that it is there now.
 fn write_gaps(doors: &ImportDoors, ask: &ImportAsk<'_>, holes: &[ImportHole]) -> Result<(), ImportError> {
-    if holes.is_empty() {
-        return Ok(());
-    }
-    let gap = |hole: &ImportHole| Gap {
+    let gap = |hole: &ImportHole, state: GapState| Gap {
         instrument: ask.instrument.id.clone(),
         channel: Channel::Trades,
         first_id: Some(hole.first_id),
         last_id: Some(hole.last_id),
         first_time: hole.first_time,
         last_time: hole.last_time,
-        state: GapState::Missing,
+        state,
         cause: GapCause::NotInArchive,
-        source: None,
+        source: (state == GapState::Filled).then_some(Source::Archive),
         found_time: ask.received,
         closed_time: Some(ask.received),
     };
-    let rows: Vec<Gap> = holes.iter().map(gap).collect();
+    let scan = TableScan {
+        instrument: Some(ask.instrument.id.clone()),
+        range: Some(span(ask.file)),
+        ..TableScan::default()
+    };
+    let known = doors.runtime.block_on(doors.store.scan(TableName::Gaps, scan))?;
+    let mut rows: Vec<Gap> = holes.iter().map(|hole| gap(hole, GapState::Missing)).collect();
+    for batch in &known {
+        for (first_id, last_id, first_time, last_time) in archive_gaps(batch)? {
+            let still = holes.iter().filter(|hole| first_id <= hole.last_id && hole.first_id <= last_id);
+            let last_id = match still.map(|hole| hole.first_id).min() {
+                Some(left) if left <= first_id => continue,
+                Some(left) => left - 1,
+                None => last_id,
+            };
+            rows.push(gap(&ImportHole { first_id, last_id, first_time, last_time }, GapState::Filled));
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
     let mut writer = doors.bulk.begin(TableName::Gaps)?;
     writer.write(Rows::Gaps(rows).to_batch())?;
     writer.commit(None)?;
