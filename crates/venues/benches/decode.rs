@@ -63,7 +63,8 @@ fn recorded() -> Option<Vec<String>> {
 }
 
 fn fixture(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/binance-futures");
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo"))
+        .join("fixtures/binance-futures");
     std::fs::read_to_string(folder.join(name)).expect("the fixture is there")
 }
 

@@ -81,6 +81,8 @@ pub(crate) fn files() -> anyhow::Result<Vec<String>> {
 
 /// The top folder of the checkout; chores run from there.
 pub(crate) fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // As cargo says now: a target folder shared by checkouts may hold a binary that another one built.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let here = PathBuf::from(here);
     here.ancestors().nth(2).map(PathBuf::from).unwrap_or(here)
 }

@@ -196,7 +196,9 @@ fn the_golden_states_are_still_read_and_written() {
 }
 
 fn golden(name: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+    std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo"))
+        .join("tests/golden")
+        .join(name)
 }
 
 fn check_golden(name: &str, bytes: &[u8]) {

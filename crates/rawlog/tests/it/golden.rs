@@ -12,7 +12,7 @@ use crate::world::{World, assert_records, eventually};
 const RECORDS: u64 = 24;
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")).join("fixtures").join(name)
 }
 
 fn read(fixture: &Path, name: &str) {

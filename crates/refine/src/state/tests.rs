@@ -28,7 +28,7 @@ fn script() -> Script {
 }
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")).join("fixtures").join(name)
 }
 
 #[test]

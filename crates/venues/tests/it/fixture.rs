@@ -35,7 +35,7 @@ impl Sample {
 pub(crate) const RECEIVED: Nanos = Nanos(1_791_383_690_000_000_000);
 
 pub(crate) fn path(venue: &dyn Venue, name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")).join("fixtures");
     folder.join(venue.facts().id.as_str()).join(name)
 }
 
