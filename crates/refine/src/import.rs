@@ -6,6 +6,7 @@
 
 mod bars;
 mod klines;
+mod pages;
 mod stored;
 mod trades;
 
@@ -15,6 +16,8 @@ use std::sync::Arc;
 use model::{Instrument, InstrumentId, Source, Time};
 use tables::{BulkStore, Outgoing, StoreError, TableStore, TimeRange};
 use venues::archive::{ArchiveData, ArchiveFile, ArchiveSummary, Archives, FileError};
+
+pub use pages::import_trades;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -40,6 +43,35 @@ pub struct ImportAsk<'a> {
     pub instrument: &'a Instrument,
     /// Goes into the rows as their receipt time: when the file was fetched.
     pub received: Time,
+    /// Where the past ends, if the file reaches so far: later trades are left to the recording.
+    pub frontier: Option<Frontier>,
+}
+
+/// The first trade that was recorded live. What came before is past; from it on the recording knows what it lacks, and asks
+/// for it by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frontier {
+    /// Its number, where the venue numbers its trades.
+    pub id: Option<i64>,
+    /// Its venue time.
+    pub time: Time,
+}
+
+impl Frontier {
+    /// Whether a trade is past.
+    pub fn is_behind(&self, id: Option<i64>, time: Time) -> bool {
+        match (self.id, id) {
+            (Some(first), Some(id)) => id < first,
+            _ => time < self.time,
+        }
+    }
+
+    /// The past part of a span; `None` if all of it is later.
+    pub fn cut(&self, span: TimeRange) -> Option<TimeRange> {
+        // The frontier's own microsecond may hold earlier trades too.
+        let end = span.end.min(self.time.plus_micros(1));
+        (span.start < end).then_some(TimeRange { start: span.start, end })
+    }
 }
 
 /// Why a file was not taken in. Nothing of it is visible then.
@@ -53,6 +85,8 @@ pub enum ImportError {
     Rows(FileError),
     /// It holds nothing.
     Empty,
+    /// Everything in it is from after the recording began.
+    Beyond,
     /// The tables could not take it.
     Store(StoreError),
 }
@@ -64,6 +98,7 @@ impl std::fmt::Display for ImportError {
             Self::Bytes(error) => write!(f, "its bytes cannot be read: {error}"),
             Self::Rows(error) => write!(f, "{error}"),
             Self::Empty => f.write_str("it holds no rows"),
+            Self::Beyond => f.write_str("all of it is from after the recording began"),
             Self::Store(error) => write!(f, "the tables do not take it: {error}"),
         }
     }
@@ -88,12 +123,14 @@ pub struct ImportReport {
     pub known: u64,
     /// Rows whose id came in the file before.
     pub duplicates: u64,
+    /// Rows from beyond the frontier, left to the recording.
+    pub beyond: u64,
     /// Ids of the file, as runs; empty where ids are no numbers.
     pub ids: Vec<(i64, i64)>,
     /// Ids between the first and the last that are neither in the file nor stored otherwise, with the times of their
     /// neighbours.
     pub holes: Vec<ImportHole>,
-    /// 1-minute bars written.
+    /// 1-minute bars written: new ones, and those that say something else than before.
     pub bars: u64,
     /// Minutes in which no bar is, of klines alone.
     pub missing_bars: u64,

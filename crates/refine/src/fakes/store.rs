@@ -105,6 +105,12 @@ impl FakeStore {
         }
     }
 
+    /// Takes over what another store shows of a table.
+    pub(crate) fn adopt(&self, table: TableName, other: &Self) {
+        let rows = visible(&other.inner.lock().unwrap(), table);
+        self.inner.lock().unwrap().rows.entry(table).or_default().extend(rows);
+    }
+
     /// Every row ever appended, as text, by table.
     pub(crate) fn rows(&self, table: TableName) -> Vec<String> {
         let inner = self.inner.lock().unwrap();

@@ -1,13 +1,14 @@
 //! 1-minute bars of past days: folded while their trades come by, or from the store where more is stored than came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use derivations::MinuteBars;
 use model::time::MINUTE;
-use model::{Bar, BarState, InstrumentId, Time, Trade};
-use tables::{StoreError, TableName, TableScan, TableStore, TimeRange};
+use model::{Bar, BarSource, BarState, InstrumentId, Time, Trade};
+use tables::{Rows, StoreError, TableName, TableScan, TableStore, TimeRange};
 
-use crate::reading::{TRADE_COLUMNS, trades};
+use super::ImportDoors;
+use crate::reading::{TRADE_COLUMNS, minute_bars, trades};
 
 /// So many minutes of trades are read from the store at once.
 const READ_MINUTES: i64 = 60;
@@ -54,6 +55,53 @@ impl DayBars {
 
 fn settled(bar: Bar, available_time: Time) -> Bar {
     Bar { state: BarState::Closed, revision: 0, available_time, ..bar }
+}
+
+/// The end of the minute that a span ends in.
+pub(super) fn minute_end(end: Time) -> Time {
+    let start = end.minute_start();
+    if start == end { end } else { start.plus_micros(MINUTE) }
+}
+
+/// Writes bars that are new or say something else than the stored ones, which they replace as revisions.
+pub(super) fn settle(
+    doors: &ImportDoors,
+    instrument: &InstrumentId,
+    bars: Vec<Bar>,
+) -> Result<u64, StoreError> {
+    let (Some(first), Some(last)) = (bars.first(), bars.last()) else { return Ok(0) };
+    let range = TimeRange { start: first.open_time, end: last.open_time.plus_micros(1) };
+    let scan = TableScan { instrument: Some(instrument.clone()), range: Some(range), ..TableScan::default() };
+    let stored = doors.runtime.block_on(doors.store.scan(TableName::Bars, scan))?;
+    let stored: HashMap<Time, Bar> = minute_bars(instrument, &stored)?
+        .into_iter()
+        .filter(|bar| bar.source == BarSource::Trades)
+        .map(|bar| (bar.open_time, bar))
+        .collect();
+    let rows: Vec<Bar> = bars
+        .into_iter()
+        .filter_map(|bar| match stored.get(&bar.open_time) {
+            None => Some(bar),
+            Some(known) if says_the_same(known, &bar) => None,
+            Some(known) => Some(Bar { revision: known.revision + 1, state: BarState::Revised, ..bar }),
+        })
+        .collect();
+    let count = rows.len() as u64;
+    if count > 0 {
+        let mut writer = doors.bulk.begin(TableName::Bars)?;
+        writer.write(Rows::Bars(rows).to_batch())?;
+        writer.commit(None)?;
+    }
+    Ok(count)
+}
+
+/// Whether two bars of a minute are made of the same trades, as far as bars tell.
+fn says_the_same(one: &Bar, other: &Bar) -> bool {
+    let told = |bar: &Bar| {
+        let Bar { open, high, low, close, volume, quote_volume, trade_count, taker_buy_volume, .. } = *bar;
+        (open, high, low, close, volume, quote_volume, trade_count, taker_buy_volume)
+    };
+    told(one) == told(other)
 }
 
 /// Bars of everything that is stored of a span.

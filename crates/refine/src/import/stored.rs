@@ -16,12 +16,21 @@ pub(super) struct Stored {
     texts: HashSet<u128>,
 }
 
+/// Which stored rows count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// All.
+    All,
+    /// All but those of the archive, which leave when its file comes again.
+    Others,
+}
+
 impl Stored {
-    /// What the store holds of the span, but for rows of the archive.
+    /// What the store holds of the span.
     pub(super) async fn read(
         store: &dyn TableStore,
-        instrument: &InstrumentId,
-        range: TimeRange,
+        (instrument, range): (&InstrumentId, TimeRange),
+        keeping: Keeping,
     ) -> Result<Self, tables::StoreError> {
         let scan = TableScan {
             instrument: Some(instrument.clone()),
@@ -32,7 +41,7 @@ impl Stored {
         let mut stored = Self::default();
         for batch in store.scan(TableName::Trades, scan).await? {
             stored_ids(&batch, |id, source| {
-                if source == Source::Archive.as_str() {
+                if keeping == Keeping::Others && source == Source::Archive.as_str() {
                     return;
                 }
                 match id {

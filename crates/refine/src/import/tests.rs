@@ -7,7 +7,7 @@ use model::{Decimal, Instrument, LogPosition, Side, Source, Time, Timeframe, Tra
 use tables::{RowBatch, Rows, TableName, TableStore};
 use venues::archive::{ArchiveData, ArchiveFile, Archives, Period};
 
-use super::{ImportAsk, ImportDoors, ImportError, ImportReport, import};
+use super::{Frontier, ImportAsk, ImportDoors, ImportError, ImportReport, import, import_trades};
 use crate::fakes::{FakeBulk, FakeStore};
 
 /// 2024-08-08T00:00:00Z in milliseconds.
@@ -24,16 +24,31 @@ fn instrument(id: &str) -> Instrument {
 struct Shop {
     store: Arc<FakeStore>,
     runtime: tokio::runtime::Runtime,
+    frontier: Option<Frontier>,
 }
 
 impl Shop {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        Self { store: Arc::default(), runtime }
+        Self { store: Arc::default(), runtime, frontier: None }
     }
 
     fn import(&self, data: ArchiveData, day: &str, text: &str) -> Result<ImportReport, ImportError> {
         self.import_of("binance", "binance:BTC-USDT", (data, day), text)
+    }
+
+    fn doors(&self) -> ImportDoors {
+        ImportDoors {
+            store: self.store.clone(),
+            bulk: Arc::new(FakeBulk(self.store.clone())),
+            runtime: self.runtime.handle().clone(),
+        }
+    }
+
+    /// Trades that came over REST.
+    fn paged(&self, ids: impl Iterator<Item = i64>) -> ImportReport {
+        let id = "binance:BTC-USDT".parse().unwrap();
+        import_trades(&self.doors(), &id, ids.map(trade).collect(), Time(DAY_MS * 1_000 + 9)).unwrap()
     }
 
     fn import_of(
@@ -45,14 +60,15 @@ impl Shop {
     ) -> Result<ImportReport, ImportError> {
         let archives = archives(venue);
         let file: ArchiveFile = archives.file(data, "BTCUSDT", Period::parse(day).unwrap()).unwrap();
-        let doors = ImportDoors {
-            store: self.store.clone(),
-            bulk: Arc::new(FakeBulk(self.store.clone())),
-            runtime: self.runtime.handle().clone(),
-        };
+        let doors = self.doors();
         let instrument = instrument(id);
-        let ask =
-            ImportAsk { archives, file: &file, instrument: &instrument, received: Time(DAY_MS * 1_000 + 7) };
+        let ask = ImportAsk {
+            archives,
+            file: &file,
+            instrument: &instrument,
+            received: Time(DAY_MS * 1_000 + 7),
+            frontier: self.frontier,
+        };
         import(&doors, &ask, &mut text.as_bytes())
     }
 
@@ -206,6 +222,46 @@ fn holes_that_a_rewritten_file_filled_stayed_missing() {
 }
 
 #[test]
+fn past_and_recording_meet_in_the_middle_of_a_minute() {
+    let (whole, mut shop) = (Shop::new(), Shop::new());
+    whole.import(ArchiveData::Trades, DAY, &csv(1..40)).unwrap();
+    shop.streamed(20..40);
+    // What the recording made of its first minute: the trades from the twentieth on.
+    let partial = Shop::new();
+    partial.import(ArchiveData::Trades, DAY, &csv(20..40)).unwrap();
+    shop.store.adopt(TableName::Bars, &partial.store);
+    shop.frontier = Some(Frontier { id: Some(20), time: trade(20).venue_time });
+    let report = shop.import(ArchiveData::Trades, DAY, &csv(1..40)).unwrap();
+    assert_eq!((report.added, report.beyond, report.known, report.holes.len()), (19, 20, 0, 0));
+    assert_eq!((shop.trades().len(), report.bars), (39, 4), "three whole minutes and the common one");
+    let bars = |shop: &Shop| -> Vec<String> {
+        shop.bars().iter().map(|bar| bar.split(' ').take(11).collect::<Vec<_>>().join(" ")).collect()
+    };
+    assert_eq!(bars(&shop), bars(&whole));
+    let again = shop.import(ArchiveData::Trades, DAY, &csv(1..40)).unwrap();
+    assert_eq!((again.added, again.bars, shop.trades().len()), (19, 0, 39));
+    shop.frontier = Some(Frontier { id: None, time: Time(DAY_MS * 1_000 - 1) });
+    let error = shop.import(ArchiveData::Trades, DAY, &csv(1..40)).unwrap_err();
+    assert!(matches!(error, ImportError::Beyond), "{error}");
+}
+
+#[test]
+fn pages_fill_holes_and_mend_their_bars() {
+    let (whole, shop) = (Shop::new(), Shop::new());
+    whole.import(ArchiveData::Trades, DAY, &csv(1..400)).unwrap();
+    shop.import(ArchiveData::Trades, DAY, &csv((1..5).chain(9..300).chain(302..400))).unwrap();
+    let report = shop.paged((4..10).chain(300..302));
+    assert_eq!((report.added, report.known, report.bars), (6, 2, 3));
+    let figures = |shop: &Shop| -> Vec<String> {
+        shop.bars().iter().map(|bar| bar.split(' ').take(11).collect::<Vec<_>>().join(" ")).collect()
+    };
+    assert_eq!(figures(&shop), figures(&whole));
+    assert_eq!(shop.trades()[3..5], ["4 archive", "5 rest"]);
+    let again = shop.paged(4..10);
+    assert_eq!((again.added, again.known, again.bars, shop.trades().len()), (0, 6, 0, 399));
+}
+
+#[test]
 fn nothing_of_a_bad_file_is_seen() {
     let shop = Shop::new();
     let good = csv(1..2_000);
@@ -251,9 +307,9 @@ fn text_ids_are_told_apart_too() {
     let ids = ["5f1d6a1c-0d5b-5a5e-9c1b-4f3d2c1b0a99", "6f1d6a1c-0d5b-5a5e-9c1b-4f3d2c1b0a99"];
     let text = [header, &row(ids[0], 1), &row(ids[1], 2), &row(ids[0], 1)].concat();
     let ask = (ArchiveData::Trades, DAY);
-    for _twice in 0..2 {
+    for bars in [1, 0] {
         let report = shop.import_of("bybit-linear", "bybit-linear:BTC-USDT-PERP", ask, &text).unwrap();
-        assert_eq!((report.added, report.duplicates, report.bars), (2, 1, 1));
+        assert_eq!((report.added, report.duplicates, report.bars), (2, 1, bars));
         assert_eq!(shop.trades().len(), 2);
     }
 }

@@ -3,14 +3,15 @@
 use std::io::Read;
 
 use model::{Channel, Condition, Gap, GapCause, GapState, Source, Time, Trade};
-use tables::{BulkWriter, Rows, TableName, TableScan, TradeCells, TradeColumns};
+use tables::{BulkWriter, Rows, TableName, TableScan, TimeRange, TradeCells, TradeColumns};
 use venues::archive::{ArchiveDecoder, ArchiveRow, TradeRow};
 
 use super::bars::DayBars;
-use super::stored::{Seen, Stored};
+use super::stored::{Keeping, Seen, Stored};
 use crate::reading::archive_gaps;
 
-use super::{ImportAsk, ImportDoors, ImportError, ImportHole, ImportReport, outgoing, pump, span};
+use super::bars::minute_end;
+use super::{Frontier, ImportAsk, ImportDoors, ImportError, ImportHole, ImportReport, outgoing, pump, span};
 
 /// Rows handed on at once.
 const BATCH_ROWS: usize = 131_072;
@@ -22,9 +23,14 @@ pub(super) fn import(
     ask: &ImportAsk<'_>,
     bytes: &mut dyn Read,
 ) -> Result<ImportReport, ImportError> {
-    let range = span(ask.file);
+    let whole = span(ask.file);
+    let range = match ask.frontier {
+        Some(frontier) => frontier.cut(whole).ok_or(ImportError::Beyond)?,
+        None => whole,
+    };
     let id = &ask.instrument.id;
-    let stored = doors.runtime.block_on(Stored::read(doors.store.as_ref(), id, range))?;
+    let stored = Stored::read(doors.store.as_ref(), (id, range), Keeping::Others);
+    let stored = doors.runtime.block_on(stored)?;
     let mut decoder =
         ask.archives.decoder(ask.file, ask.instrument, ask.received).ok_or(ImportError::Unknown)?;
     let mut taking = Taking::new(doors, ask, stored)?;
@@ -36,14 +42,14 @@ pub(super) fn import(
     let Taking { writer, bars, seen, stored, counts, edges, is_late, .. } = taking;
     let written = writer.commit(Some(outgoing(id, range)))?;
     let needs_reading = !stored.is_empty() || is_late;
+    // The minute in which the recording began is made of both parts.
+    let minutes = TimeRange { start: range.start, end: minute_end(range.end) };
     let bars = if needs_reading {
-        doors.runtime.block_on(super::bars::from_store(doors.store.as_ref(), id, range, ask.received))?
+        doors.runtime.block_on(super::bars::from_store(doors.store.as_ref(), id, minutes, ask.received))?
     } else {
         bars.finish(ask.received)
     };
-    let mut writer = doors.bulk.begin(TableName::Bars)?;
-    writer.write(Rows::Bars(bars.clone()).to_batch())?;
-    writer.commit(None)?;
+    let bars = super::bars::settle(doors, id, bars)?;
     let holes = holes(&seen, &stored, &edges);
     write_gaps(doors, ask, &holes)?;
     Ok(ImportReport {
@@ -53,7 +59,8 @@ pub(super) fn import(
         duplicates: counts.duplicates,
         ids: seen.numbers.runs().collect(),
         holes,
-        bars: bars.len() as u64,
+        beyond: counts.beyond,
+        bars,
         missing_bars: 0,
         bytes: written.bytes,
     })
@@ -63,6 +70,7 @@ pub(super) fn import(
 struct Counts {
     known: u64,
     duplicates: u64,
+    beyond: u64,
 }
 
 /// The times beside each jump of ids, to say when a hole was.
@@ -98,6 +106,7 @@ struct Taking {
     writer: Box<dyn BulkWriter>,
     bars: DayBars,
     stored: Stored,
+    frontier: Option<Frontier>,
     seen: Seen,
     edges: Edges,
     counts: Counts,
@@ -117,6 +126,7 @@ impl Taking {
             writer: doors.bulk.begin(TableName::Trades)?,
             bars: DayBars::new(id.clone()),
             stored,
+            frontier: ask.frontier,
             seen: Seen::default(),
             edges: Edges::default(),
             counts: Counts::default(),
@@ -166,6 +176,10 @@ impl Taking {
 
     #[inline]
     fn take_trade(&mut self, row: &TradeRow<'_>) {
+        if self.frontier.is_some_and(|frontier| !frontier.is_behind(row.trade_id, row.venue_time)) {
+            self.counts.beyond += 1;
+            return;
+        }
         if let Some(id) = row.trade_id {
             self.edges.saw(id, row.venue_time);
         }

@@ -116,7 +116,7 @@ impl Work {
         let (instrument, file, path) = (Arc::clone(instrument), file.clone(), fetched.path.clone());
         let work = move || {
             let received = SystemClock.time();
-            let ask = ImportAsk { archives, file: &file, instrument: &instrument, received };
+            let ask = ImportAsk { archives, file: &file, instrument: &instrument, received, frontier: None };
             unpack(&path, archives.facts().packing, |rows| import(&doors, &ask, rows))
         };
         let done = runtime::tasks::blocking(work).await.map_err(anyhow::Error::msg)?;
