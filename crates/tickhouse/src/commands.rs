@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod init;
 mod log;
+mod past;
 mod run;
 mod sim;
 mod sql;

@@ -1,25 +1,19 @@
 //! `tickhouse backfill`: takes years of history from the venues' public archives into the tables.
 
-mod plan;
-mod work;
-
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use collect::archive::{ArchiveSettings, ArchiveSite};
-use model::{Channel, Date, Instrument, Timeframe, VenueId};
+use history::{FileEnd, Files, Listener, News, Plan, Step, Taken};
+use model::{Date, Instrument, Timeframe, VenueId};
 use runtime::tasks::Stopper;
 use runtime::{Clock, SystemClock};
-use venues::archive::{ArchiveAsk, ArchiveData, Period, Span};
+use venues::archive::{ArchiveData, ArchiveFile};
 
+use super::past::{Past, instruments, known_venues, parse_day};
 use super::{Place, WrongUse, asked_to_end, start_logs};
 use crate::Done;
-use crate::config::{Config, settings};
-use crate::folder::{Folder, Markets, running};
 use crate::output::line;
-use plan::{Plan, Step};
-use work::{Told, Work};
 
 /// Take history from the venues' public archives into the tables.
 ///
@@ -71,17 +65,6 @@ impl What {
             Self::Klines => ArchiveData::Klines(Timeframe::MINUTE),
         }
     }
-
-    const fn channel(self) -> Channel {
-        match self {
-            Self::Trades => Channel::Trades,
-            Self::Klines => Channel::Klines,
-        }
-    }
-}
-
-fn parse_day(text: &str) -> Result<Date, String> {
-    Date::parse(text).ok_or_else(|| format!("{text:?} is no day: write it as 2024-08-01"))
 }
 
 impl Backfill {
@@ -102,93 +85,37 @@ impl Backfill {
             ))
             .into());
         }
-        let directory = self.place.data.clone().unwrap_or_else(|| config.directory());
-        if let Some(process) = running(&directory) {
-            let (pid, shown) = (process.pid, directory.display());
-            return Err(WrongUse(format!(
-                "process {pid} records into {shown}: stop it first, or name another folder with --data"
-            ))
-            .into());
-        }
-        let folder = Folder::open(&directory, Markets::Real)?;
-        let site = Arc::new(site(&config, venue, &folder)?);
-        let instruments = self.instruments(&config, venue).await?;
-        let lake_settings = settings::lake(&config, &folder.path("lake"));
-        let lake = lake::Lake::open(lake_settings, SystemClock::shared(), tables::TABLES)
-            .await
-            .context("open the lake")?;
-        let control =
-            control::Control::open(folder.path("control.sqlite")).context("open the control state")?;
+        let past = Past::open(&self.place, &config).await?;
+        let site = past.site(&config, venue)?;
         let stopper = Stopper::default();
+        let stop = stopper.watch();
+        let plan = Plan { site: &site, data: self.kind.data(), days: (from, to) };
         let mut steps = Vec::new();
-        for instrument in instruments {
-            let plan =
-                Plan { lake: &lake, control: &control, channel: self.kind.channel(), days: (from, to) };
-            let files = self.listed(&site, &instrument, &stopper).await?;
-            steps.extend(plan.steps(&Arc::new(instrument), files).await?);
+        for instrument in instruments(&config, venue, &self.instruments).await? {
+            steps.extend(plan.steps(&past.doors, &Arc::new(instrument), &stop).await?);
         }
         self.tell_plan(&steps);
         if self.dry_run {
             return Ok(Done::Clean);
         }
-        let work = Work {
-            site,
-            lake: lake.clone(),
-            control,
-            channel: self.kind.channel(),
+        let files = Files {
+            doors: &past.doors,
+            site: &site,
+            data: self.kind.data(),
             keeps_files: self.keep_files,
             parallel: self.parallel.into(),
+            listener: &Lines,
         };
-        let stop = stopper.watch();
-        let told = tokio::select! {
-            told = work.run(steps, &stop) => told?,
+        let taken = tokio::select! {
+            taken = files.run(steps, &stop) => taken?,
             () = asked_to_end() => {
                 stopper.stop();
                 line("stopped; run it again to go on");
                 return Ok(Done::Findings);
             }
         };
-        let _report = lake.compact_now().await.context("merge files")?;
-        Ok(tell(&told))
-    }
-
-    async fn instruments(&self, config: &Config, venue: VenueId) -> anyhow::Result<Vec<Instrument>> {
-        let trusted = settings::collect(config).trusted;
-        let rest = settings::endpoints(config, venue).rest;
-        let listed =
-            collect::ask_listing(venue, &rest, trusted.as_deref()).await.map_err(anyhow::Error::msg)?;
-        let (mut found, mut unknown) = (Vec::new(), Vec::new());
-        for words in &self.instruments {
-            match collect::named(&listed, words) {
-                Some(instrument) => found.push(instrument.clone()),
-                None => unknown.push(words.as_str()),
-            }
-        }
-        if unknown.is_empty() {
-            return Ok(found);
-        }
-        let names = unknown.join(", ");
-        Err(WrongUse(format!("{venue} does not list {names}: check the spelling, or leave it out")).into())
-    }
-
-    async fn listed(
-        &self,
-        site: &ArchiveSite,
-        instrument: &Instrument,
-        stopper: &Stopper,
-    ) -> anyhow::Result<Vec<venues::archive::ArchiveFile>> {
-        let mut files = Vec::new();
-        for span in [Span::Month, Span::Day] {
-            let ask = ArchiveAsk {
-                data: self.kind.data(),
-                symbol: &instrument.symbol,
-                span,
-                from: Some(Period::holding(span, self.from)),
-            };
-            let listed = site.list(&ask, &stopper.watch()).await;
-            files.extend(listed.with_context(|| format!("list the archive of {}", instrument.symbol))?);
-        }
-        Ok(files)
+        let _report = past.lake.compact_now().await.context("merge files")?;
+        Ok(tell(&taken))
     }
 
     fn tell_plan(&self, steps: &[Step]) {
@@ -212,35 +139,57 @@ impl Backfill {
     }
 }
 
-/// The venue's archive, or the one that is configured in its place.
-fn site(config: &Config, venue: VenueId, folder: &Folder) -> anyhow::Result<ArchiveSite> {
-    let mut archive = ArchiveSettings::new(venue, folder.path("archive"));
-    let origin = config.text(&format!("venues.{venue}.archive"));
-    if !origin.is_empty() {
-        archive.files = Some(origin.to_owned());
-        archive.listing = Some(origin.to_owned());
+/// Says in a line how each file ended.
+pub(super) struct Lines;
+
+impl Listener for Lines {
+    fn hear(&self, news: &News) {
+        match news {
+            News::Bytes(_) => {}
+            News::File { instrument, file, end, seconds } => tell_file(instrument, file, end, *seconds),
+            News::Absent { instrument, days } => {
+                line(format!("{} {}..{}: the archive has no file", instrument.id, days.0, days.1));
+            }
+        }
     }
-    archive.trusted = settings::collect(config).trusted;
-    let site = ArchiveSite::open(archive).context("open the archive")?;
-    Ok(site.ok_or_else(|| WrongUse(format!("{venue} publishes no archive that is known here")))?)
 }
 
-fn known_venues() -> String {
-    format!("known are {}", VenueId::names())
+fn tell_file(instrument: &Instrument, file: &ArchiveFile, end: &FileEnd, seconds: f64) {
+    let what = match end {
+        FileEnd::Imported(report) => {
+            let rate = report.summary.row_count as f64 / seconds.max(1e-6) / 1e6;
+            let mut words = format!("{} rows in {seconds:.1} s ({rate:.2} M/s)", report.summary.row_count);
+            for (count, what) in [
+                (report.known, "known before"),
+                (report.duplicates, "twice"),
+                (report.beyond, "left to the recording"),
+                (report.holes.len() as u64, "holes"),
+                (report.missing_bars, "bars missing"),
+            ] {
+                if count > 0 {
+                    words = format!("{words}, {count} {what}");
+                }
+            }
+            words
+        }
+        FileEnd::Spoilt(why) => format!("not taken in: {why}"),
+        FileEnd::Absent => "the archive has no such file".to_owned(),
+    };
+    line(format!("{} {}: {what}", instrument.id, file.period));
 }
 
-fn tell(told: &Told) -> Done {
+fn tell(taken: &Taken) -> Done {
     line(format!(
         "{} rows added, {} known before, {} twice in their files, {} bars; {} holes of {} ids; {} files imported, {} spoilt, {} absent",
-        told.added,
-        told.known,
-        told.duplicates,
-        told.bars,
-        told.holes,
-        told.missing,
-        told.imported,
-        told.spoilt,
-        told.absent
+        taken.added,
+        taken.known,
+        taken.duplicates,
+        taken.bars,
+        taken.holes,
+        taken.missing,
+        taken.imported,
+        taken.spoilt,
+        taken.absent
     ));
-    if told.spoilt + told.absent + told.holes > 0 { Done::Findings } else { Done::Clean }
+    if taken.spoilt + taken.absent + taken.holes > 0 { Done::Findings } else { Done::Clean }
 }

@@ -3,76 +3,111 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::Context;
-use arrow_array::cast::AsArray;
-use arrow_array::types::TimestampMicrosecondType;
-use control::{ArchiveRecord, Control, FileState};
-use futures::TryStreamExt;
-use lake::Lake;
-use model::{Channel, Date, Instrument, Time};
-use tables::QueryLimits;
-use venues::archive::{ArchiveFile, Span};
+use collect::archive::ArchiveSite;
+use control::{ArchiveRecord, FileState};
+use model::{Channel, Date, Instrument};
+use refine::import::Frontier;
+use runtime::Stop;
+use venues::archive::{ArchiveAsk, ArchiveData, ArchiveFile, Period, Span};
+
+use crate::{Doors, Error};
 
 /// One thing to do.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub enum Step {
     /// Fetch a file and take it in.
-    Fetch { instrument: Arc<Instrument>, file: Box<ArchiveFile> },
+    Fetch {
+        /// What it is about.
+        instrument: Arc<Instrument>,
+        /// Which file.
+        file: Box<ArchiveFile>,
+        /// Where the instrument's past ends.
+        frontier: Option<Frontier>,
+    },
     /// The archive has nothing for these days though it should.
-    Absent { instrument: Arc<Instrument>, days: (Date, Date) },
+    Absent {
+        /// Whose.
+        instrument: Arc<Instrument>,
+        /// First and last day.
+        days: (Date, Date),
+    },
 }
 
-/// What a plan is made from.
-pub(super) struct Plan<'a> {
-    pub(super) lake: &'a Lake,
-    pub(super) control: &'a Control,
-    pub(super) channel: Channel,
-    pub(super) days: (Date, Date),
+/// What should be there.
+pub struct Plan<'a> {
+    /// Where files come from.
+    pub site: &'a ArchiveSite,
+    /// What they hold.
+    pub data: ArchiveData,
+    /// First and last day.
+    pub days: (Date, Date),
+}
+
+/// The channel that files of a kind belong to.
+pub(crate) fn channel(data: ArchiveData) -> Channel {
+    match data {
+        ArchiveData::Trades => Channel::Trades,
+        ArchiveData::RawTrades => Channel::RawTrades,
+        ArchiveData::Klines(_) => Channel::Klines,
+        ArchiveData::Funding => Channel::Funding,
+    }
 }
 
 impl Plan<'_> {
-    /// What to do for an instrument, given what the archive lists, by day.
-    pub(super) async fn steps(
+    /// What is to be done for an instrument, by day: what the archive has and the tables have not.
+    pub async fn steps(
         &self,
+        doors: &Doors,
         instrument: &Arc<Instrument>,
-        files: Vec<ArchiveFile>,
-    ) -> anyhow::Result<Vec<Step>> {
-        let known = self.control.archive_files(&instrument.id, self.channel, self.days)?;
+        stop: &Stop,
+    ) -> Result<Vec<Step>, Error> {
+        let channel = channel(self.data);
+        let frontier = match channel {
+            Channel::Trades => doors.frontier(&instrument.id).await?,
+            _ => None,
+        };
         let mut days = self.days;
         if let Some(listed) = instrument.listed_time {
             days.0 = days.0.max(listed.date());
         }
-        if self.channel == Channel::Trades
-            && let Some(first) = self.first_streamed(instrument).await?
-        {
+        if let Some(frontier) = frontier {
             // From then on the recording itself knows what it lacks, and asks for it while it runs.
-            days.1 = days.1.min(Date(first.date().0 - 1));
+            days.1 = days.1.min(frontier.time.date());
         }
-        Ok(steps(instrument, files, &known, days))
+        if days.0 > days.1 {
+            return Ok(Vec::new());
+        }
+        let files = self.listed(instrument, days, stop).await?;
+        let known = doors.control.archive_files(&instrument.id, channel, days)?;
+        let now = doors.clock.time();
+        let is_due = |day: Date| self.site.archives().due(Period::day(day)) <= now;
+        Ok(steps((instrument, frontier), files, &known, (days, &is_due)))
     }
 
-    /// The first trade that was recorded live.
-    async fn first_streamed(&self, instrument: &Instrument) -> anyhow::Result<Option<Time>> {
-        let question = format!(
-            "SELECT min(venue_time) FROM trades WHERE instrument = '{}' AND source = 'stream'",
-            instrument.id
-        );
-        let answer = self.lake.query().query(&question, QueryLimits::default()).await;
-        let answer = answer.context("look for live trades")?;
-        let batches: Vec<_> = answer.batches.try_collect().await.context("look for live trades")?;
-        let first = batches.first().and_then(|batch| {
-            let times = batch.column(0).as_primitive_opt::<TimestampMicrosecondType>()?;
-            times.iter().next().flatten()
-        });
-        Ok(first.map(Time))
+    async fn listed(
+        &self,
+        instrument: &Instrument,
+        days: (Date, Date),
+        stop: &Stop,
+    ) -> Result<Vec<ArchiveFile>, Error> {
+        let mut files = Vec::new();
+        for span in [Span::Month, Span::Day] {
+            let from = Some(Period::holding(span, days.0));
+            let ask = ArchiveAsk { data: self.data, symbol: &instrument.symbol, span, from };
+            let listed = self.site.list(&ask, stop).await;
+            files.extend(listed.map_err(|error| {
+                Error::Venue(format!("list the archive of {}: {error}", instrument.symbol))
+            })?);
+        }
+        Ok(files)
     }
 }
 
 fn steps(
-    instrument: &Arc<Instrument>,
+    (instrument, frontier): (&Arc<Instrument>, Option<Frontier>),
     files: Vec<ArchiveFile>,
     known: &[ArchiveRecord],
-    (first, last): (Date, Date),
+    ((first, last), is_due): ((Date, Date), &dyn Fn(Date) -> bool),
 ) -> Vec<Step> {
     if first > last {
         return Vec::new();
@@ -96,9 +131,13 @@ fn steps(
             chosen.insert(file.period.first(), file);
         }
     }
-    let fetch = |file: ArchiveFile| Step::Fetch { instrument: Arc::clone(instrument), file: Box::new(file) };
+    let fetch = |file: ArchiveFile| Step::Fetch {
+        instrument: Arc::clone(instrument),
+        file: Box::new(file),
+        frontier,
+    };
     let mut steps: Vec<Step> = chosen.into_values().filter(|file| !is_done(known, file)).map(fetch).collect();
-    let left: Vec<Date> = left.into_iter().collect();
+    let left: Vec<Date> = left.into_iter().filter(|day| is_due(*day)).collect();
     for run in left.chunk_by(|one, next| one.0 + 1 == next.0) {
         steps.push(Step::Absent { instrument: Arc::clone(instrument), days: (run[0], run[run.len() - 1]) });
     }
@@ -125,8 +164,7 @@ fn is_done(known: &[ArchiveRecord], file: &ArchiveFile) -> bool {
 mod tests {
     //! Cases for plans.
     use super::*;
-    use model::{InstrumentId, InstrumentKind, VenueId};
-    use venues::archive::{ArchiveData, Period};
+    use model::{InstrumentId, InstrumentKind, Time, VenueId};
 
     fn instrument() -> Arc<Instrument> {
         let venue = VenueId::known("binance").expect("a venue");
@@ -143,6 +181,10 @@ mod tests {
 
     fn day(text: &str) -> Date {
         Date::parse(text).expect("a day")
+    }
+
+    fn last_due() -> Date {
+        Date::parse("2024-10-01").expect("a day")
     }
 
     fn record(file: &ArchiveFile, tag: &str) -> ArchiveRecord {
@@ -169,7 +211,8 @@ mod tests {
 
     fn told(files: &[&str], known: &[ArchiveRecord], days: (&str, &str)) -> Vec<String> {
         let files = files.iter().map(|period| file(period)).collect();
-        let steps = steps(&instrument(), files, known, (day(days.0), day(days.1)));
+        let span = (day(days.0), day(days.1));
+        let steps = steps((&instrument(), None), files, known, (span, &|day| day < last_due()));
         steps
             .iter()
             .map(|step| match step {
@@ -202,5 +245,14 @@ mod tests {
         let known = [record(&file(files[1]), "1")];
         let steps = told(&files, &known, ("2024-09-01", "2024-09-30"));
         assert_eq!(steps, ["2024-09-02", "no 2024-09-03..2024-09-30"]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_due_yet_is_not_absent() {
+        let files = ["2024-09-29"];
+        assert_eq!(
+            told(&files, &[], ("2024-09-29", "2024-10-02")),
+            ["2024-09-29", "no 2024-09-30..2024-09-30"]
+        );
     }
 }

@@ -1,0 +1,31 @@
+//! Where the past of an instrument ends.
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use futures::TryStreamExt;
+use model::{InstrumentId, Time};
+use refine::import::Frontier;
+use tables::QueryLimits;
+
+use crate::{Doors, Error};
+
+impl Doors {
+    /// The first trade that was recorded live; `None` if none was.
+    pub async fn frontier(&self, instrument: &InstrumentId) -> Result<Option<Frontier>, Error> {
+        let question = format!(
+            "SELECT min(trade_id), min(venue_time) FROM trades WHERE instrument = '{instrument}' AND source = 'stream'"
+        );
+        let batches = self.ask(&question).await?;
+        let Some(batch) = batches.first().filter(|batch| batch.num_rows() == 1) else { return Ok(None) };
+        let id = batch.column(0).as_primitive_opt::<Int64Type>().and_then(|ids| ids.iter().next()?);
+        let times = batch.column(1).as_primitive_opt::<TimestampMicrosecondType>();
+        let time = times.and_then(|times| times.iter().next()?);
+        Ok(time.map(|micros| Frontier { id, time: Time(micros) }))
+    }
+
+    pub(crate) async fn ask(&self, question: &str) -> Result<Vec<RecordBatch>, Error> {
+        let answer = self.query.query(question, QueryLimits::default()).await?;
+        Ok(answer.batches.try_collect().await?)
+    }
+}

@@ -1,0 +1,48 @@
+//! The past: which of it is there, what brings the rest, and what stays missing. Files come from the venues' archives, smaller
+//! pieces over REST; both meet what was recorded live at the first recorded trade.
+//!
+//! Talking to venues is left to `collect`, rows to `refine::import`; what was done is remembered by `control`.
+
+mod error;
+mod files;
+mod frontier;
+mod news;
+mod plan;
+
+use std::sync::Arc;
+
+use control::Control;
+use refine::import::ImportDoors;
+use runtime::Clock;
+use tables::{BulkStore, QueryEngine, TableStore};
+
+pub use error::Error;
+pub use files::{Files, Taken};
+pub use news::{FileEnd, Listener, News, Silent};
+pub use plan::{Plan, Step};
+
+/// What filling the past works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Doors {
+    /// Where stored rows are read.
+    pub store: Arc<dyn TableStore>,
+    /// Where past rows are written.
+    pub bulk: Arc<dyn BulkStore>,
+    /// Where questions about stored rows are asked.
+    pub query: Arc<dyn QueryEngine>,
+    /// What was done before.
+    pub control: Control,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Doors {
+    /// Where imported rows go. To be called within a tokio runtime.
+    fn import(&self) -> ImportDoors {
+        ImportDoors {
+            store: Arc::clone(&self.store),
+            bulk: Arc::clone(&self.bulk),
+            runtime: tokio::runtime::Handle::current(),
+        }
+    }
+}
