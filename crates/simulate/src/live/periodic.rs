@@ -102,7 +102,10 @@ impl Periodic {
         let before = self.books.remove(key).filter(|(step, _)| *step == from).map(|(_, book)| book);
         let before = before.unwrap_or_else(|| market.book(from, DEPTH));
         let book = market.book(to, DEPTH);
-        venue.hub.publish(key, || binance::depth(market, &book.changes_since(&before), (from, to)));
+        venue.hub.publish(key, || {
+            let changes = market.book_changes((from, &before), (to, &book));
+            binance::depth(market, &changes, (from, to))
+        });
         self.books.insert(key.clone(), (to, book));
     }
 

@@ -1,5 +1,7 @@
 //! The order book of a market at any moment: which prices hold how much.
 
+use std::collections::BTreeSet;
+
 use super::{Market, ORIGIN_MS};
 use crate::hash;
 
@@ -71,6 +73,16 @@ fn side_changes(
     }
 }
 
+/// Adds every level between the outermost best prices as it is now.
+fn touch(changes: &mut Vec<(i64, i64)>, now: &[(i64, i64)], best: &BTreeSet<i64>) {
+    let (Some(lowest), Some(highest)) = (best.first(), best.last()) else { return };
+    let told: BTreeSet<i64> = changes.iter().map(|(price, _)| *price).collect();
+    for price in (*lowest..=*highest).filter(|price| !told.contains(price)) {
+        let lots = now.iter().find(|(known, _)| *known == price).map_or(0, |(_, lots)| *lots);
+        changes.push((price, lots));
+    }
+}
+
 impl Market {
     /// Best bid and ask at a moment: price in ticks and lots.
     pub(crate) fn quote(&self, at_ms: i64) -> ((i64, i64), (i64, i64)) {
@@ -95,6 +107,23 @@ impl Market {
                 .collect()
         };
         Book { bids: side(bid, -1), asks: side(ask, 1) }
+    }
+
+    /// What a stream tells of the time between two steps. Levels that came and went in between are told as well: who has a
+    /// snapshot from in between would keep them for ever otherwise.
+    pub(crate) fn book_changes(&self, (from, before): (i64, &Book), (to, after): (i64, &Book)) -> Book {
+        let mut changes = after.changes_since(before);
+        let (mut bids, mut asks) = (BTreeSet::new(), BTreeSet::new());
+        for step in from..=to {
+            let (bid, ask) = self.quote(step * STEP_MS);
+            bids.insert(bid.0);
+            asks.insert(ask.0);
+        }
+        touch(&mut changes.bids, &after.bids, &bids);
+        touch(&mut changes.asks, &after.asks, &asks);
+        changes.bids.sort_unstable_by_key(|(price, _)| -price);
+        changes.asks.sort_unstable_by_key(|(price, _)| *price);
+        changes
     }
 
     /// Id of the last update up to a step.

@@ -91,6 +91,33 @@ fn books_follow_from_their_changes() {
 }
 
 #[test]
+fn a_snapshot_from_between_two_frames_kept_what_came_and_went() {
+    let apply = |side: &[(i64, i64)], changes: &[(i64, i64)]| -> Vec<(i64, i64)> {
+        let mut all: std::collections::BTreeMap<i64, i64> = side.iter().copied().collect();
+        all.extend(changes.iter().copied());
+        all.into_iter().filter(|(_, lots)| *lots > 0).collect()
+    };
+    let (mut from, mut plain_failed) = (NOW_MS / STEP_MS, 0);
+    for _ in 0..200 {
+        let to = from + 10;
+        let (before, after) = (BTC.book(from, 1_000), BTC.book(to, 1_000));
+        let changes = BTC.book_changes((from, &before), (to, &after));
+        let plain = after.changes_since(&before);
+        let snapshot = BTC.book(from + 5, 1_000);
+        let near = |side: Vec<(i64, i64)>, best: i64| -> Vec<(i64, i64)> {
+            side.into_iter().filter(|(price, _)| (price - best).abs() < 300).collect()
+        };
+        let best = after.bids[0].0;
+        let expected = near(apply(&after.bids, &[]), best);
+        assert_eq!(near(apply(&snapshot.bids, &changes.bids), best), expected);
+        assert_eq!(near(apply(&snapshot.asks, &changes.asks), best), near(apply(&after.asks, &[]), best));
+        plain_failed += i32::from(near(apply(&snapshot.bids, &plain.bids), best) != expected);
+        from = to;
+    }
+    assert!(plain_failed > 0, "mere differences leave levels behind");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_world_and_another_does_not() {
     let again = market(Protocol::Binance, 0);
     let minute = NOW_MS / MINUTE_MS;
