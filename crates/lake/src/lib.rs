@@ -14,6 +14,7 @@ mod error;
 mod extremes;
 mod file;
 mod growth;
+mod ids;
 mod log;
 mod place;
 mod provider;
@@ -39,8 +40,8 @@ use futures::future::BoxFuture;
 use model::{InstrumentId, LogPosition};
 use runtime::{Clock, SystemClock, Tasks};
 use tables::{
-    BatchStream, BulkStore, QueryEngine, QueryError, QueryLimits, RowBatch, StoreError, TABLES, Table,
-    TableName, TableScan, TableStore, TimeRange,
+    BatchStream, BulkStore, IdLedger, QueryEngine, QueryError, QueryLimits, RowBatch, StoreError, TABLES,
+    Table, TableName, TableScan, TableStore, TimeRange,
 };
 
 pub use error::Error;
@@ -132,6 +133,11 @@ impl Lake {
 
     /// The door for whole days of the past.
     pub fn bulk(&self) -> Arc<dyn BulkStore> {
+        Arc::new(self.clone())
+    }
+
+    /// Which ids are stored.
+    pub fn ids(&self) -> Arc<dyn IdLedger> {
         Arc::new(self.clone())
     }
 

@@ -27,6 +27,7 @@ use tables::Table;
 use crate::error::{Error, failed};
 use crate::extremes::Extremes;
 use crate::file::DataFile;
+use crate::ids::KnownNotes;
 use crate::place::Place;
 
 /// Most bytes of data files that are decoded in search of a damaged one.
@@ -37,6 +38,7 @@ const DEEP_BYTES_MAX: u64 = 256 << 20;
 pub(crate) struct Reader {
     pub(crate) place: Arc<Place>,
     pub(crate) extremes: Extremes,
+    pub(crate) notes: KnownNotes,
     environment: Arc<RuntimeEnv>,
     footers: Arc<CachedParquetFileReaderFactory>,
 }
@@ -65,7 +67,9 @@ impl Reader {
             Arc::clone(&place.store),
             environment.cache_manager.get_file_metadata_cache(),
         );
-        Ok(Self { place, extremes: Extremes::default(), environment, footers: Arc::new(footers) })
+        let footers = Arc::new(footers);
+        let (extremes, notes) = (Extremes::default(), KnownNotes::default());
+        Ok(Self { place, extremes, notes, environment, footers })
     }
 
     /// What queries share: the store and the footers.

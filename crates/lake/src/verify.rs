@@ -58,9 +58,9 @@ pub(crate) async fn damage(
 }
 
 /// Parts of a file, for reading its footer past the cache.
-struct Parts {
-    store: Arc<DynObjectStore>,
-    path: Path,
+pub(crate) struct Parts {
+    pub(crate) store: Arc<DynObjectStore>,
+    pub(crate) path: Path,
 }
 
 impl MetadataFetch for Parts {

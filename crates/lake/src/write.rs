@@ -1,4 +1,4 @@
-//! Writes one Parquet file: settings, statistics, and the entry for the log. Nothing is committed here.
+//! Writes one Parquet file: settings, statistics, notes on its ids, and the entry for the log. Nothing is committed here.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use tables::{Encoding, Table};
 
 use crate::error::{Error, failed};
 use crate::file::{FINAL_PREFIX, Gathered, SETTLED_PREFIX, SORTED_PREFIX, partition_values};
+use crate::ids::IdNotes;
 use crate::place::Place;
 use crate::rows;
 
@@ -40,6 +41,7 @@ pub(crate) struct FileWriter {
     path: String,
     writer: AsyncArrowWriter<BufWriter>,
     gathered: Gathered,
+    notes: Option<IdNotes>,
 }
 
 impl FileWriter {
@@ -64,12 +66,16 @@ impl FileWriter {
         let output = BufWriter::new(Arc::clone(&place.store), target);
         let writer = AsyncArrowWriter::try_new(output, table.row_schema(), Some(properties(table, grade)?))
             .map_err(failed(format!("start {path} of table {}", table.name)))?;
-        Ok(Self { place: Arc::clone(place), table, partition, path, writer, gathered: Gathered::new(table) })
+        let (gathered, notes) = (Gathered::new(table), IdNotes::of(table));
+        Ok(Self { place: Arc::clone(place), table, partition, path, writer, gathered, notes })
     }
 
     /// Adds rows in the table's row schema, in the order of the key.
     pub(crate) async fn write(&mut self, rows: &RecordBatch) -> Result<(), Error> {
         self.gathered.take(rows);
+        if let Some(notes) = &mut self.notes {
+            notes.take(rows);
+        }
         self.writer.write(rows).await.map_err(|error| self.broken(&error))
     }
 
@@ -80,6 +86,9 @@ impl FileWriter {
 
     /// Ends the file; it is durable then, and still unknown to the table.
     pub(crate) async fn finish(mut self, now: Time, is_change: bool) -> Result<Add, Error> {
+        if let Some(notes) = self.notes.take() {
+            self.writer.append_key_value_metadata(notes.into_entry());
+        }
         self.writer.finish().await.map_err(|error| self.broken(&error))?;
         let target = self.target();
         let found = self.place.store.head(&target).await.map_err(|error| self.broken(&error))?;

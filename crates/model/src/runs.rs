@@ -52,6 +52,13 @@ impl IdRuns {
         is_new
     }
 
+    /// Adds ids one after the other, as [`Self::insert`] does.
+    pub fn insert_all(&mut self, ids: &[i64]) {
+        for id in ids {
+            self.insert(*id);
+        }
+    }
+
     /// Adds all ids from `first` to `last`, both inclusive; those that are there already are not counted as duplicates.
     pub fn insert_run(&mut self, first: i64, last: i64) {
         if first <= last {
@@ -108,6 +115,11 @@ impl IdRuns {
         let mut before: Option<i64> = None;
         self.runs()
             .filter_map(move |(first, last)| before.replace(last).map(|before| (before + 1, first - 1)))
+    }
+
+    /// How many runs there are; told at once, and one more while the newest run touches its neighbour.
+    pub fn run_count(&self) -> usize {
+        self.settled.len() + usize::from(self.hand.is_some())
     }
 
     /// How many ids there are.

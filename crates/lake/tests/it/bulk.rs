@@ -9,12 +9,12 @@ use crate::support::{append_trades, commit, count, data_files, ids, instrument, 
 
 const BTC: &str = "binance-futures:BTC-USDT-PERP";
 
-fn from_archive(ids: impl Iterator<Item = i64>) -> Rows {
+pub(crate) fn from_archive(ids: impl Iterator<Item = i64>) -> Rows {
     Rows::Trades(ids.map(|id| Trade { source: Source::Archive, ..trade("BTC", id) }).collect())
 }
 
 /// Writes batches and commits them, from a thread that may block.
-async fn write(
+pub(crate) async fn write(
     lake: &Lake,
     batches: Vec<Rows>,
     outgoing: Option<Outgoing>,

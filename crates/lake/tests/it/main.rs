@@ -4,6 +4,7 @@
 mod bulk;
 mod columns;
 mod damage;
+mod ids;
 mod keyed;
 mod layout;
 mod merging;
