@@ -1,9 +1,8 @@
 //! Reads a REST answer as far as collecting needs it: was it an answer at all, and what does it bring.
 
 use model::{Event, Instrument, Notice};
-use venues::{Frame, Origin, Purpose};
+use venues::{Frame, Origin, Purpose, Venue};
 
-use crate::connection::Surroundings;
 use crate::rest::Reply;
 
 /// Longest piece of a refusal's body that is shown.
@@ -11,7 +10,7 @@ const WORDS_MAX: usize = 160;
 
 /// Hands each event of the answer to `take`, or says why it is no answer. Some venues refuse with status 200.
 pub(crate) fn read(
-    around: &Surroundings,
+    venue: &dyn Venue,
     instruments: &[Instrument],
     purpose: &Purpose,
     reply: &Reply,
@@ -21,7 +20,7 @@ pub(crate) fn read(
         let words: String = String::from_utf8_lossy(&reply.body).chars().take(WORDS_MAX).collect();
         return Err(format!("status {}: {}", reply.status, words.trim()));
     }
-    let mut decoder = around.venue.decoder(reply.received);
+    let mut decoder = venue.decoder(reply.received);
     decoder.learn(instruments);
     let frame = Frame { payload: &reply.body, received: reply.received, origin: Origin::Rest(purpose) };
     let mut refusal = None;

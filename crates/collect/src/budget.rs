@@ -219,6 +219,7 @@ mod tests {
             is_clock_window,
             used_header: None,
             bans: BANS,
+            pools: &[],
         }
     }
 

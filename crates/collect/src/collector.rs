@@ -12,14 +12,14 @@ use venues::Venue;
 
 use crate::board::Board;
 use crate::books::Books;
-use crate::budget::{BudgetState, BudgetStore};
-use crate::client::client;
+use crate::budget::BudgetStore;
 use crate::connection::{Asker, Surroundings};
-use crate::connects::ConnectGate;
 use crate::doubts::Purse;
 use crate::driver::{Driver, DriverParts};
 use crate::error::Error;
 use crate::fills::Fills;
+use crate::history::{HistoryDesk, HistoryPost};
+use crate::hosts::{Hosts, check};
 use crate::journal::Journal;
 use crate::klines::Klines;
 use crate::known::Known;
@@ -27,7 +27,6 @@ use crate::listing::Selection;
 use crate::polls::Polls;
 use crate::rest::Desk;
 use crate::settings::{CollectSettings, SessionSettings, VenueSettings};
-use crate::trust::Trust;
 
 /// Fillers per venue: a long hole must not keep short ones waiting.
 const FILLERS: usize = 3;
@@ -40,6 +39,7 @@ const TRIES_MAX: u32 = 50;
 #[derive(Clone)]
 pub struct Collector {
     venues: Arc<Vec<Post>>,
+    history: HistoryDesk,
 }
 
 /// What collecting leans on.
@@ -83,12 +83,10 @@ pub(crate) fn start_with(
     find: impl Fn(VenueId) -> Option<&'static dyn Venue>,
 ) -> Result<Collector, Error> {
     check(settings, &find)?;
-    let trust = Trust::read(settings.trusted.as_deref())?;
-    let kept = store.load();
     let opened = start_session(&settings.session, &journal, tasks);
-    let mut hosts = Hosts { journal, store, kept, trust, desks: Vec::new(), gates: Vec::new() };
+    let mut hosts = Hosts::new(settings, journal, store)?;
     let numbers = Arc::new(AtomicU32::new(1));
-    let mut posts = Vec::new();
+    let (mut posts, mut past) = (Vec::new(), Vec::new());
     for venue_settings in &settings.venues {
         let Some(venue) = find(venue_settings.venue) else { continue };
         let desk = hosts.desk(venue_settings, venue, settings, tasks)?;
@@ -109,8 +107,10 @@ pub(crate) fn start_with(
             known: Arc::clone(&known),
         };
         posts.push(starter.start(venue_settings, &around, &desk));
+        past.push(HistoryPost::new(venue, &desk, venue_settings.raw_trades));
     }
-    let collector = Collector { venues: Arc::new(posts) };
+    let history = HistoryDesk::of(past, &settings.bounds, Arc::clone(hosts.journal.clock()));
+    let collector = Collector { venues: Arc::new(posts), history };
     start_wishes(&collector, wishes, tasks);
     Ok(collector)
 }
@@ -147,6 +147,11 @@ impl Collector {
         post.is_some_and(|post| post.board.klines.is_fetching(instrument))
     }
 
+    /// Where the past is asked for, within the budgets of this collection and behind its other questions.
+    pub fn history(&self) -> HistoryDesk {
+        self.history.clone()
+    }
+
     fn grant(&self, wish: Wish) {
         let venue = match &wish {
             Wish::Fill(gap) => gap.instrument.venue(),
@@ -163,85 +168,6 @@ impl Collector {
                 let _refine_asks_again = post.renewals.offer((instrument, channel));
             }
         }
-    }
-}
-
-fn check(
-    settings: &CollectSettings,
-    find: &impl Fn(VenueId) -> Option<&'static dyn Venue>,
-) -> Result<(), Error> {
-    let mut mistakes = Vec::new();
-    if !(1..=2).contains(&settings.redundancy) {
-        mistakes.push(format!("redundancy {} is neither 1 nor 2", settings.redundancy));
-    }
-    for (index, venue) in settings.venues.iter().enumerate() {
-        let name = venue.venue;
-        if find(name).is_none() {
-            mistakes.push(format!("venue {name} cannot be collected from yet"));
-        }
-        if settings.venues[..index].iter().any(|other| other.venue == name) {
-            mistakes.push(format!("venue {name} is named twice"));
-        }
-        for (what, origin, schemes) in [
-            ("rest", &venue.endpoints.rest, ["http", "https"]),
-            ("stream", &venue.endpoints.stream, ["ws", "wss"]),
-        ] {
-            let is_fine = url::Url::parse(origin)
-                .is_ok_and(|url| url.has_host() && schemes.contains(&url.scheme()) && !origin.ends_with('/'));
-            if !is_fine {
-                mistakes.push(format!(
-                    "{what} endpoint {origin:?} of {name} is no origin; write {}://host[:port]",
-                    schemes[1]
-                ));
-            }
-        }
-    }
-    if mistakes.is_empty() { Ok(()) } else { Err(Error::Settings(mistakes.join("; "))) }
-}
-
-/// What venues on one host share.
-struct Hosts {
-    journal: Journal,
-    store: Arc<dyn BudgetStore>,
-    kept: Vec<BudgetState>,
-    trust: Trust,
-    desks: Vec<Arc<Desk>>,
-    gates: Vec<(String, Arc<ConnectGate>)>,
-}
-
-impl Hosts {
-    fn desk(
-        &mut self,
-        venue_settings: &VenueSettings,
-        venue: &'static dyn Venue,
-        settings: &CollectSettings,
-        tasks: &Tasks,
-    ) -> Result<Arc<Desk>, Error> {
-        let origin = &venue_settings.endpoints.rest;
-        if let Some(desk) = self.desks.iter().find(|desk| desk.origin() == origin) {
-            return Ok(Arc::clone(desk));
-        }
-        let doors = (self.journal.clone(), Arc::clone(&self.store));
-        let client = client(origin, &settings.bounds, &self.trust)?;
-        let desk = Desk::new((origin, client), venue.facts().rest, doors, &self.kept, &settings.bounds);
-        desk.start(tasks);
-        self.desks.push(Arc::clone(&desk));
-        Ok(desk)
-    }
-
-    fn gate(
-        &mut self,
-        venue_settings: &VenueSettings,
-        venue: &'static dyn Venue,
-        settings: &CollectSettings,
-    ) -> Arc<ConnectGate> {
-        let origin = &venue_settings.endpoints.stream;
-        if let Some((_, gate)) = self.gates.iter().find(|(other, _)| other == origin) {
-            return Arc::clone(gate);
-        }
-        let gate = Arc::new(ConnectGate::new(venue.facts().connects, settings.bounds.connects_share));
-        self.gates.push((origin.clone(), Arc::clone(&gate)));
-        gate
     }
 }
 

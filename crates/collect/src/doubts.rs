@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn doubts_cost_a_quarter_of_the_weight() {
         let weight = venues::contract::Allowance { count: 2_400, per: Duration::from_mins(1) };
-        let limits = RestLimits { weight, is_clock_window: true, used_header: None, bans: &[] };
+        let limits = RestLimits { weight, is_clock_window: true, used_header: None, bans: &[], pools: &[] };
         let mut purse = Purse::new(limits, Nanos(0));
         let mut taken = |from: i64, until: i64| {
             (from * 1_000..until * 1_000).filter(|now| purse.take(5, Nanos(now * 1_000_000))).count()

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{Channel, Event, Gap, GapCause, Instrument, Nanos};
+use model::{Channel, Event, Gap, GapCause, Instrument, Nanos, Timeframe};
 use rawlog::{Outcome, RecordKind};
 use runtime::{Backoff, Stop};
 use tokio::sync::{Notify, watch};
@@ -170,7 +170,7 @@ impl Fills {
         if !reply.is_ok() && self.around.venue.says_too_old(&reply.body) {
             return Ok(Progress::TooOld);
         }
-        answer::read(&self.around, std::slice::from_ref(instrument), &request.purpose, reply, |event| {
+        answer::read(self.around.venue, std::slice::from_ref(instrument), &request.purpose, reply, |event| {
             if let Event::Trade(trade) = event {
                 newest = newest.max(trade.trade_id);
             }
@@ -239,7 +239,7 @@ fn question(
     around.venue.history(&match job.ids {
         None if job.channel == Channel::Klines => {
             let (start, end) = job.span();
-            HistoryAsk::Klines { instrument, start, end }
+            HistoryAsk::Klines { instrument, timeframe: Timeframe::MINUTE, start, end }
         }
         Some((first, last)) => HistoryAsk::TradesFromId {
             instrument,

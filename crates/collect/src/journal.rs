@@ -19,6 +19,7 @@ pub(crate) struct Journal {
 #[derive(Clone)]
 enum Target {
     Log(Log),
+    Nowhere,
     #[cfg(test)]
     Memory(Arc<std::sync::Mutex<Vec<NewRecord>>>),
 }
@@ -27,6 +28,11 @@ impl Journal {
     /// Writes into a log.
     pub(crate) fn new(log: Log, clock: Arc<dyn Clock>) -> Self {
         Self { state: log.watch_state(), target: Target::Log(log), clock }
+    }
+
+    /// Writes nowhere: for commands that ask without collecting.
+    pub(crate) fn nowhere(clock: Arc<dyn Clock>) -> Self {
+        Self { state: watch::channel(LogState::Open).1, target: Target::Nowhere, clock }
     }
 
     /// Keeps records in memory, to be looked at.
@@ -64,6 +70,7 @@ impl Journal {
     pub(crate) async fn write(&self, record: NewRecord) -> Result<(), LogClosed> {
         match &self.target {
             Target::Log(log) => log.append(record).await,
+            Target::Nowhere => Ok(()),
             #[cfg(test)]
             Target::Memory(_) => self.write_many(vec![record]).await,
         }
@@ -76,6 +83,7 @@ impl Journal {
         }
         match &self.target {
             Target::Log(log) => log.append_many(records).await,
+            Target::Nowhere => Ok(()),
             #[cfg(test)]
             Target::Memory(kept) => {
                 self.open().await;

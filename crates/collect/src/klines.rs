@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use model::time::MINUTE;
-use model::{Instrument, InstrumentId, Time};
+use model::{Instrument, InstrumentId, Time, Timeframe};
 use runtime::Stop;
 use tokio::sync::watch;
 use venues::HistoryAsk;
@@ -198,13 +198,18 @@ impl Klines {
     }
 
     async fn fetch(&self, page: Page) -> (Page, bool) {
-        let ask = HistoryAsk::Klines { instrument: &page.instrument, start: page.start, end: page.end };
+        let ask = HistoryAsk::Klines {
+            instrument: &page.instrument,
+            timeframe: Timeframe::MINUTE,
+            start: page.start,
+            end: page.end,
+        };
         let Ok(request) = self.around.venue.history(&ask) else { return (page, true) };
         let is_done =
             match self.desk.ask(self.around.id(), request.clone(), Priority::History, TURN_MAX).await {
                 Ok(reply) => {
                     let instruments = std::slice::from_ref(&*page.instrument);
-                    let read = answer::read(&self.around, instruments, &request.purpose, &reply, |_| {});
+                    let read = answer::read(self.around.venue, instruments, &request.purpose, &reply, |_| {});
                     if let Err(what) = &read {
                         tracing::debug!(instrument = page.instrument.id.as_str(), "no klines: {what}");
                     }

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod budget;
 pub mod error;
+pub mod history;
 pub mod settings;
 
 mod answer;
@@ -20,6 +21,7 @@ mod doubts;
 mod driver;
 mod fill_queue;
 mod fills;
+mod hosts;
 mod journal;
 mod klines;
 mod known;
@@ -37,6 +39,7 @@ pub use asking::ask_listing;
 pub use budget::{BudgetState, BudgetStore, NoBudgetStore};
 pub use collector::{Collector, Doors, start};
 pub use error::Error;
+pub use history::HistoryDesk;
 pub use known::{Known, NothingKnown};
 pub use listing::named;
 pub use settings::{Bounds, CollectSettings, SessionSettings, VenueSettings, Wanted};

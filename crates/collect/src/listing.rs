@@ -42,7 +42,7 @@ pub(crate) async fn fetch(around: &Surroundings, desk: &Desk) -> Result<Listing,
             .await
             .map_err(|error| format!("ask for the listing: {error}"))?;
         let mut page = None;
-        answer::read(around, &[], &Purpose::Listing, &reply, |event| {
+        answer::read(around.venue, &[], &Purpose::Listing, &reply, |event| {
             if let Event::Listing(listing) = event {
                 page = Some(listing);
             }

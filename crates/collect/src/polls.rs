@@ -240,8 +240,7 @@ impl Polls {
         let time =
             Some(&reply.body).filter(|_| reply.is_ok()).and_then(|body| self.around.venue.server_time(body));
         if let Some(time) = time {
-            let middle = i64::midpoint(reply.sent.0, reply.received.0).div_euclid(1_000);
-            let skew = time.0.saturating_sub(middle);
+            let skew = reply.skew(time);
             self.around.board.set_skew(skew);
             self.desk.set_skew(skew);
         }

@@ -37,13 +37,13 @@ impl Priority {
     const COUNT: usize = 5;
 
     /// Share of the budget this asker may bring to use, so that something is left for the more urgent ones.
-    const fn ceiling(self) -> f64 {
+    const fn ceiling(self, bounds: &Bounds) -> f64 {
         match self {
             // Few and cheap, and without the listing nothing is collected at all.
             Self::Poll => 1.0,
             Self::Repair => 0.9,
             Self::Book | Self::Doubt => 0.75,
-            Self::History => 0.5,
+            Self::History => bounds.history_share,
         }
     }
 }
@@ -65,6 +65,12 @@ impl Reply {
     /// Whether the venue answered what was asked.
     pub(crate) fn is_ok(&self) -> bool {
         self.status == 200
+    }
+
+    /// A venue's clock minus ours, if this told it.
+    pub(crate) const fn skew(&self, told: Time) -> i64 {
+        let middle = i64::midpoint(self.sent.0, self.received.0).div_euclid(1_000);
+        told.0.saturating_sub(middle)
     }
 
     /// Whether the same question will be refused whenever it is asked. Bans, limits and timeouts pass.
@@ -108,6 +114,7 @@ struct State {
     budget: Budget,
     saved: Option<BudgetState>,
     saved_time: Time,
+    skew: Option<i64>,
 }
 
 /// The place where one host is asked.
@@ -159,6 +166,7 @@ impl Desk {
                 saved: Some(budget.state()),
                 budget,
                 saved_time: Time(0),
+                skew: None,
             }),
             news: Notify::new(),
         })
@@ -213,7 +221,14 @@ impl Desk {
     /// Tells the venue's clock against ours, for windows that follow the venue's minute.
     pub(crate) fn set_skew(&self, micros: i64) {
         let now = self.journal.clock().time();
-        self.lock().budget.set_skew(micros, now);
+        let mut state = self.lock();
+        state.budget.set_skew(micros, now);
+        state.skew = Some(micros);
+    }
+
+    /// What it was told to be.
+    pub(crate) fn skew(&self) -> Option<i64> {
+        self.lock().skew
     }
 
     /// Weight used, weight allowed, end of the ban.
@@ -262,7 +277,7 @@ impl Desk {
                 if job.answer.is_closed() {
                     continue;
                 }
-                match budget.try_take(job.request.weight, priority.ceiling(), now) {
+                match budget.try_take(job.request.weight, priority.ceiling(&self.bounds), now) {
                     Ok(()) => return Next::Run(Box::new(job)),
                     Err(time) => {
                         ready = Some(ready.map_or(time, |other| other.min(time)));

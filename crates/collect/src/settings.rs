@@ -109,6 +109,12 @@ pub struct Bounds {
     pub questions_waiting_max: usize,
     /// Share of the venue's REST weight that is used, 0 to 1.
     pub rest_share: f64,
+    /// Share of that which may be used before asking for the past, 0 to 1: the rest is left to what is urgent.
+    pub history_share: f64,
+    /// How often in a row a question about the past may fail or be refused before it is given up.
+    pub history_tries_max: u32,
+    /// The first wait before it is asked again; it doubles with each try.
+    pub history_retry_wait: Duration,
     /// Share of the venue's connections per span that is used, 0 to 1.
     pub connects_share: f64,
     /// Most connections per venue.
@@ -138,6 +144,9 @@ impl Default for Bounds {
             questions_max: 4,
             questions_waiting_max: 8_192,
             rest_share: 0.8,
+            history_share: 0.5,
+            history_tries_max: 8,
+            history_retry_wait: Duration::from_secs(1),
             connects_share: 0.8,
             connections_max: 64,
             wishes_max: 8_192,

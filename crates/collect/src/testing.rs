@@ -148,6 +148,8 @@ pub(crate) struct Server {
     pub(crate) listed: Mutex<Vec<(String, &'static str)>>,
     /// Newest aggregate trade of every symbol; they begin at 1.
     pub(crate) newest_trade: Mutex<i64>,
+    /// Ids that no trade has.
+    pub(crate) absent: Mutex<Vec<std::ops::RangeInclusive<i64>>>,
     /// Answers that come instead of the right one: part of the path, status, headers.
     pub(crate) faults: Mutex<VecDeque<Fault>>,
     /// REST paths asked, in order.
@@ -165,6 +167,7 @@ impl Server {
         let server = Arc::new(Self {
             listed: Mutex::new(listed),
             newest_trade: Mutex::new(0),
+            absent: Mutex::default(),
             faults: Mutex::default(),
             asked: Mutex::default(),
             heard: Mutex::default(),
@@ -288,7 +291,7 @@ async fn rest(State(server): State<Arc<Server>>, uri: Uri) -> Response {
     } else if path.starts_with("/api/v3/time") {
         format!(r#"{{"serverTime":{}}}"#, 1_723_161_255_000_i64)
     } else if path.starts_with("/api/v3/aggTrades") {
-        trades(&path, *lock(&server.newest_trade))
+        trades(&path, *lock(&server.newest_trade), &lock(&server.absent))
     } else if path.starts_with("/api/v3/depth") {
         r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#.to_owned()
     } else if path.starts_with("/api/v3/klines") {
@@ -312,15 +315,16 @@ fn exchange_info(listed: &[(String, &'static str)]) -> String {
     format!(r#"{{"timezone":"UTC","serverTime":1,"rateLimits":[],"symbols":[{}]}}"#, rows.join(","))
 }
 
-fn trades(path: &str, newest: i64) -> String {
+fn trades(path: &str, newest: i64, absent: &[std::ops::RangeInclusive<i64>]) -> String {
     let number = |name: &str| {
         let rest = path.split_once(name)?.1;
         rest.split('&').next()?.parse::<i64>().ok()
     };
     let limit = number("limit=").unwrap_or(500);
     let first = number("fromId=").unwrap_or((newest - limit + 1).max(1));
-    let rows: Vec<String> = (first..first + limit)
-        .take_while(|id| *id <= newest)
+    let rows: Vec<String> = (first..=newest)
+        .filter(|id| !absent.iter().any(|ids| ids.contains(id)))
+        .take(limit as usize)
         .map(|id| {
             format!(
                 r#"{{"a":{id},"p":"1.0","q":"1.0","f":{id},"l":{id},"T":1723161255000,"m":true,"M":true}}"#

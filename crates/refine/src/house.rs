@@ -321,8 +321,10 @@ impl House {
         let Some(purpose) = Purpose::from_text(&answer.purpose) else {
             return self.undecodable(desk, "answer of unknown purpose");
         };
-        // What tells a mute stream from a quiet one was asked for that alone.
-        if !(200..300).contains(&answer.status) || matches!(purpose, Purpose::Newest { .. }) {
+        // What tells a mute stream from a quiet one was asked for that alone, and who asks for the past writes its rows.
+        if !(200..300).contains(&answer.status)
+            || matches!(purpose, Purpose::Newest { .. } | Purpose::History(_))
+        {
             return;
         }
         self.reach = None;

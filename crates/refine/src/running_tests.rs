@@ -394,6 +394,9 @@ async fn what_had_come_at_any_place_is_found_again_in_the_log() {
     script = script.at(21_000).say("trade ETH 77 20000 5 1").trades([9, 10], 20_500);
     script = script
         .answer("trades BTC", "trade BTC 5 19003 100 1\ntrade BTC 6 19004 100 1\ntrade BTC 7 19005 100 1");
+    // Trades that were asked for to judge a silence, or for the past, were taken for told.
+    script = script.at(39_500).answer("newest BTC", "trade BTC 11 39000 100 1");
+    script = script.answer("history trades BTC", "trade BTC 12 39001 100 1");
     let script = script.at(40_000).trades([11, 12], 39_000).pass(500);
     process.write(&script, 0).await;
     process.catch_up(script.records.len() as u64).await;

@@ -3,14 +3,15 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use model::{Channel, Instrument, InstrumentKind, Nanos, Time, VenueId};
+use model::{Channel, Instrument, InstrumentKind, Nanos, Time, Timeframe, VenueId};
 
 use crate::archive::Archives;
 use crate::binance::decoder::BinanceDecoder;
 use crate::binance::{answers, archive, peek, requests};
 use crate::contract::{
     Allowance, BookRule, ConnectionPlan, Decoder, DefaultEndpoints, Endpoints, Facts, HistoryAsk,
-    HistoryRefusal, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
+    HistoryRefusal, HistoryRules, Peek, Poll, Pool, Purpose, RestLimits, RestRequest, Stream, TradeIds,
+    Venue,
 };
 use crate::path::encoded;
 
@@ -46,10 +47,33 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
         is_clock_window: true,
         used_header: Some("x-mbx-used-weight-1m"),
         bans: requests::BANS,
+        pools: POOLS,
+    },
+    history: HistoryRules {
+        trades_page: 1_000,
+        // "Less than an hour" when both ends are given.
+        trades_span_max: Some(Duration::from_mins(59)),
+        trades_age_max: Some(Duration::from_hours(48)),
+        klines_page: 1_500,
+        funding_page: 1_000,
+        interest_page: 500,
+        interest_age_max: Some(Duration::from_hours(30 * 24)),
     },
     // Mark prices come every second; everything else only when the market moves.
     first_data: FIRST_DATA,
 });
+
+/// Questions that weigh nothing and are counted apart.
+const POOLS: &[Pool] = &[
+    Pool {
+        paths: &["/fapi/v1/fundingRate", "/fapi/v1/fundingInfo"],
+        allowed: Allowance { count: 500, per: Duration::from_mins(5) },
+    },
+    Pool {
+        paths: &["/futures/data/openInterestHist"],
+        allowed: Allowance { count: 1_000, per: Duration::from_mins(5) },
+    },
+];
 
 const FIRST_DATA: &[(Channel, Duration)] = &[(Channel::MarkPrices, Duration::from_secs(10))];
 
@@ -144,8 +168,11 @@ impl Venue for BinanceFutures {
     }
 
     fn polls(&self, instruments: &[Instrument], channels: &[Channel]) -> Vec<Poll> {
-        let poll =
-            |path: String, purpose, every| Poll { request: RestRequest { path, weight: 1, purpose }, every };
+        let poll = |path: String, purpose, every| {
+            // Funding is counted apart.
+            let weight = u32::from(!path.starts_with("/fapi/v1/funding"));
+            Poll { request: RestRequest { path, weight, purpose }, every }
+        };
         let mut polls = vec![
             Poll { request: self.listing(None), every: LISTING_EVERY },
             poll("/fapi/v1/time".into(), Purpose::ServerTime, CLOCK_EVERY),
@@ -186,7 +213,8 @@ impl Venue for BinanceFutures {
     fn history(&self, ask: &HistoryAsk<'_>) -> Result<RestRequest, HistoryRefusal> {
         Ok(match ask {
             // Raw trades by id need a key and cost 200.
-            HistoryAsk::TradesFromId { channel: Channel::RawTrades, .. } => {
+            HistoryAsk::TradesFromId { channel: Channel::RawTrades, .. }
+            | HistoryAsk::TradesWithin { channel: Channel::RawTrades, .. } => {
                 return Err(HistoryRefusal::NotOffered);
             }
             HistoryAsk::TradesFromId { instrument, first_id, count, .. } => {
@@ -194,6 +222,14 @@ impl Venue for BinanceFutures {
                 let path = format!(
                     "/fapi/v1/aggTrades?symbol={}&fromId={first_id}&limit={limit}",
                     encoded(&instrument.symbol)
+                );
+                trades(path, 20, instrument)
+            }
+            HistoryAsk::TradesWithin { instrument, start, end, .. } => {
+                let path = format!(
+                    "/fapi/v1/aggTrades?symbol={}&{}&limit=1000",
+                    encoded(&instrument.symbol),
+                    requests::span(*start, *end)
                 );
                 trades(path, 20, instrument)
             }
@@ -216,16 +252,36 @@ impl Venue for BinanceFutures {
                 weight: 20,
                 purpose: Purpose::Book { symbol: instrument.symbol.clone() },
             },
-            HistoryAsk::Klines { instrument, start, end } => {
-                let count = requests::bar_count(*start, *end, 1_500);
+            HistoryAsk::Klines { instrument, timeframe, start, end } => {
+                let count = requests::bar_count((*start, *end), *timeframe, 1_500);
                 let path = format!(
-                    "/fapi/v1/klines?symbol={}&interval=1m&{}&limit={count}",
+                    "/fapi/v1/klines?symbol={}&interval={}&{}&limit={count}",
                     encoded(&instrument.symbol),
+                    requests::interval(*timeframe).ok_or(HistoryRefusal::NotOffered)?,
                     requests::span(*start, *end)
                 );
-                let purpose = Purpose::Klines { symbol: instrument.symbol.clone() };
+                let purpose = Purpose::Klines { symbol: instrument.symbol.clone(), timeframe: *timeframe };
                 RestRequest { path, weight: klines_weight(count), purpose }
             }
+            HistoryAsk::Funding { instrument, start, end } => RestRequest {
+                path: format!(
+                    "/fapi/v1/fundingRate?symbol={}&{}&limit=1000",
+                    encoded(&instrument.symbol),
+                    requests::span(*start, *end)
+                ),
+                weight: 0,
+                purpose: Purpose::Funding { symbol: instrument.symbol.clone() },
+            },
+            HistoryAsk::OpenInterest { instrument, period, start, end } => RestRequest {
+                path: format!(
+                    "/futures/data/openInterestHist?symbol={}&period={}&{}&limit=500",
+                    encoded(&instrument.symbol),
+                    interest_period(*period).ok_or(HistoryRefusal::NotOffered)?,
+                    requests::span(*start, *end)
+                ),
+                weight: 0,
+                purpose: Purpose::OpenInterest { symbol: instrument.symbol.clone() },
+            },
         })
     }
 
@@ -244,6 +300,12 @@ impl Venue for BinanceFutures {
     fn decoder(&self, _received: Nanos) -> Box<dyn Decoder> {
         Box::new(BinanceDecoder::new(FACTS.id))
     }
+}
+
+/// How the venue writes the periods in which it keeps open interest.
+fn interest_period(period: Timeframe) -> Option<&'static str> {
+    let is_kept = matches!(period, Timeframe::Minutes(5 | 15 | 30 | 60 | 120 | 240 | 360 | 720 | 1_440));
+    requests::interval(period).filter(|_| is_kept)
 }
 
 fn trades(path: String, weight: u32, instrument: &Instrument) -> RestRequest {

@@ -10,7 +10,7 @@ use crate::binance::decoder::BinanceDecoder;
 use crate::binance::{answers, archive, peek, requests};
 use crate::contract::{
     Allowance, BookRule, ConnectionPlan, Decoder, DefaultEndpoints, Endpoints, Facts, HistoryAsk,
-    HistoryRefusal, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
+    HistoryRefusal, HistoryRules, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
 };
 use crate::path::encoded;
 
@@ -43,7 +43,9 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
         is_clock_window: true,
         used_header: Some("x-mbx-used-weight-1m"),
         bans: requests::BANS,
+        pools: &[],
     },
+    history: HistoryRules { trades_page: 1_000, klines_page: 1_000, ..HistoryRules::NONE },
     // Nothing here is sent unless the market moves.
     first_data: &[],
 });
@@ -114,6 +116,19 @@ impl Venue for BinanceSpot {
                 );
                 RestRequest { path, weight, purpose: Purpose::Trades { symbol: instrument.symbol.clone() } }
             }
+            // Raw trades can be asked for by id only.
+            HistoryAsk::TradesWithin { channel: Channel::RawTrades, .. }
+            | HistoryAsk::Funding { .. }
+            | HistoryAsk::OpenInterest { .. } => return Err(HistoryRefusal::NotOffered),
+            HistoryAsk::TradesWithin { instrument, start, end, .. } => RestRequest {
+                path: format!(
+                    "/api/v3/aggTrades?symbol={}&{}&limit=1000",
+                    encoded(&instrument.symbol),
+                    requests::span(*start, *end)
+                ),
+                weight: 4,
+                purpose: Purpose::Trades { symbol: instrument.symbol.clone() },
+            },
             HistoryAsk::RecentTrades { instrument, channel } => {
                 let (name, weight) = match channel {
                     Channel::RawTrades => ("trades", 25),
@@ -133,15 +148,16 @@ impl Venue for BinanceSpot {
                 weight: 50,
                 purpose: Purpose::Book { symbol: instrument.symbol.clone() },
             },
-            HistoryAsk::Klines { instrument, start, end } => RestRequest {
+            HistoryAsk::Klines { instrument, timeframe, start, end } => RestRequest {
                 path: format!(
-                    "/api/v3/klines?symbol={}&interval=1m&{}&limit={}",
+                    "/api/v3/klines?symbol={}&interval={}&{}&limit={}",
                     encoded(&instrument.symbol),
+                    requests::interval(*timeframe).ok_or(HistoryRefusal::NotOffered)?,
                     requests::span(*start, *end),
-                    requests::bar_count(*start, *end, 1_000)
+                    requests::bar_count((*start, *end), *timeframe, 1_000)
                 ),
                 weight: 2,
-                purpose: Purpose::Klines { symbol: instrument.symbol.clone() },
+                purpose: Purpose::Klines { symbol: instrument.symbol.clone(), timeframe: *timeframe },
             },
         })
     }

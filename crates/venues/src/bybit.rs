@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use model::{Channel, Instrument, InstrumentKind, InstrumentStatus, Nanos, Time, VenueId};
+use model::{Channel, Instrument, InstrumentKind, InstrumentStatus, Nanos, Time, Timeframe, VenueId};
 
 use crate::archive::Archives;
 use crate::contract::{
     Allowance, BookRule, ConnectionPlan, Decoder, DefaultEndpoints, Endpoints, Facts, HistoryAsk,
-    HistoryRefusal, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
+    HistoryRefusal, HistoryRules, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds, Venue,
 };
 use crate::path::encoded;
 
@@ -53,6 +53,7 @@ static LINEAR_FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
         Channel::Instruments,
     ],
     first_data: &LINEAR_FIRST_DATA,
+    history: HistoryRules { klines_page: 1_000, funding_page: 200, interest_page: 200, ..HistoryRules::NONE },
     ..both()
 });
 
@@ -87,7 +88,9 @@ fn both() -> Facts {
             is_clock_window: false,
             used_header: None,
             bans: BANS,
+            pools: &[],
         },
+        history: HistoryRules { klines_page: 1_000, ..HistoryRules::NONE },
         first_data: &[],
     }
 }
@@ -118,6 +121,44 @@ fn prefix(channel: Channel) -> Option<&'static str> {
         Channel::MarkPrices | Channel::OpenInterest => "tickers",
         Channel::RawTrades | Channel::Funding | Channel::Instruments => return None,
     })
+}
+
+/// How the venue writes the lengths of its bars.
+fn interval(timeframe: Timeframe) -> Option<&'static str> {
+    Some(match timeframe {
+        Timeframe::Minutes(1) => "1",
+        Timeframe::Minutes(3) => "3",
+        Timeframe::Minutes(5) => "5",
+        Timeframe::Minutes(15) => "15",
+        Timeframe::Minutes(30) => "30",
+        Timeframe::Minutes(60) => "60",
+        Timeframe::Minutes(120) => "120",
+        Timeframe::Minutes(240) => "240",
+        Timeframe::Minutes(360) => "360",
+        Timeframe::Minutes(720) => "720",
+        Timeframe::Minutes(1_440) => "D",
+        Timeframe::Week => "W",
+        Timeframe::Month => "M",
+        Timeframe::Minutes(_) => return None,
+    })
+}
+
+/// How it writes the periods in which it keeps open interest.
+fn interest_period(period: Timeframe) -> Option<&'static str> {
+    Some(match period {
+        Timeframe::Minutes(5) => "5min",
+        Timeframe::Minutes(15) => "15min",
+        Timeframe::Minutes(30) => "30min",
+        Timeframe::Minutes(60) => "1h",
+        Timeframe::Minutes(240) => "4h",
+        Timeframe::Minutes(1_440) => "1d",
+        _ => return None,
+    })
+}
+
+/// The query for rows from `start` on and before `end`; the venue takes both ends as wanted, and refuses a start alone.
+fn span(start: Time, end: Time) -> String {
+    format!("startTime={}&endTime={}", start.millis(), end.millis() - 1)
 }
 
 fn is_listed(instrument: &Instrument) -> bool {
@@ -246,18 +287,39 @@ impl Venue for Bybit {
                 let purpose = Purpose::Newest { symbol: instrument.symbol.clone() };
                 Ok(self.question("recent-trade", &query, purpose))
             }
-            HistoryAsk::Klines { instrument, start, end } => {
+            HistoryAsk::Klines { instrument, timeframe, start, end } => {
                 let query = format!(
-                    "&symbol={}&interval=1&start={}&end={}&limit=1000",
+                    "&symbol={}&interval={}&start={}&end={}&limit=1000",
                     encoded(&instrument.symbol),
+                    interval(*timeframe).ok_or(HistoryRefusal::NotOffered)?,
                     start.millis(),
                     end.millis() - 1
                 );
-                let purpose = Purpose::Klines { symbol: instrument.symbol.clone() };
+                let purpose = Purpose::Klines { symbol: instrument.symbol.clone(), timeframe: *timeframe };
                 Ok(self.question("kline", &query, purpose))
             }
-            // Trades cannot be asked for by id, and books come in the stream only.
-            HistoryAsk::TradesFromId { .. } | HistoryAsk::Book { .. } => Err(HistoryRefusal::NotOffered),
+            HistoryAsk::Funding { instrument, start, end } if self.is_linear() => {
+                let query =
+                    format!("&symbol={}&{}&limit=200", encoded(&instrument.symbol), span(*start, *end));
+                let purpose = Purpose::Funding { symbol: instrument.symbol.clone() };
+                Ok(self.question("funding/history", &query, purpose))
+            }
+            HistoryAsk::OpenInterest { instrument, period, start, end } if self.is_linear() => {
+                let query = format!(
+                    "&symbol={}&intervalTime={}&{}&limit=200",
+                    encoded(&instrument.symbol),
+                    interest_period(*period).ok_or(HistoryRefusal::NotOffered)?,
+                    span(*start, *end)
+                );
+                let purpose = Purpose::OpenInterest { symbol: instrument.symbol.clone() };
+                Ok(self.question("open-interest", &query, purpose))
+            }
+            // Trades cannot be asked for by id or time, books come in the stream only, and spot funds nothing.
+            HistoryAsk::TradesFromId { .. }
+            | HistoryAsk::TradesWithin { .. }
+            | HistoryAsk::Book { .. }
+            | HistoryAsk::Funding { .. }
+            | HistoryAsk::OpenInterest { .. } => Err(HistoryRefusal::NotOffered),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a venue has to say about itself, and what its decoder does. One driver in `collect` serves them all:
 //! nothing in this room opens a socket, reads a clock or starts a task.
 
+mod history;
 mod purpose;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use model::{Channel, Event, Instrument, InstrumentId, Listing, Nanos, Time, VenueId};
 
+pub use history::{HistoryAsk, HistoryRefusal, HistoryRules};
 pub use purpose::Purpose;
 
 use crate::archive::Archives;
@@ -129,6 +131,8 @@ pub struct Facts {
     pub connects: Allowance,
     /// REST weight allowed per span of time.
     pub rest: RestLimits,
+    /// How the past is asked for over REST, and how far it reaches.
+    pub history: HistoryRules,
     /// How soon the first message of a stream is due after subscribing, per channel; absent: not due.
     pub first_data: &'static [(Channel, Duration)],
 }
@@ -171,6 +175,17 @@ pub struct RestLimits {
     pub used_header: Option<&'static str>,
     /// Statuses that mean stop, with how long to stand still when no `Retry-After` is given.
     pub bans: &'static [(u16, Duration)],
+    /// Questions that are counted apart, whatever they weigh.
+    pub pools: &'static [Pool],
+}
+
+/// Questions that share an allowance of their own, in a sliding window.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// Their paths, without query.
+    pub paths: &'static [&'static str],
+    /// How many.
+    pub allowed: Allowance,
 }
 
 /// What trade ids tell.
@@ -253,57 +268,6 @@ pub struct Poll {
     pub every: Duration,
 }
 
-/// Which history.
-#[derive(Clone, Copy, Debug)]
-pub enum HistoryAsk<'a> {
-    /// Trades from an id on, ascending, at most a page.
-    TradesFromId {
-        /// Instrument.
-        instrument: &'a Instrument,
-        /// `Trades` or `RawTrades`: which of the venue's two numberings.
-        channel: Channel,
-        /// First id wanted.
-        first_id: i64,
-        /// How many at most; the venue's page is the limit.
-        count: u32,
-    },
-    /// The most recent trades.
-    RecentTrades {
-        /// Instrument.
-        instrument: &'a Instrument,
-        /// `Trades` or `RawTrades`.
-        channel: Channel,
-    },
-    /// A few of the newest trades of whichever numbering is cheapest, only to see when the market last moved.
-    NewestTrades {
-        /// Instrument.
-        instrument: &'a Instrument,
-    },
-    /// A book snapshot.
-    Book {
-        /// Instrument.
-        instrument: &'a Instrument,
-    },
-    /// 1-minute bars that open in a span, at most a page.
-    Klines {
-        /// Instrument.
-        instrument: &'a Instrument,
-        /// First open time wanted.
-        start: Time,
-        /// First open time no longer wanted.
-        end: Time,
-    },
-}
-
-/// Why the venue cannot be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HistoryRefusal {
-    /// The venue has no such question.
-    NotOffered,
-    /// The venue no longer gives that range.
-    TooOld,
-}
-
 /// Why a frame could not be decoded. The frame stays in the raw log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
@@ -344,6 +308,7 @@ pub fn gather(pages: Vec<Listing>) -> Option<Listing> {
 mod tests {
     //! Cases for purposes.
     use super::*;
+    use model::Timeframe;
 
     #[test]
     fn purposes_are_kept_as_text() {
@@ -353,7 +318,9 @@ mod tests {
             Purpose::Trades { symbol: symbol.clone() },
             Purpose::Newest { symbol: symbol.clone() },
             Purpose::Book { symbol: symbol.clone() },
-            Purpose::Klines { symbol: symbol.clone() },
+            Purpose::Klines { symbol: symbol.clone(), timeframe: Timeframe::MINUTE },
+            Purpose::Klines { symbol: symbol.clone(), timeframe: Timeframe::Month },
+            Purpose::History(Box::new(Purpose::Trades { symbol: symbol.clone() })),
             Purpose::OpenInterest { symbol: "".into() },
             Purpose::Funding { symbol },
             Purpose::FundingIntervals,
@@ -362,5 +329,8 @@ mod tests {
             assert_eq!(Purpose::from_text(&purpose.to_text()), Some(purpose));
         }
         assert_eq!(Purpose::from_text("weather"), None);
+        assert_eq!(Purpose::from_text("history history trades A"), None);
+        let klines = Purpose::Klines { symbol: "A".into(), timeframe: Timeframe::MINUTE };
+        assert_eq!(klines.to_text(), "klines A", "as in logs of earlier versions");
     }
 }

@@ -15,8 +15,8 @@ mod wire;
 
 pub use contract::{
     Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame,
-    HistoryAsk, HistoryRefusal, Origin, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds,
-    Venue,
+    HistoryAsk, HistoryRefusal, HistoryRules, Origin, Peek, Poll, Pool, Purpose, RestLimits, RestRequest,
+    Stream, TradeIds, Venue,
 };
 
 /// Every venue, sorted by id.

@@ -76,7 +76,7 @@ impl Connection {
             let trades = answer.ok().and_then(|reply| {
                 let mut times = Vec::new();
                 let is_read =
-                    answer::read(&around, std::slice::from_ref(&listed), &purpose, &reply, |event| {
+                    answer::read(around.venue, std::slice::from_ref(&listed), &purpose, &reply, |event| {
                         if let Event::Trade(trade) = event {
                             times.push(trade.venue_time);
                         }

@@ -10,8 +10,8 @@ use model::{
 };
 use venues::contract::{
     Allowance, BookRule, ConnectionPlan, DecodeError, Decoder, DefaultEndpoints, Endpoints, Facts, Frame,
-    HistoryAsk, HistoryRefusal, Origin, Peek, Poll, Purpose, RestLimits, RestRequest, Stream, TradeIds,
-    Venue,
+    HistoryAsk, HistoryRefusal, HistoryRules, Origin, Peek, Poll, Purpose, RestLimits, RestRequest, Stream,
+    TradeIds, Venue,
 };
 
 use super::number;
@@ -47,7 +47,14 @@ fn build((id, trade_ids, book_rule): (&'static str, TradeIds, BookRule)) -> Fact
         ping_every: None,
         lifetime: None,
         connects: allowance,
-        rest: RestLimits { weight: allowance, is_clock_window: false, used_header: None, bans: &[] },
+        rest: RestLimits {
+            weight: allowance,
+            is_clock_window: false,
+            used_header: None,
+            bans: &[],
+            pools: &[],
+        },
+        history: HistoryRules::NONE,
         first_data: &[],
     }
 }

@@ -1,5 +1,6 @@
 //! Cases for the house: what records lead to, in plain words.
 
+mod answers;
 mod books;
 mod gaps;
 mod klines;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{Channel, Event, Instrument, Nanos, VenueId};
+use model::{Channel, Event, Instrument, Nanos, Timeframe, VenueId};
 use venues::{Frame, HistoryAsk, Origin, Peek, Purpose, Venue};
 
 use crate::world::{Client, TestWorld, settings};
@@ -107,7 +107,12 @@ fn questions(venue: &dyn Venue, trading: &[Instrument]) -> Vec<(Purpose, String)
         HistoryAsk::NewestTrades { instrument },
         HistoryAsk::TradesFromId { instrument, channel: Channel::Trades, first_id: 1, count: 10 },
         HistoryAsk::Book { instrument },
-        HistoryAsk::Klines { instrument, start: now.plus_micros(-3_600_000_000), end: now },
+        HistoryAsk::Klines {
+            instrument,
+            timeframe: Timeframe::MINUTE,
+            start: now.plus_micros(-3_600_000_000),
+            end: now,
+        },
     ];
     for ask in &asks {
         // Ids from the beginning of time are refused by futures, which is true to the venue.

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use model::{Bar, BarSource, BarState, Event, Funding, InstrumentId, Notice, Source, Time, Timeframe};
+use model::{
+    Bar, BarSource, BarState, Event, Funding, InstrumentId, Notice, OpenInterest, Source, Time, Timeframe,
+};
 use serde::Deserialize;
 
 use crate::contract::{DecodeError, Purpose};
@@ -25,6 +27,9 @@ pub(crate) fn read(
     context: &mut Context,
     events: &mut Vec<Event>,
 ) -> Scan<()> {
+    if let Purpose::History(inner) = purpose {
+        return read(inner, body, context, events);
+    }
     let mut scanner = Scanner::new(body);
     if Scanner::new(body).pass(br#"{"code":"#) {
         let fields = scanner.object()?;
@@ -41,7 +46,13 @@ pub(crate) fn read(
             events.push(book::snapshot(&mut scanner, fields, (symbol, Source::Rest), context)?);
             scanner.finish()?;
         }
-        Purpose::Klines { symbol } => klines(&mut scanner, &context.symbols.find(symbol)?, context, events)?,
+        Purpose::Klines { symbol, timeframe } => {
+            klines(&mut scanner, (&context.symbols.find(symbol)?, *timeframe), context, events)?;
+        }
+        // Its past is a list.
+        Purpose::OpenInterest { .. } if body.first() == Some(&b'[') => {
+            interest_history(body, context, events)?;
+        }
         Purpose::OpenInterest { .. } => {
             let fields = scanner.object()?;
             events.push(prices::open_interest(&mut scanner, fields, context)?);
@@ -56,6 +67,7 @@ pub(crate) fn read(
             server_time(body)?;
             events.push(Event::Notice(Notice::Ignored));
         }
+        Purpose::History(_) => return Err(DecodeError::UnknownKind(purpose.to_text().into())),
     }
     Ok(())
 }
@@ -111,19 +123,23 @@ fn trades(
 
 fn klines(
     scanner: &mut Scanner<'_>,
-    instrument: &InstrumentId,
+    about: (&InstrumentId, Timeframe),
     context: &Context,
     events: &mut Vec<Event>,
 ) -> Scan<()> {
     let mut rows = scanner.list()?;
     while scanner.item(&mut rows)? {
-        events.push(kline(scanner, instrument, context)?);
+        events.push(kline(scanner, about, context)?);
     }
     scanner.finish()
 }
 
 /// Open time, open, high, low, close, volume, close time, quote volume, count of trades, taker's base volume, and more.
-fn kline(scanner: &mut Scanner<'_>, instrument: &InstrumentId, context: &Context) -> Scan<Event> {
+fn kline(
+    scanner: &mut Scanner<'_>,
+    (instrument, timeframe): (&InstrumentId, Timeframe),
+    context: &Context,
+) -> Scan<Event> {
     let mut times = [None; 3];
     let mut numbers = [None; 10];
     let mut items = scanner.list()?;
@@ -141,14 +157,15 @@ fn kline(scanner: &mut Scanner<'_>, instrument: &InstrumentId, context: &Context
     let [open_time, close_time, count] = times;
     let open_time = moment(need(open_time, "open time")?, "open time", context.received)?;
     let close_time = moment(need(close_time, "close time")?, "close time", context.received)?;
-    if close_time.minute_start() != open_time {
+    // Where buckets of three days begin is the venue's matter; their length is not.
+    if !(open_time..timeframe.bucket_end(open_time)).contains(&close_time) {
         return Err(DecodeError::Malformed(format!(
-            "a bar from {open_time} to {close_time} is not one minute"
+            "a bar from {open_time} to {close_time} is longer than {timeframe}"
         )));
     }
     Ok(Event::Bar(Bar {
         instrument: instrument.clone(),
-        timeframe: Timeframe::MINUTE,
+        timeframe,
         open_time,
         open: need(numbers[1], "open")?,
         high: need(numbers[2], "high")?,
@@ -203,6 +220,31 @@ fn funding(body: &[u8], asked: &str, context: &Context, events: &mut Vec<Event>)
             mark_price: row.mark_price.as_ref().map(|price| price.0),
             received_time: context.received,
             source: Source::Rest,
+        }));
+    }
+    Ok(())
+}
+
+/// Samples of the past, `openInterestHist`.
+fn interest_history(body: &[u8], context: &Context, events: &mut Vec<Event>) -> Scan<()> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Row<'a> {
+        #[serde(borrow)]
+        symbol: Cow<'a, str>,
+        sum_open_interest: Exact,
+        #[serde(default, deserialize_with = "crate::wire::exact_if_any")]
+        sum_open_interest_value: Option<Exact>,
+        timestamp: i64,
+    }
+    let rows: Vec<Row<'_>> = parse(body, "open interest")?;
+    for row in &rows {
+        events.push(Event::OpenInterest(OpenInterest {
+            instrument: context.symbols.find(&row.symbol)?,
+            time: moment(row.timestamp, "timestamp", context.received)?,
+            quantity: row.sum_open_interest.0,
+            value: row.sum_open_interest_value.as_ref().map(|value| value.0),
+            received_time: context.received,
         }));
     }
     Ok(())

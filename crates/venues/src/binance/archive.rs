@@ -42,7 +42,7 @@ static FUTURES_FACTS: ArchiveFacts = ArchiveFacts { data: data(true), ..SPOT_FAC
 
 /// Bars of every length the house can keep; those of a second are not among them. A month's folder is `1mo`: some file
 /// systems do not tell `1M` from `1m`.
-const INTERVALS: &[(&str, Timeframe)] = &[
+pub(crate) const INTERVALS: &[(&str, Timeframe)] = &[
     ("1m", Timeframe::Minutes(1)),
     ("3m", Timeframe::Minutes(3)),
     ("5m", Timeframe::Minutes(5)),

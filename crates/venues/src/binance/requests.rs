@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use model::time::MINUTE;
-use model::{Channel, Instrument, InstrumentStatus, Time};
+use model::time::{DAY, MINUTE};
+use model::{Channel, Instrument, InstrumentStatus, Time, Timeframe};
 
 use crate::contract::{ConnectionPlan, Stream};
+
+use super::archive;
 
 /// Names in one SUBSCRIBE message; 200 were measured to be accepted.
 pub(crate) const NAMES_MAX: usize = 200;
@@ -46,9 +48,23 @@ pub(crate) fn span(start: Time, end: Time) -> String {
 }
 
 /// How many bars a span holds, within the venue's page.
-pub(crate) fn bar_count(start: Time, end: Time, page: i64) -> i64 {
+pub(crate) fn bar_count((start, end): (Time, Time), timeframe: Timeframe, page: i64) -> i64 {
+    let length = match timeframe {
+        Timeframe::Minutes(count) => i64::from(count) * MINUTE,
+        Timeframe::Week => 7 * DAY,
+        // The shortest: room for one more does no harm.
+        Timeframe::Month => 28 * DAY,
+    };
     let micros = end.0.saturating_sub(start.0);
-    (micros / MINUTE + i64::from(micros % MINUTE != 0)).clamp(1, page)
+    (micros / length + i64::from(micros % length != 0)).clamp(1, page)
+}
+
+/// How the venue writes the lengths of its bars.
+pub(crate) fn interval(timeframe: Timeframe) -> Option<&'static str> {
+    if timeframe == Timeframe::Month {
+        return Some("1M");
+    }
+    archive::INTERVALS.iter().find(|(_, known)| *known == timeframe).map(|(name, _)| *name)
 }
 
 /// Shards streams of one route over connections to `url`.

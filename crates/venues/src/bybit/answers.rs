@@ -35,6 +35,9 @@ pub(crate) fn read(
     context: &mut Context,
     events: &mut Vec<Event>,
 ) -> Scan<()> {
+    if let Purpose::History(inner) = purpose {
+        return read(inner, body, context, events);
+    }
     let envelope: Envelope<'_> = parse(body, "answer")?;
     // Errors come with HTTP status 200, too.
     if envelope.ret_code != 0 {
@@ -48,11 +51,12 @@ pub(crate) fn read(
         Purpose::Trades { symbol } | Purpose::Newest { symbol } => {
             trades(result, &context.symbols.find(symbol)?, context, events)?;
         }
-        Purpose::Klines { symbol } => {
+        Purpose::Klines { symbol, timeframe } => {
             // The venue's own clock tells whether a minute is over; ours may be ahead of it.
             let now = envelope.time.map(|time| moment(time, "time", context.received)).transpose()?;
             let instrument = context.symbols.find(symbol)?;
-            klines(result, &instrument, (context, now.unwrap_or(context.received)), events)?;
+            let about = (&instrument, *timeframe);
+            klines(result, about, (context, now.unwrap_or(context.received)), events)?;
         }
         Purpose::Funding { symbol } => {
             funding(result, &context.symbols.find(symbol)?, symbol, (context, events))?;
@@ -65,7 +69,7 @@ pub(crate) fn read(
             events.push(Event::Notice(Notice::Ignored));
         }
         // Books come in the stream, numbered otherwise; intervals stand in the listing.
-        Purpose::Book { .. } | Purpose::FundingIntervals => {
+        Purpose::Book { .. } | Purpose::FundingIntervals | Purpose::History(_) => {
             return Err(DecodeError::UnknownKind(format!("answer for {}", purpose.to_text()).into()));
         }
     }
@@ -125,19 +129,23 @@ fn trades(result: &[u8], instrument: &InstrumentId, context: &Context, events: &
 
 fn klines(
     result: &[u8],
-    instrument: &InstrumentId,
+    about: (&InstrumentId, Timeframe),
     (context, now): (&Context, Time),
     events: &mut Vec<Event>,
 ) -> Scan<()> {
     let rows: Rows<&RawValue> = parse(result, "klines")?;
     for row in rows.list.iter().rev() {
-        events.push(kline(row.get().as_bytes(), instrument, (context, now))?);
+        events.push(kline(row.get().as_bytes(), about, (context, now))?);
     }
     Ok(())
 }
 
 /// `["start","open","high","low","close","volume","turnover"]`.
-fn kline(row: &[u8], instrument: &InstrumentId, (context, now): (&Context, Time)) -> Scan<Event> {
+fn kline(
+    row: &[u8],
+    (instrument, timeframe): (&InstrumentId, Timeframe),
+    (context, now): (&Context, Time),
+) -> Scan<Event> {
     let mut scanner = Scanner::new(row);
     let mut items = scanner.list()?;
     let mut start = None;
@@ -153,11 +161,11 @@ fn kline(row: &[u8], instrument: &InstrumentId, (context, now): (&Context, Time)
     }
     scanner.finish()?;
     let open_time = moment(need(start, "start")?, "start", context.received)?;
-    let close_time = Timeframe::MINUTE.bucket_end(open_time).plus_micros(-1);
+    let close_time = timeframe.bucket_end(open_time).plus_micros(-1);
     let [open, high, low, close, volume, turnover] = numbers;
     Ok(Event::Bar(Bar {
         instrument: instrument.clone(),
-        timeframe: Timeframe::MINUTE,
+        timeframe,
         open_time,
         open: need(open, "open")?,
         high: need(high, "high")?,

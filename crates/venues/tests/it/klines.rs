@@ -1,6 +1,6 @@
 //! Bars over REST: asked for at their price, and closed by the venue's clock.
 
-use model::{BarState, Event, Nanos, Time, VenueId};
+use model::{BarState, Event, Nanos, Time, Timeframe, VenueId};
 use venues::{Frame, HistoryAsk, Origin, Purpose};
 
 const LISTING: &str = r#"{"retCode":0,"retMsg":"OK","result":{"category":"spot","list":[{"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","status":"Trading","lotSizeFilter":{},"priceFilter":{"tickSize":"0.1"}}]},"time":1791383690000}"#;
@@ -26,7 +26,7 @@ fn a_bar_that_is_not_over_by_the_venues_clock_is_forming_though_ours_is_ahead() 
     decode(&Purpose::Listing, LISTING);
     let body = r#"{"retCode":0,"retMsg":"OK","result":{"symbol":"BTCUSDT","category":"spot","list":[["1791383640000","1","1","1","1","2","2"],["1791383580000","1","1","1","1","2","2"]]},"time":1791383690000}"#;
     assert_eq!(
-        decode(&Purpose::Klines { symbol: "BTCUSDT".into() }, body),
+        decode(&Purpose::Klines { symbol: "BTCUSDT".into(), timeframe: Timeframe::MINUTE }, body),
         [(Time(1_791_383_580_000_000), BarState::Closed), (Time(1_791_383_640_000_000), BarState::Forming)]
     );
 }
@@ -49,7 +49,8 @@ fn few_bars_cost_little() {
     let start = Time(1_791_383_580_000_000);
     for (minutes, weight) in [(1, 1), (100, 1), (101, 2), (500, 2), (1_000, 5), (1_500, 10), (9_999, 10)] {
         let end = start.plus_micros(minutes * model::time::MINUTE);
-        let ask = HistoryAsk::Klines { instrument: &instruments[0], start, end };
+        let ask =
+            HistoryAsk::Klines { instrument: &instruments[0], timeframe: Timeframe::MINUTE, start, end };
         let request = venue.history(&ask).unwrap();
         assert_eq!(request.weight, weight, "{minutes}");
         assert!(request.path.ends_with(&format!("&limit={}", minutes.min(1_500))), "{}", request.path);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use model::{Channel, Event, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, Time};
+use model::{Channel, Event, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, Time, Timeframe};
 use serde_json::Value;
 use venues::{
     Endpoints, Frame, HistoryAsk, HistoryRefusal, Origin, Peek, Purpose, RestRequest, Stream, TradeIds,
@@ -236,10 +236,12 @@ fn keys_are_the_same_with_and_without_wrapper() {
     }
 }
 
-fn check_question(question: &RestRequest) {
+fn check_question(venue: &dyn Venue, question: &RestRequest) {
     assert!(question.path.starts_with('/') && question.path.is_ascii(), "{}", question.path);
     assert!(!question.path.contains([' ', '"', '{']), "{}", question.path);
-    assert!(question.weight > 0);
+    let path = question.path.split('?').next().unwrap_or_default();
+    let is_pooled = venue.facts().rest.pools.iter().any(|pool| pool.paths.contains(&path));
+    assert_eq!(question.weight == 0, is_pooled, "{}: what weighs nothing is counted apart", question.path);
     assert_eq!(Purpose::from_text(&question.purpose.to_text()).as_ref(), Some(&question.purpose));
 }
 
@@ -267,13 +269,16 @@ fn questions_are_well_formed_and_their_answers_known() {
                 HistoryAsk::RecentTrades { instrument, channel: Channel::RawTrades },
                 HistoryAsk::NewestTrades { instrument },
                 HistoryAsk::Book { instrument },
-                HistoryAsk::Klines { instrument, start, end },
+                HistoryAsk::Klines { instrument, timeframe: Timeframe::MINUTE, start, end },
+                HistoryAsk::TradesWithin { instrument, channel, start, end },
+                HistoryAsk::Funding { instrument, start, end },
+                HistoryAsk::OpenInterest { instrument, period: Timeframe::Minutes(5), start, end },
             ] {
                 questions.extend(venue.history(&ask).ok());
             }
         }
         for question in &questions {
-            check_question(question);
+            check_question(*venue, question);
             let purpose = question.purpose.to_text();
             // The newest trades come in the form of all trades.
             let name = purpose.split(' ').next().unwrap_or_default().replace("newest", "trades");
@@ -352,9 +357,70 @@ fn bars_are_asked_for_up_to_the_last_millisecond() {
     ] {
         let venue = venues::venue(model::VenueId::known(name).unwrap()).unwrap();
         let (_, listing) = decoder(venue);
-        let ask = HistoryAsk::Klines { instrument: &listing.instruments[0], start, end };
+        let ask = HistoryAsk::Klines {
+            instrument: &listing.instruments[0],
+            timeframe: Timeframe::MINUTE,
+            start,
+            end,
+        };
         assert_eq!(venue.history(&ask).unwrap().path, path);
     }
+}
+
+#[test]
+fn the_past_is_asked_for_as_each_venue_writes_it() {
+    let (start, end) = (Time(1_791_360_000_000_000), Time(1_791_446_400_000_000));
+    let of = |name: &str, ask: &dyn Fn(&Instrument) -> Option<(String, u32)>| {
+        let venue = venues::venue(model::VenueId::known(name).unwrap()).unwrap();
+        ask(&decoder(venue).1.instruments[0])
+    };
+    let check =
+        |name: &str, ask: fn(&Instrument, Time, Time) -> HistoryAsk<'_>, expect: Option<(&str, u32)>| {
+            let venue = venues::venue(model::VenueId::known(name).unwrap()).unwrap();
+            let told = of(name, &|instrument| {
+                let request = venue.history(&ask(instrument, start, end)).ok()?;
+                Some((
+                    request.path.replace("1791360000000", "START").replace("1791446399999", "END"),
+                    request.weight,
+                ))
+            });
+            assert_eq!(told, expect.map(|(path, weight)| (path.to_owned(), weight)), "{name}");
+        };
+    let within: fn(&Instrument, Time, Time) -> HistoryAsk<'_> = |instrument, start, end| {
+        HistoryAsk::TradesWithin { instrument, channel: Channel::Trades, start, end }
+    };
+    let span = "startTime=START&endTime=END";
+    let spot = format!("/api/v3/aggTrades?symbol=BTCUSDT&{span}&limit=1000");
+    check("binance", within, Some((&spot, 4)));
+    check("binance-futures", within, Some((&spot.replace("/api/v3", "/fapi/v1"), 20)));
+    check("bybit", within, None);
+    let funding: fn(&Instrument, Time, Time) -> HistoryAsk<'_> =
+        |instrument, start, end| HistoryAsk::Funding { instrument, start, end };
+    check("binance", funding, None);
+    check(
+        "binance-futures",
+        funding,
+        Some((&format!("/fapi/v1/fundingRate?symbol=BTCUSDT&{span}&limit=1000"), 0)),
+    );
+    let path = format!("/v5/market/funding/history?category=linear&symbol=BTCUSDT&{span}&limit=200");
+    check("bybit-linear", funding, Some((&path, 1)));
+    let interest: fn(&Instrument, Time, Time) -> HistoryAsk<'_> = |instrument, start, end| {
+        HistoryAsk::OpenInterest { instrument, period: Timeframe::Minutes(60), start, end }
+    };
+    let path = format!("/futures/data/openInterestHist?symbol=BTCUSDT&period=1h&{span}&limit=500");
+    check("binance-futures", interest, Some((&path, 0)));
+    let path =
+        format!("/v5/market/open-interest?category=linear&symbol=BTCUSDT&intervalTime=1h&{span}&limit=200");
+    check("bybit-linear", interest, Some((&path, 1)));
+    let days: fn(&Instrument, Time, Time) -> HistoryAsk<'_> = |instrument, start, end| HistoryAsk::Klines {
+        instrument,
+        timeframe: Timeframe::Minutes(1_440),
+        start,
+        end,
+    };
+    check("binance", days, Some((&format!("/api/v3/klines?symbol=BTCUSDT&interval=1d&{span}&limit=1"), 2)));
+    let path = "/v5/market/kline?category=linear&symbol=BTCUSDT&interval=D&start=START&end=END&limit=1000";
+    check("bybit-linear", days, Some((path, 1)));
 }
 
 #[test]
