@@ -130,6 +130,38 @@ impl Control {
         })
     }
 
+    /// The first day that an instrument's files were asked for.
+    pub fn archive_first_day(
+        &self,
+        instrument: &InstrumentId,
+        channel: Channel,
+    ) -> Result<Option<Date>, Error> {
+        self.with("read", |connection| {
+            let first: Option<i32> = connection
+                .prepare_cached(
+                    "SELECT min(first_day) FROM archive_files WHERE instrument = ?1 AND channel = ?2",
+                )?
+                .query_row(params![instrument.as_str(), channel.as_str()], |row| row.get(0))?;
+            Ok(first.map(Date))
+        })
+    }
+
+    /// Every instrument of which files were asked for, ascending.
+    pub fn archive_instruments(&self) -> Result<Vec<InstrumentId>, Error> {
+        self.with("read", |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT DISTINCT instrument FROM archive_files ORDER BY instrument")?;
+            let rows = statement.query_map([], |row| {
+                let text: String = row.get(0)?;
+                text.parse().map_err(|_| {
+                    let what = "no instrument id".to_owned();
+                    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, what.into())
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
     /// Keeps what is known of a file in place of what was; it survives a power cut once this returns.
     ///
     /// The number of versions is counted here: one more whenever the checksum is another than before.

@@ -1,18 +1,48 @@
 //! Where the past of an instrument ends.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use futures::TryStreamExt;
+use model::time::MINUTE;
 use model::{InstrumentId, Time};
 use refine::import::Frontier;
 use tables::QueryLimits;
 
 use crate::{Doors, Error};
 
+/// A first trade this old stays the first one: nothing that happened before it is on its way any more.
+const SETTLED_AFTER: i64 = MINUTE;
+
+/// Frontiers that will not move any more.
+pub type Frontiers = Arc<Mutex<HashMap<InstrumentId, Frontier>>>;
+
 impl Doors {
     /// The first trade that was recorded live; `None` if none was.
     pub async fn frontier(&self, instrument: &InstrumentId) -> Result<Option<Frontier>, Error> {
+        let known = self.frontiers.lock().unwrap_or_else(PoisonError::into_inner).get(instrument).copied();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found = self.find_frontier(instrument).await?;
+        if let Some(frontier) = found.filter(|frontier| self.is_settled(*frontier)) {
+            self.frontiers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(instrument.clone(), frontier);
+        }
+        Ok(found)
+    }
+
+    /// Whether no earlier trade can become the first one.
+    pub(crate) fn is_settled(&self, frontier: Frontier) -> bool {
+        frontier.time.plus_micros(SETTLED_AFTER) < self.clock.time()
+    }
+
+    async fn find_frontier(&self, instrument: &InstrumentId) -> Result<Option<Frontier>, Error> {
         let question = format!(
             "SELECT min(trade_id), min(venue_time) FROM trades WHERE instrument = '{instrument}' AND source = 'stream'"
         );

@@ -3,23 +3,32 @@
 //!
 //! Talking to venues is left to `collect`, rows to `refine::import`; what was done is remembered by `control`.
 
+mod cover;
 mod error;
 mod files;
 mod frontier;
+mod keeper;
+mod neighbours;
 mod news;
 mod plan;
+mod repair;
+mod verify;
 
 use std::sync::Arc;
 
 use control::Control;
 use refine::import::ImportDoors;
 use runtime::Clock;
-use tables::{BulkStore, QueryEngine, TableStore};
+use tables::{BulkStore, IdLedger, QueryEngine, TableStore};
 
 pub use error::Error;
 pub use files::{Files, Taken};
-pub use news::{FileEnd, Listener, News, Silent};
+pub use frontier::Frontiers;
+pub use keeper::{Keeper, KeeperDoors, KeeperSettings};
+pub use news::{FileEnd, Listener, News, Phase, Silent};
 pub use plan::{Plan, Step};
+pub use repair::{Repair, Repaired};
+pub use verify::{Check, Verdict};
 
 /// What filling the past works with. Cheap to clone.
 #[derive(Clone)]
@@ -30,10 +39,14 @@ pub struct Doors {
     pub bulk: Arc<dyn BulkStore>,
     /// Where questions about stored rows are asked.
     pub query: Arc<dyn QueryEngine>,
+    /// Where the ids of data files are told.
+    pub ids: Arc<dyn IdLedger>,
     /// What was done before.
     pub control: Control,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Where the past of each instrument ends, once that is settled.
+    pub frontiers: Frontiers,
 }
 
 impl Doors {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Date, Instrument};
+use model::{Date, Gap, Instrument};
 use refine::import::ImportReport;
 use venues::archive::ArchiveFile;
 
@@ -22,6 +22,20 @@ pub enum News {
         /// How long taking it in took, seconds.
         seconds: f64,
     },
+    /// A stage of an instrument's life begins.
+    Phase {
+        /// Whose.
+        instrument: Arc<Instrument>,
+        /// Which.
+        phase: Phase,
+    },
+    /// The venue was asked for a hole: it is filled, or stays with that cause.
+    Hole {
+        /// Whose.
+        instrument: Arc<Instrument>,
+        /// The hole.
+        gap: Gap,
+    },
     /// The archive has nothing for these days though it should.
     Absent {
         /// Whose.
@@ -29,6 +43,28 @@ pub enum News {
         /// First and last day.
         days: (Date, Date),
     },
+}
+
+/// What is being done about an instrument's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It is looked whether everything is there.
+    IntegrityCheck,
+    /// Files of the archive are taken in.
+    ArchiveRecovery,
+    /// The venue is asked over REST.
+    HistoricalLoad,
+}
+
+impl Phase {
+    /// `integrity_check`, `archive_recovery` or `historical_load`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IntegrityCheck => "integrity_check",
+            Self::ArchiveRecovery => "archive_recovery",
+            Self::HistoricalLoad => "historical_load",
+        }
+    }
 }
 
 /// How a file ended.

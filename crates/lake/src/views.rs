@@ -32,6 +32,10 @@ pub(crate) const VIEWS: &[View] = &[
               CAST(volume AS DOUBLE) AS volume, CAST(quote_volume AS DOUBLE) AS quote_volume, trade_count, \
               CAST(taker_buy_volume AS DOUBLE) AS taker_buy_volume, vwap, source, revision, available_time FROM bars",
     },
+    View {
+        name: "v_coverage",
+        sql: "SELECT instrument, channel, day, condition, row_count, missing, duplicates, checked_time FROM coverage_days",
+    },
     View { name: "v_funding", sql: "SELECT instrument, time, rate, interval_hours, mark_price FROM funding" },
     View {
         name: "v_instruments",

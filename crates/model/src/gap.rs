@@ -26,6 +26,11 @@ impl GapState {
             Self::Missing => "missing",
         }
     }
+
+    /// The state of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Open, Self::Filled, Self::Missing].into_iter().find(|state| state.as_str() == name)
+    }
 }
 
 /// Why rows are not there.
@@ -51,6 +56,14 @@ pub enum GapCause {
     Refused,
     /// The venue's archive file of that time lacks it, and nobody else was asked.
     NotInArchive,
+    /// The venue's archive has no file of that time.
+    ArchiveAbsent,
+    /// The venue's archive file of that time is not what it claims, and was set aside.
+    ArchiveSpoilt,
+    /// The venue gave these ids to no trade: nothing lacks.
+    NoTrade,
+    /// Why is not known: nobody noticed when it happened.
+    Unexplained,
 }
 
 impl GapCause {
@@ -66,6 +79,10 @@ impl GapCause {
         (Self::NotAtVenue, "not_at_venue"),
         (Self::Refused, "refused"),
         (Self::NotInArchive, "not_in_archive"),
+        (Self::ArchiveAbsent, "archive_absent"),
+        (Self::ArchiveSpoilt, "archive_spoilt"),
+        (Self::NoTrade, "no_trade"),
+        (Self::Unexplained, "unexplained"),
     ];
 
     /// The cause's name.

@@ -178,6 +178,11 @@ impl Source {
             Self::Archive => "archive",
         }
     }
+
+    /// The source of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Stream, Self::Rest, Self::Archive].into_iter().find(|source| source.as_str() == name)
+    }
 }
 
 /// One print of the canonical trade feed.

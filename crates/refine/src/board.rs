@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use model::time::MINUTE;
 use model::{
     Bar, Channel, Gap, GapState, Instrument, InstrumentId, LogPosition, Nanos, Quote, Time, Timeframe,
     VenueId,
 };
 use tables::TimeRange;
 
+use crate::behind::{Behind, PastCover};
 use crate::books::SharedBook;
 use crate::candles::Settled;
 use crate::clock::VenueClock;
@@ -124,6 +126,8 @@ pub(crate) struct Tile {
     asked: AtomicI64,
     /// Newest buckets of long timeframes, folded as far as they are settled.
     settled: Mutex<HashMap<Timeframe, Settled>>,
+    /// What is known of the time before the recording.
+    pub(crate) behind: Behind,
 }
 
 impl Tile {
@@ -135,7 +139,21 @@ impl Tile {
             series: RwLock::default(),
             asked: AtomicI64::new(i64::MIN),
             settled: Mutex::default(),
+            behind: Behind::default(),
         }
+    }
+
+    /// What is known of the trade stream, the time before the recording included.
+    pub(crate) fn covered(&self) -> Arc<Covered> {
+        let live = Arc::clone(&self.shown().covered);
+        self.behind.join(&live)
+    }
+
+    /// Takes newer knowledge of the past, whose bars may be other ones than those in memory.
+    pub(crate) fn set_past(&self, past: PastCover) {
+        let end = past.spans.last().map_or(Time(i64::MIN), |(span, _)| span.end);
+        self.behind.set(past);
+        self.series_mut().distrust_before(end.minute_start().plus_micros(MINUTE));
     }
 
     /// Notes that history is in use now.

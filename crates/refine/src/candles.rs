@@ -323,8 +323,11 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn of(tile: &Tile) -> Self {
         let (now, edge) = tile.venue.time();
-        let shown = tile.shown();
-        Self { now, edge, open: shown.open.clone(), covered: Arc::clone(&shown.covered) }
+        let (open, covered) = {
+            let shown = tile.shown();
+            (shown.open.clone(), Arc::clone(&shown.covered))
+        };
+        Self { now, edge, open, covered: tile.behind.join(&covered) }
     }
 
     /// What the rule looks at; `end` stands for now where the venue's clock is not known.
@@ -356,10 +359,7 @@ fn fold_bare(
 
 fn coverage(tile: Option<&Tile>, range: TimeRange, now: Time) -> tables::CoverageAnswer {
     match tile {
-        Some(tile) => {
-            let covered = Arc::clone(&tile.shown().covered);
-            views::answer(&covered, range, Some(now))
-        }
+        Some(tile) => views::answer(&tile.covered(), range, Some(now)),
         None => views::answer(&Covered::default(), range, Some(now)),
     }
 }

@@ -5,6 +5,7 @@
 //! and rows that came otherwise stay as they are.
 
 mod bars;
+mod gaps;
 mod klines;
 mod pages;
 mod stored;
@@ -17,6 +18,7 @@ use model::{Instrument, InstrumentId, Source, Time};
 use tables::{BulkStore, Outgoing, StoreError, TableStore, TimeRange};
 use venues::archive::{ArchiveData, ArchiveFile, ArchiveSummary, Archives, FileError};
 
+pub use gaps::{days, gaps, reconciled, write_days, write_gaps};
 pub use pages::import_trades;
 
 /// Bytes read at once.

@@ -3,11 +3,13 @@
 //! Frames are decoded by `venues`, bars folded by `derivations`; rows rest in a `tables::TableStore` and news pass by
 //! on a `tables::Feed`. Nothing here opens a socket.
 
+mod behind;
 mod board;
 mod books;
 mod candles;
 mod checkpoint;
 mod clock;
+mod covering;
 mod desk;
 mod error;
 #[cfg(test)]
@@ -55,6 +57,7 @@ use past::LogPast;
 use runner::{Pace, Requests, Runner};
 use shower::Shower;
 
+pub use behind::PastCover;
 pub use error::Error;
 pub use replay::Replay;
 pub use settings::{BooksKept, RefineSettings};
@@ -217,12 +220,19 @@ impl Refine {
 
     /// What is there and what is missing.
     pub fn coverage(&self) -> Arc<dyn Coverage> {
-        Arc::new(views::CoverageView(Arc::clone(&self.board)))
+        Arc::new(views::CoverageView { board: Arc::clone(&self.board), store: Arc::clone(&self.store) })
     }
 
     /// Instruments, quotes and books as they stand.
     pub fn market(&self) -> Arc<dyn MarketView> {
         Arc::new(views::Market(Arc::clone(&self.board)))
+    }
+
+    /// Takes what is known of an instrument's time before the recording; false if the instrument is not recorded.
+    pub fn set_past(&self, instrument: &InstrumentId, past: PastCover) -> bool {
+        let Some(tile) = self.board.tile(instrument) else { return false };
+        tile.set_past(past);
+        true
     }
 
     /// Newest record whose rows readers see.

@@ -225,6 +225,8 @@ impl Output {
         let take = |table: &TableName| match table {
             TableName::Bars => self.bars.take(*table, Rows::Bars),
             TableName::BookChanges => self.book_changes.take(*table, Rows::BookChanges),
+            // The past is written by those who look after it.
+            TableName::CoverageDays => None,
             TableName::Funding => self.funding.take(*table, Rows::Funding),
             TableName::Gaps => self.gaps.take(*table, Rows::Gaps),
             TableName::Instruments => self.instruments.take(*table, Rows::Instruments),

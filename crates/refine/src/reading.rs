@@ -4,10 +4,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, RecordBatch};
 use model::{
-    Bar, BarSource, BarState, Condition, Decimal, GapCause, GapState, InstrumentId, Side, Source, Time,
-    Timeframe, Trade,
+    Bar, BarSource, BarState, Channel, Condition, Decimal, Gap, GapCause, GapState, InstrumentId, Side,
+    Source, Time, Timeframe, Trade,
 };
-use tables::StoreError;
+use tables::{DayCondition, DayCover, StoreError};
 
 /// One batch with its columns found by name.
 struct Reading<'a>(&'a RecordBatch);
@@ -38,6 +38,12 @@ impl<'a> Reading<'a> {
         let array = self.column(name)?;
         let array = array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| Self::wrong(name))?;
         Ok(array.values().iter().map(|micros| Time(*micros)).collect())
+    }
+
+    fn times_or_null(&self, name: &str) -> Result<Vec<Option<Time>>, StoreError> {
+        let array = self.column(name)?;
+        let array = array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| Self::wrong(name))?;
+        Ok(array.iter().map(|micros| micros.map(Time)).collect())
     }
 
     fn ints(&self, name: &str) -> Result<Vec<Option<i64>>, StoreError> {
@@ -181,18 +187,64 @@ pub(crate) fn stored_ids(
     Ok(())
 }
 
-/// Runs of ids that an archive lacked and nobody had: first and last id, and the times beside them.
-pub(crate) fn archive_gaps(batch: &RecordBatch) -> Result<Vec<(i64, i64, Time, Time)>, StoreError> {
-    let rows = Reading(batch);
-    let (states, causes) = (rows.text("state")?, rows.text("cause")?);
-    let (first_ids, last_ids) = (rows.ints("first_id")?, rows.ints("last_id")?);
-    let (first_times, last_times) = (rows.times("first_time")?, rows.times("last_time")?);
-    let is_one = |row: &usize| {
-        states[*row] == Some(GapState::Missing.as_str())
-            && causes[*row] == Some(GapCause::NotInArchive.as_str())
-    };
-    let gap = |row: usize| Some((first_ids[row]?, last_ids[row]?, first_times[row], last_times[row]));
-    Ok((0..batch.num_rows()).filter(is_one).filter_map(gap).collect())
+/// Days of one stream of one instrument, ascending.
+pub(crate) fn days(channel: Channel, batches: &[RecordBatch]) -> Result<Vec<DayCover>, StoreError> {
+    let mut days = Vec::new();
+    for batch in batches {
+        let rows = Reading(batch);
+        let (channels, conditions, starts) =
+            (rows.text("channel")?, rows.text("condition")?, rows.times("day")?);
+        let counts = [rows.ints("row_count")?, rows.ints("missing")?, rows.ints("duplicates")?];
+        let count = |figure: usize, row: usize| counts[figure][row].unwrap_or_default().unsigned_abs();
+        for row in (0..batch.num_rows()).filter(|row| channels[*row] == Some(channel.as_str())) {
+            days.push(DayCover {
+                day: starts[row].date(),
+                condition: conditions[row].and_then(DayCondition::named).unwrap_or(DayCondition::Pending),
+                rows: count(0, row),
+                missing: count(1, row),
+                duplicates: count(2, row),
+            });
+        }
+    }
+    days.sort_by_key(|day| day.day);
+    Ok(days)
+}
+
+/// Gap rows of one instrument.
+pub(crate) fn gaps(instrument: &InstrumentId, batches: &[RecordBatch]) -> Result<Vec<Gap>, StoreError> {
+    let mut gaps = Vec::new();
+    for batch in batches {
+        let rows = Reading(batch);
+        let (channels, states) = (rows.text("channel")?, rows.text("state")?);
+        let (causes, sources) = (rows.text("cause")?, rows.text("source")?);
+        let (first_ids, last_ids) = (rows.ints("first_id")?, rows.ints("last_id")?);
+        let (first_times, last_times) = (rows.times("first_time")?, rows.times("last_time")?);
+        let (found_times, closed_times) = (rows.times("found_time")?, rows.times_or_null("closed_time")?);
+        for row in 0..batch.num_rows() {
+            let names = (channels[row], states[row], causes[row]);
+            let (Some(channel), Some(state), Some(cause)) = (
+                names.0.and_then(Channel::named),
+                names.1.and_then(GapState::named),
+                names.2.and_then(GapCause::named),
+            ) else {
+                return Err(StoreError::Failed(format!("a gap row has words that are not known: {names:?}")));
+            };
+            gaps.push(Gap {
+                instrument: instrument.clone(),
+                channel,
+                first_id: first_ids[row],
+                last_id: last_ids[row],
+                first_time: first_times[row],
+                last_time: last_times[row],
+                state,
+                cause,
+                source: sources[row].and_then(Source::named),
+                found_time: found_times[row],
+                closed_time: closed_times[row],
+            });
+        }
+    }
+    Ok(gaps)
 }
 
 #[cfg(test)]

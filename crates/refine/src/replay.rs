@@ -55,9 +55,9 @@ impl Replay {
         Arc::new(CandleMaker { board: Arc::clone(&self.board), store })
     }
 
-    /// Coverage of what was shown.
-    pub fn coverage(&self) -> Arc<dyn Coverage> {
-        Arc::new(views::CoverageView(Arc::clone(&self.board)))
+    /// Coverage of what was shown; holes that were filled are looked for in that store.
+    pub fn coverage(&self, store: Arc<dyn TableStore>) -> Arc<dyn Coverage> {
+        Arc::new(views::CoverageView { board: Arc::clone(&self.board), store })
     }
 
     /// The market as it was shown last.

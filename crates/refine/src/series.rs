@@ -245,6 +245,14 @@ impl Series {
         self.complete_from = self.complete_from.max(time);
     }
 
+    /// Bars before a moment may have changed in the store: they are read anew when they are asked for.
+    pub(crate) fn distrust_before(&mut self, time: Time) {
+        self.version += 1;
+        self.close_below = Before::Unasked;
+        self.begins = None;
+        self.complete_from = self.complete_from.max(time);
+    }
+
     /// Bars in memory.
     pub(crate) fn len(&self) -> usize {
         self.ours.len() + self.venue.len()

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use model::{Channel, Instrument, InstrumentId, InstrumentKind, InstrumentStatus, Quote, Time, VenueId};
-use tables::{BookView, Coverage, CoverageAnswer, DataQuality, MarketView, TimeRange};
+use tables::{
+    BookView, Coverage, CoverageAnswer, CoverageLedger, DataQuality, MarketView, StoreError, TableStore,
+    TimeRange,
+};
 
 use crate::board::{Board, Covered};
-use crate::books;
-use crate::presence;
+use crate::{books, covering, import, presence};
 
 /// Tells what is there.
-pub(crate) struct CoverageView(pub(crate) Arc<Board>);
+pub(crate) struct CoverageView {
+    pub(crate) board: Arc<Board>,
+    pub(crate) store: Arc<dyn TableStore>,
+}
 
 /// The answer for a range, given what is known of the stream.
 pub(crate) fn answer(covered: &Covered, range: TimeRange, now: Option<Time>) -> CoverageAnswer {
@@ -39,13 +44,12 @@ impl Coverage for CoverageView {
         channel: Channel,
         range: TimeRange,
     ) -> BoxFuture<'_, CoverageAnswer> {
-        let covered = self.0.tile(instrument).and_then(|tile| {
-            let shown = tile.shown();
+        let covered = self.board.tile(instrument).and_then(|tile| {
             let covered = match channel {
-                Channel::Trades | Channel::RawTrades => &shown.covered,
-                _ => &shown.others[presence::place(channel)?].1,
+                Channel::Trades | Channel::RawTrades => tile.covered(),
+                _ => Arc::clone(&tile.shown().others[presence::place(channel)?].1),
             };
-            Some((Arc::clone(covered), tile.venue.time().0))
+            Some((covered, tile.venue.time().0))
         });
         let answer = match covered {
             Some((covered, now)) => answer(&covered, range, now),
@@ -54,8 +58,37 @@ impl Coverage for CoverageView {
         async move { answer }.boxed()
     }
 
+    fn ledger(
+        &self,
+        instrument: &InstrumentId,
+        channel: Channel,
+        range: TimeRange,
+    ) -> BoxFuture<'_, Result<CoverageLedger, StoreError>> {
+        let instrument = instrument.clone();
+        async move {
+            let gaps = import::gaps(self.store.as_ref(), &instrument, channel, None).await?;
+            let Some(tile) = self.board.tile(&instrument) else {
+                return Ok(covering::ledger((&Covered::default(), None), &gaps, (range, range.end)));
+            };
+            let is_trades = matches!(channel, Channel::Trades | Channel::RawTrades);
+            let live = {
+                let shown = tile.shown();
+                let other = presence::place(channel).map(|slot| Arc::clone(&shown.others[slot].1));
+                if is_trades { Arc::clone(&shown.covered) } else { other.unwrap_or_default() }
+            };
+            let past = tile.behind.past().filter(|_| is_trades);
+            let now = tile.venue.time().0.unwrap_or(range.end);
+            Ok(covering::ledger((&live, past.as_deref()), &gaps, (range, now)))
+        }
+        .boxed()
+    }
+
+    fn instruments(&self) -> Vec<InstrumentId> {
+        self.board.tiles().iter().map(|tile| tile.instrument.clone()).collect()
+    }
+
     fn newest_trade(&self, instrument: &InstrumentId) -> Option<(i64, Time)> {
-        let newest = self.0.tile(instrument)?.shown().newest?;
+        let newest = self.board.tile(instrument)?.shown().newest?;
         Some((newest.id?, newest.venue_time))
     }
 }

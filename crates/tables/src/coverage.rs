@@ -1,7 +1,9 @@
 //! What is known to be there, and what is known to be missing. Answered by `refine`, sent along by `serve`.
 
 use futures::future::BoxFuture;
-use model::{Channel, Gap, InstrumentId, Time};
+use model::{Channel, Date, Gap, GapCause, InstrumentId, Source, Time};
+
+use crate::store::StoreError;
 
 /// A span of time, start inclusive, end exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,112 @@ pub struct CoverageAnswer {
     pub is_repairing: bool,
 }
 
+/// What is known of a span of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoverageState {
+    /// It was recorded as it happened.
+    Observed,
+    /// It came afterwards, from there.
+    Backfilled(Source),
+    /// It lacks, and is being asked for.
+    Repairing(GapCause),
+    /// It lacks, and stays so.
+    Missing(GapCause),
+    /// Nobody looked.
+    Unchecked,
+}
+
+impl CoverageState {
+    /// `observed`, `backfilled`, `repairing`, `missing` or `unchecked`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observed => "observed",
+            Self::Backfilled(_) => "backfilled",
+            Self::Repairing(_) => "repairing",
+            Self::Missing(_) => "missing",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
+/// A span of which one thing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoverageInterval {
+    /// Which.
+    pub range: TimeRange,
+    /// What is known.
+    pub state: CoverageState,
+    /// First and last id that lack, or lacked, where the venue numbers its events.
+    pub ids: Option<(i64, i64)>,
+}
+
+/// How much of a day is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DayCondition {
+    /// Everything.
+    Complete,
+    /// Something lacks.
+    Degraded,
+    /// Nothing is known of it yet: it was not asked for, or is not over.
+    Pending,
+    /// Nothing is there, though it was asked for.
+    Missing,
+}
+
+impl DayCondition {
+    /// `complete`, `degraded`, `pending` or `missing`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Degraded => "degraded",
+            Self::Pending => "pending",
+            Self::Missing => "missing",
+        }
+    }
+
+    /// The condition of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Complete, Self::Degraded, Self::Pending, Self::Missing];
+        all.into_iter().find(|condition| condition.as_str() == name)
+    }
+}
+
+/// What is known of a day. Counts are those of days before the recording began, as they were last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayCover {
+    /// Which day, UTC.
+    pub day: Date,
+    /// The verdict.
+    pub condition: DayCondition,
+    /// Rows of it, as far as they were counted.
+    pub rows: u64,
+    /// Ids that lack.
+    pub missing: u64,
+    /// Rows that come again.
+    pub duplicates: u64,
+}
+
+/// Everything that is known of a range, span by span and day by day.
+#[derive(Clone, Debug, Default)]
+pub struct CoverageLedger {
+    /// All of the range, ascending, nothing twice.
+    pub intervals: Vec<CoverageInterval>,
+    /// Every day that the range touches.
+    pub days: Vec<DayCover>,
+}
+
+impl CoverageLedger {
+    /// Ids that lack.
+    pub fn missing(&self) -> u64 {
+        self.days.iter().map(|day| day.missing).sum()
+    }
+
+    /// Rows that come again.
+    pub fn duplicates(&self) -> u64 {
+        self.days.iter().map(|day| day.duplicates).sum()
+    }
+}
+
 /// Tells what is there.
 pub trait Coverage: Send + Sync {
     /// Coverage of one stream of one instrument.
@@ -77,6 +185,17 @@ pub trait Coverage: Send + Sync {
         channel: Channel,
         range: TimeRange,
     ) -> BoxFuture<'_, CoverageAnswer>;
+
+    /// The same, span by span and day by day: what was recorded, what came afterwards and from where, what lacks and why.
+    fn ledger(
+        &self,
+        instrument: &InstrumentId,
+        channel: Channel,
+        range: TimeRange,
+    ) -> BoxFuture<'_, Result<CoverageLedger, StoreError>>;
+
+    /// Instruments of which something is known, ascending.
+    fn instruments(&self) -> Vec<InstrumentId>;
 
     /// The newest numeric trade id seen, and its venue time; answered from memory.
     fn newest_trade(&self, instrument: &InstrumentId) -> Option<(i64, Time)>;

@@ -18,6 +18,7 @@ pub mod store;
 mod bars;
 mod book_changes;
 mod columns;
+mod coverage_days;
 mod funding;
 mod gaps;
 mod instruments;
@@ -30,7 +31,11 @@ pub use book_changes::BookChange;
 pub use bulk::{BulkReport, BulkStore, BulkWriter, Outgoing};
 pub use candles::{Candle, CandleAnswer, CandleAsk, Candles};
 pub use column::{Column, ColumnKind, Encoding, Partition, Table};
-pub use coverage::{Coverage, CoverageAnswer, DataQuality, TimeRange};
+pub use coverage::{
+    Coverage, CoverageAnswer, CoverageInterval, CoverageLedger, CoverageState, DataQuality, DayCondition,
+    DayCover, TimeRange,
+};
+pub use coverage_days::CoverageDay;
 pub use feed::{Feed, FeedItem, FeedReader, FeedSlip, News, Past, SeenTrades, TradeKey};
 pub use ids::{FileIds, IdAsk, IdLedger};
 pub use market::{BookView, MarketView};
@@ -44,6 +49,7 @@ pub use trades::{TradeCells, TradeColumns};
 pub const TABLES: &[&Table] = &[
     &bars::TABLE,
     &book_changes::TABLE,
+    &coverage_days::TABLE,
     &funding::TABLE,
     &gaps::TABLE,
     &instruments::TABLE,

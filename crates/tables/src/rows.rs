@@ -6,7 +6,10 @@ use arrow_array::RecordBatch;
 use model::{Bar, Funding, Gap, Instrument, LogPosition, MarkPrice, OpenInterest, Quote, Trade};
 
 use crate::book_changes::BookChange;
-use crate::{bars, book_changes, funding, gaps, instruments, mark_prices, open_interest, quotes, trades};
+use crate::coverage_days::CoverageDay;
+use crate::{
+    bars, book_changes, coverage_days, funding, gaps, instruments, mark_prices, open_interest, quotes, trades,
+};
 
 /// Name of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +18,8 @@ pub enum TableName {
     Bars,
     /// Book snapshots and differences, one row per level.
     BookChanges,
+    /// What is known of each day.
+    CoverageDays,
     /// Settled funding rates.
     Funding,
     /// Holes.
@@ -37,6 +42,7 @@ impl TableName {
         match self {
             Self::Bars => "bars",
             Self::BookChanges => "book_changes",
+            Self::CoverageDays => "coverage_days",
             Self::Funding => "funding",
             Self::Gaps => "gaps",
             Self::Instruments => "instruments",
@@ -72,6 +78,8 @@ pub enum Rows {
     Bars(Vec<Bar>),
     /// Book changes.
     BookChanges(Vec<BookChange>),
+    /// What is known of each day.
+    CoverageDays(Vec<CoverageDay>),
     /// Funding rates.
     Funding(Vec<Funding>),
     /// Gaps.
@@ -94,6 +102,7 @@ impl Rows {
         match self {
             Self::Bars(_) => TableName::Bars,
             Self::BookChanges(_) => TableName::BookChanges,
+            Self::CoverageDays(_) => TableName::CoverageDays,
             Self::Funding(_) => TableName::Funding,
             Self::Gaps(_) => TableName::Gaps,
             Self::Instruments(_) => TableName::Instruments,
@@ -109,6 +118,7 @@ impl Rows {
         match self {
             Self::Bars(rows) => rows.len(),
             Self::BookChanges(rows) => rows.len(),
+            Self::CoverageDays(rows) => rows.len(),
             Self::Funding(rows) => rows.len(),
             Self::Gaps(rows) => rows.len(),
             Self::Instruments(rows) => rows.len(),
@@ -129,6 +139,7 @@ impl Rows {
         match self {
             Self::Bars(rows) => bars::to_batch(rows),
             Self::BookChanges(rows) => book_changes::to_batch(rows),
+            Self::CoverageDays(rows) => coverage_days::to_batch(rows),
             Self::Funding(rows) => funding::to_batch(rows),
             Self::Gaps(rows) => gaps::to_batch(rows),
             Self::Instruments(rows) => instruments::to_batch(rows),

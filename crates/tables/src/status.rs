@@ -19,7 +19,16 @@ pub struct LogStatus {
 
 /// Where an instrument can be in its life: `waiting` for its first trade, `historical_load` while past bars are fetched,
 /// `streaming`, `gap_recovery` while a hole is being filled, `mute` though data is due, `down` without a connection.
-pub const PHASES: [&str; 6] = ["waiting", "historical_load", "streaming", "gap_recovery", "mute", "down"];
+pub const PHASES: [&str; 8] = [
+    "waiting",
+    "integrity_check",
+    "archive_recovery",
+    "historical_load",
+    "streaming",
+    "gap_recovery",
+    "mute",
+    "down",
+];
 
 /// Where an instrument is in its life, and what it brought.
 #[derive(Clone, Debug, PartialEq, Eq)]

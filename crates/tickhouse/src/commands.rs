@@ -12,6 +12,7 @@ mod sim;
 mod sql;
 pub(crate) mod status;
 mod tail;
+mod verify;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     /// Take history from the venues' public archives
     Backfill(backfill::Backfill),
+    /// Look whether the past is whole, and fill what lacks
+    Verify(verify::Verify),
     /// What the running process is doing
     Status(status::Status),
     /// Show or check the configuration
@@ -93,6 +96,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Done> {
         Command::Init(init) => init.run(),
         Command::Doctor(doctor) => wait(doctor.run()),
         Command::Backfill(backfill) => wait(Box::pin(backfill.run())),
+        Command::Verify(verify) => wait(Box::pin(verify.run())),
         Command::Status(status) => wait(status.run()),
         Command::Config(config) => config.run(),
         Command::Sql(sql) => wait(sql.run()),

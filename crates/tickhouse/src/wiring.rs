@@ -4,14 +4,16 @@ mod state;
 mod stats;
 mod stored;
 
-pub(crate) use state::cpu_seconds;
+pub(crate) use state::{Budgets, cpu_seconds};
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use model::VenueId;
 use rawlog::Log;
 use runtime::clock::{Stopwatch, within};
 use runtime::telemetry::Metrics;
@@ -41,6 +43,7 @@ struct Rooms {
     lake: Tasks,
     refine: Tasks,
     collect: Tasks,
+    history: Tasks,
     serve: Tasks,
 }
 
@@ -97,14 +100,32 @@ impl House {
         let doors = collect::Doors {
             log: log.clone(),
             clock: Arc::clone(&clock),
-            budget_store: Arc::new(state::Budgets(control)),
+            budget_store: Arc::new(state::Budgets(control.clone())),
             known: Arc::new(stored::Stored { store: lake.store(), market: refine.market() }),
             wishes: wished,
         };
         let collector =
             collect::start(settings::collect(config), doors, &rooms.collect).context("start collecting")?;
 
+        let past = history::KeeperDoors {
+            doors: history::Doors {
+                store: lake.store(),
+                bulk: lake.bulk(),
+                query: lake.query(),
+                ids: lake.ids(),
+                control,
+                clock: Arc::clone(&clock),
+                frontiers: history::Frontiers::default(),
+            },
+            sites: sites(config, &folder)?,
+            desk: collector.history(),
+            refine: refine.clone(),
+            listener: Arc::new(history::Silent),
+        };
+        let keeper = history::Keeper::start(settings::keeper(config), past, &rooms.history);
+
         let state = Arc::new(state::State {
+            keeper,
             started: clock.time(),
             clock: Arc::clone(&clock),
             markets,
@@ -150,19 +171,21 @@ impl House {
     }
 
     /// Each resolves when its room cannot go on.
-    pub(crate) fn failures(&self) -> [Stop; 5] {
-        let Rooms { log, lake, refine, collect, serve } = &self.rooms;
-        [log, lake, refine, collect, serve].map(Tasks::house_stop)
+    pub(crate) fn failures(&self) -> [Stop; 6] {
+        let Rooms { log, lake, refine, collect, history, serve } = &self.rooms;
+        [log, lake, refine, collect, history, serve].map(Tasks::house_stop)
     }
 
     /// Closes in order and says what was written. Whatever does not end in time is left to the next start.
     pub(crate) async fn close(self) -> Closing {
-        let Rooms { log, lake, refine, collect, serve } = &self.rooms;
+        let Rooms { log, lake, refine, collect, history, serve } = &self.rooms;
         let watch = Stopwatch::start();
         let left = || CLOSING_MAX.saturating_sub(watch.elapsed()).max(ROOM_MIN);
         // With a full disk, what waits for the log would be lost: the reserve was kept for it.
         self.log.spend_reserve();
-        let mut late = collect.close_together(CONNECTIONS_MAX).await;
+        // What is being taken in of the past is not seen before it is whole: the next start begins with it anew.
+        let (mut late, _cut_off) =
+            tokio::join!(collect.close_together(CONNECTIONS_MAX), history.close_together(CONNECTIONS_MAX));
         let written = async {
             while !self.log.is_idle() {
                 runtime::sleep(Duration::from_millis(5)).await;
@@ -235,6 +258,20 @@ impl std::fmt::Display for Closing {
         }
         Ok(())
     }
+}
+
+/// The archives of the venues that are collected from.
+fn sites(
+    config: &Config,
+    folder: &Folder,
+) -> anyhow::Result<HashMap<VenueId, Arc<collect::archive::ArchiveSite>>> {
+    let mut sites = HashMap::new();
+    for venue in settings::enabled_venues(config) {
+        let site = collect::archive::ArchiveSite::open(settings::archive(config, venue, folder))
+            .with_context(|| format!("open the archive of {venue}"))?;
+        sites.extend(site.map(|site| (venue, Arc::new(site))));
+    }
+    Ok(sites)
 }
 
 /// Waits until `over`, or until a room cannot go on; true if a room failed.

@@ -2,13 +2,12 @@
 
 use std::io::Read;
 
-use model::{Channel, Condition, Gap, GapCause, GapState, Source, Time, Trade};
-use tables::{BulkWriter, Rows, TableName, TableScan, TimeRange, TradeCells, TradeColumns};
+use model::{Condition, Source, Time, Trade};
+use tables::{BulkWriter, TableName, TimeRange, TradeCells, TradeColumns};
 use venues::archive::{ArchiveDecoder, ArchiveRow, TradeRow};
 
 use super::bars::DayBars;
 use super::stored::{Keeping, Seen, Stored};
-use crate::reading::archive_gaps;
 
 use super::bars::minute_end;
 use super::{Frontier, ImportAsk, ImportDoors, ImportError, ImportHole, ImportReport, outgoing, pump, span};
@@ -39,7 +38,7 @@ pub(super) fn import(
     if summary.row_count == 0 {
         return Err(ImportError::Empty);
     }
-    let Taking { writer, bars, seen, stored, counts, edges, is_late, .. } = taking;
+    let Taking { writer, bars, seen, stored, counts, edges, blanks, is_late, .. } = taking;
     let written = writer.commit(Some(outgoing(id, range)))?;
     let needs_reading = !stored.is_empty() || is_late;
     // The minute in which the recording began is made of both parts.
@@ -51,7 +50,7 @@ pub(super) fn import(
     };
     let bars = super::bars::settle(doors, id, bars)?;
     let holes = holes(&seen, &stored, &edges);
-    write_gaps(doors, ask, &holes)?;
+    super::gaps::tell(doors, ask, (&holes, &blanks))?;
     Ok(ImportReport {
         summary,
         added: written.rows,
@@ -109,6 +108,8 @@ struct Taking {
     frontier: Option<Frontier>,
     seen: Seen,
     edges: Edges,
+    /// Ids that the venue gave to no trade.
+    blanks: Vec<ImportHole>,
     counts: Counts,
     newest: Time,
     /// Whether a trade came later than its minute: bars are read from the store then.
@@ -129,6 +130,7 @@ impl Taking {
             frontier: ask.frontier,
             seen: Seen::default(),
             edges: Edges::default(),
+            blanks: Vec::new(),
             counts: Counts::default(),
             newest: span(ask.file).start,
             is_late: false,
@@ -169,6 +171,10 @@ impl Taking {
             ArchiveRow::Blank { id, time } => {
                 self.seen.insert(Some(*id), None);
                 self.edges.saw(*id, *time);
+                if self.blanks.len() < HOLES_MAX {
+                    let (first_id, last_id) = (*id, *id);
+                    self.blanks.push(ImportHole { first_id, last_id, first_time: *time, last_time: *time });
+                }
             }
             ArchiveRow::Bar(_) | ArchiveRow::Funding(_) => {}
         }
@@ -249,46 +255,4 @@ fn holes(seen: &Seen, stored: &Stored, edges: &Edges) -> Vec<ImportHole> {
         Some(ImportHole { first_id, last_id, first_time, last_time })
     };
     all.holes().filter_map(hole).take(HOLES_MAX).collect()
-}
-
-/// Tells what is nowhere, and of what was nowhere before that it is there now.
-fn write_gaps(doors: &ImportDoors, ask: &ImportAsk<'_>, holes: &[ImportHole]) -> Result<(), ImportError> {
-    let gap = |hole: &ImportHole, state: GapState| Gap {
-        instrument: ask.instrument.id.clone(),
-        channel: Channel::Trades,
-        first_id: Some(hole.first_id),
-        last_id: Some(hole.last_id),
-        first_time: hole.first_time,
-        last_time: hole.last_time,
-        state,
-        cause: GapCause::NotInArchive,
-        source: (state == GapState::Filled).then_some(Source::Archive),
-        found_time: ask.received,
-        closed_time: Some(ask.received),
-    };
-    let scan = TableScan {
-        instrument: Some(ask.instrument.id.clone()),
-        range: Some(span(ask.file)),
-        ..TableScan::default()
-    };
-    let known = doors.runtime.block_on(doors.store.scan(TableName::Gaps, scan))?;
-    let mut rows: Vec<Gap> = holes.iter().map(|hole| gap(hole, GapState::Missing)).collect();
-    for batch in &known {
-        for (first_id, last_id, first_time, last_time) in archive_gaps(batch)? {
-            let still = holes.iter().filter(|hole| first_id <= hole.last_id && hole.first_id <= last_id);
-            let last_id = match still.map(|hole| hole.first_id).min() {
-                Some(left) if left <= first_id => continue,
-                Some(left) => left - 1,
-                None => last_id,
-            };
-            rows.push(gap(&ImportHole { first_id, last_id, first_time, last_time }, GapState::Filled));
-        }
-    }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let mut writer = doors.bulk.begin(TableName::Gaps)?;
-    writer.write(Rows::Gaps(rows).to_batch())?;
-    writer.commit(None)?;
-    Ok(())
 }

@@ -2,11 +2,13 @@
 
 use model::Gap;
 use serde::Serialize;
-use tables::{CoverageAnswer, TimeRange};
+use tables::{CoverageAnswer, CoverageInterval, CoverageLedger, CoverageState, DayCover, TimeRange};
 use utoipa::ToSchema;
 
 /// Most spans and gaps listed one by one; the counts say how many there are.
 const LIST_MAX: usize = 200;
+/// Most spans and days told when coverage itself is asked for.
+const LEDGER_MAX: usize = 5_000;
 
 /// What is known of a range.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -29,6 +31,56 @@ pub(crate) struct CoverageForm {
     pub(crate) gaps: Vec<GapForm>,
     /// How many such holes there are.
     pub(crate) gaps_count: usize,
+    /// Span by span: where rows come from, what lacks and why. Only when coverage itself was asked for; the first 5000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) intervals: Option<Vec<IntervalForm>>,
+    /// Day by day. Only when coverage itself was asked for; the first 5000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) days: Option<Vec<DayForm>>,
+    /// Ids that lack. Only when coverage itself was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) missing: Option<u64>,
+    /// Rows that come twice. Only when coverage itself was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) duplicates: Option<u64>,
+}
+
+/// A span of which one thing is known.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CoverageInterval)]
+pub(crate) struct IntervalForm {
+    /// Milliseconds.
+    start_time: i64,
+    /// Milliseconds, exclusive.
+    end_time: i64,
+    /// `observed`, `backfilled`, `repairing`, `missing` or `unchecked`.
+    #[schema(value_type = String)]
+    state: &'static str,
+    /// Where backfilled rows came from: `rest` or `archive`.
+    #[schema(value_type = Option<String>)]
+    source: Option<&'static str>,
+    /// Why rows lack.
+    #[schema(value_type = Option<String>)]
+    cause: Option<&'static str>,
+    /// First id that lacks, or lacked.
+    first_id: Option<i64>,
+    /// Last id that lacks, or lacked.
+    last_id: Option<i64>,
+}
+
+/// What is known of a day.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CoverageDay)]
+pub(crate) struct DayForm {
+    /// The day, UTC.
+    day: String,
+    /// `complete`, `degraded`, `pending` or `missing`.
+    #[schema(value_type = String)]
+    condition: &'static str,
+    /// Ids that lack of it.
+    missing: u64,
+    /// Rows of it that come twice, as it was last counted.
+    duplicates: u64,
 }
 
 /// A span of time.
@@ -95,6 +147,53 @@ impl From<&CoverageAnswer> for CoverageForm {
             observed_count: answer.observed.len(),
             gaps: answer.gaps.iter().take(LIST_MAX).map(GapForm::from).collect(),
             gaps_count: answer.gaps.len(),
+            intervals: None,
+            days: None,
+            missing: None,
+            duplicates: None,
+        }
+    }
+}
+
+impl CoverageForm {
+    /// With what is known span by span and day by day.
+    pub(crate) fn with_ledger(self, ledger: &CoverageLedger) -> Self {
+        Self {
+            intervals: Some(ledger.intervals.iter().take(LEDGER_MAX).map(IntervalForm::from).collect()),
+            days: Some(ledger.days.iter().take(LEDGER_MAX).map(DayForm::from).collect()),
+            missing: Some(ledger.missing()),
+            duplicates: Some(ledger.duplicates()),
+            ..self
+        }
+    }
+}
+
+impl From<&CoverageInterval> for IntervalForm {
+    fn from(interval: &CoverageInterval) -> Self {
+        let (source, cause) = match interval.state {
+            CoverageState::Backfilled(source) => (Some(source.as_str()), None),
+            CoverageState::Missing(cause) | CoverageState::Repairing(cause) => (None, Some(cause.as_str())),
+            CoverageState::Observed | CoverageState::Unchecked => (None, None),
+        };
+        Self {
+            start_time: interval.range.start.millis(),
+            end_time: interval.range.end.millis(),
+            state: interval.state.as_str(),
+            source,
+            cause,
+            first_id: interval.ids.map(|ids| ids.0),
+            last_id: interval.ids.map(|ids| ids.1),
+        }
+    }
+}
+
+impl From<&DayCover> for DayForm {
+    fn from(day: &DayCover) -> Self {
+        Self {
+            day: day.day.to_string(),
+            condition: day.condition.as_str(),
+            missing: day.missing,
+            duplicates: day.duplicates,
         }
     }
 }

@@ -131,7 +131,8 @@ pub(crate) struct TickerForm {
     venue: &'static str,
     /// Our id.
     instrument: String,
-    /// Where it is in its life: `waiting` for its first trade, `historical_load` while past bars are fetched, `streaming`,
+    /// Where it is in its life: `waiting` for its first trade, `integrity_check` while its past is looked at,
+    /// `archive_recovery` while files of it are taken in, `historical_load` while past bars or trades are fetched, `streaming`,
     /// `gap_recovery` while a hole is being filled, `mute` though data is due, `down` without a connection.
     #[schema(value_type = String)]
     status: &'static str,

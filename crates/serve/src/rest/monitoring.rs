@@ -62,11 +62,7 @@ fn troubled(status: &HouseStatus) -> usize {
 }
 
 fn active(status: &HouseStatus) -> usize {
-    status
-        .instruments
-        .iter()
-        .filter(|line| matches!(line.phase, "historical_load" | "streaming" | "gap_recovery"))
-        .count()
+    status.instruments.iter().filter(|line| !matches!(line.phase, "waiting" | "mute" | "down")).count()
 }
 
 fn is_recording(status: &HouseStatus) -> bool {

@@ -155,7 +155,7 @@ pub(crate) struct CoverageAsk {
     venue: Option<String>,
 }
 
-/// What is known of a range of one stream: observed spans and holes.
+/// What is known of a range of one stream: observed spans and holes, where everything came from, and each day's condition.
 #[utoipa::path(
     get, path = "/api/v1/coverage/{symbol}", tag = "data",
     params(SymbolPath, CoverageAsk),
@@ -174,8 +174,9 @@ pub(crate) async fn coverage(
     let day_before = Time(end.plus_micros(-model::time::DAY).0.max(0));
     let range = TimeRange { start: bounds.start.unwrap_or(day_before), end };
     let answer = house.doors.coverage.coverage(&instrument.id, channel, range).await;
+    let ledger = house.doors.coverage.ledger(&instrument.id, channel, range).await?;
     let message = format!("Coverage of {name} of {}: {}", instrument.id, answer.quality.as_str());
-    Ok(Json(Answer::new(CoverageForm::from(&answer), message)))
+    Ok(Json(Answer::new(CoverageForm::from(&answer).with_ledger(&ledger), message)))
 }
 
 /// Reads a channel.

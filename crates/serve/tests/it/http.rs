@@ -322,6 +322,19 @@ async fn coverage_names_its_holes() {
         }])
     );
     assert_eq!(body["data"]["quality"], "partial");
+    let (noon, end) = (1_723_118_400_000_i64, 1_723_161_600_000_i64);
+    assert_eq!(
+        body["data"]["intervals"],
+        json!([
+            {"start_time": end - 86_400_000, "end_time": noon, "state": "backfilled", "source": "archive", "cause": null, "first_id": null, "last_id": null},
+            {"start_time": noon, "end_time": end + 1, "state": "missing", "source": null, "cause": "not_at_venue", "first_id": 5, "last_id": 9}
+        ])
+    );
+    assert_eq!(
+        body["data"]["days"],
+        json!([{"day": "2024-08-08", "condition": "degraded", "missing": 5, "duplicates": 2}])
+    );
+    assert_eq!((&body["data"]["missing"], &body["data"]["duplicates"]), (&json!(5), &json!(2)));
 }
 
 #[tokio::test]

@@ -17,10 +17,11 @@ use runtime::{SystemClock, Tasks};
 use serde_json::Value;
 use serve::{Doors, ServeSettings, Server};
 use tables::{
-    BatchStream, BookView, Candle, CandleAnswer, CandleAsk, Candles, Coverage, CoverageAnswer, DataQuality,
-    Feed, FeedItem, FeedReader, FeedSlip, HouseStatus, InstrumentStatusLine, LogStatus, MarketView, News,
-    Past, QueryEngine, QueryError, QueryLimits, RowBatch, Rows, SeenTrades, StatusSource, StoreError,
-    TableName, TableScan, TableStore, TimeRange,
+    BatchStream, BookView, Candle, CandleAnswer, CandleAsk, Candles, Coverage, CoverageAnswer,
+    CoverageInterval, CoverageLedger, CoverageState, DataQuality, DayCondition, DayCover, Feed, FeedItem,
+    FeedReader, FeedSlip, HouseStatus, InstrumentStatusLine, LogStatus, MarketView, News, Past, QueryEngine,
+    QueryError, QueryLimits, RowBatch, Rows, SeenTrades, StatusSource, StoreError, TableName, TableScan,
+    TableStore, TimeRange,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -193,6 +194,35 @@ impl Coverage for Fakes {
             answer.gaps.clear();
         }
         async move { answer }.boxed()
+    }
+
+    fn ledger(
+        &self,
+        _: &InstrumentId,
+        _: Channel,
+        range: TimeRange,
+    ) -> BoxFuture<'_, Result<CoverageLedger, StoreError>> {
+        let middle = model::Time(range.start.0.midpoint(range.end.0));
+        let part = |start, end, state, ids| CoverageInterval { range: TimeRange { start, end }, state, ids };
+        let day = range.start.date();
+        let ledger = CoverageLedger {
+            intervals: vec![
+                part(range.start, middle, CoverageState::Backfilled(model::Source::Archive), None),
+                part(middle, range.end, CoverageState::Missing(model::GapCause::NotAtVenue), Some((5, 9))),
+            ],
+            days: vec![DayCover {
+                day,
+                condition: DayCondition::Degraded,
+                rows: 10,
+                missing: 5,
+                duplicates: 2,
+            }],
+        };
+        async move { Ok(ledger) }.boxed()
+    }
+
+    fn instruments(&self) -> Vec<InstrumentId> {
+        locked(&self.instruments).iter().map(|instrument| instrument.id.clone()).collect()
     }
 
     fn newest_trade(&self, instrument: &InstrumentId) -> Option<(i64, Time)> {

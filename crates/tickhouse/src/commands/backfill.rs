@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use history::{FileEnd, Files, Listener, News, Plan, Step, Taken};
-use model::{Date, Instrument, Timeframe, VenueId};
+use model::{Date, Gap, GapState, Instrument, Timeframe, VenueId};
 use runtime::tasks::Stopper;
 use runtime::{Clock, SystemClock};
 use venues::archive::{ArchiveData, ArchiveFile};
@@ -145,13 +145,26 @@ pub(super) struct Lines;
 impl Listener for Lines {
     fn hear(&self, news: &News) {
         match news {
-            News::Bytes(_) => {}
+            News::Bytes(_) | News::Phase { .. } => {}
+            News::Hole { instrument, gap } => tell_hole(instrument, gap),
             News::File { instrument, file, end, seconds } => tell_file(instrument, file, end, *seconds),
             News::Absent { instrument, days } => {
                 line(format!("{} {}..{}: the archive has no file", instrument.id, days.0, days.1));
             }
         }
     }
+}
+
+fn tell_hole(instrument: &Instrument, gap: &Gap) {
+    let span = match (gap.first_id, gap.last_id) {
+        (Some(first), Some(last)) => format!("ids {first} to {last}"),
+        _ => format!("{} to {}", gap.first_time, gap.last_time),
+    };
+    let end = match gap.state {
+        GapState::Filled => "filled over REST".to_owned(),
+        _ => format!("stays missing: {}", gap.cause),
+    };
+    line(format!("{} {span}: {end}", instrument.id));
 }
 
 fn tell_file(instrument: &Instrument, file: &ArchiveFile, end: &FileEnd, seconds: f64) {

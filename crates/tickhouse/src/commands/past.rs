@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use collect::archive::{ArchiveSettings, ArchiveSite};
+use collect::archive::ArchiveSite;
+use collect::history::HistoryDesk;
 use lake::Lake;
 use model::{Date, Instrument, VenueId};
-use runtime::SystemClock;
+use runtime::{SystemClock, Tasks};
 
 use super::{Place, WrongUse};
 use crate::config::{Config, settings};
 use crate::folder::{Folder, Markets, running};
+use crate::wiring::Budgets;
 
 /// A folder, open for work on the past.
 pub(super) struct Past {
@@ -41,15 +43,17 @@ impl Past {
             store: lake.store(),
             bulk: lake.bulk(),
             query: lake.query(),
+            ids: lake.ids(),
             control,
             clock: SystemClock::shared(),
+            frontiers: history::Frontiers::default(),
         };
         Ok(Self { folder, lake, doors })
     }
 
     /// The venue's archive, or the one that is configured in its place.
     pub(super) fn site(&self, config: &Config, venue: VenueId) -> anyhow::Result<Arc<ArchiveSite>> {
-        let archive = archive_settings(config, venue, &self.folder);
+        let archive = settings::archive(config, venue, &self.folder);
         let site = ArchiveSite::open(archive).context("open the archive")?;
         Ok(Arc::new(
             site.ok_or_else(|| WrongUse(format!("{venue} publishes no archive that is known here")))?,
@@ -57,16 +61,14 @@ impl Past {
     }
 }
 
-/// Where a venue's archive is, as configured.
-pub(crate) fn archive_settings(config: &Config, venue: VenueId, folder: &Folder) -> ArchiveSettings {
-    let mut archive = ArchiveSettings::new(venue, folder.path("archive"));
-    let origin = config.text(&format!("venues.{venue}.archive"));
-    if !origin.is_empty() {
-        archive.files = Some(origin.to_owned());
-        archive.listing = Some(origin.to_owned());
+impl Past {
+    /// Where the venue is asked over REST; budgets and bans are those that earlier processes left.
+    pub(super) fn desk(&self, config: &Config, venue: VenueId, tasks: &Tasks) -> anyhow::Result<HistoryDesk> {
+        let mut collect = settings::collect(config);
+        collect.venues = vec![settings::venue(config, venue)];
+        let budgets = Arc::new(Budgets(self.doors.control.clone()));
+        Ok(HistoryDesk::open(&collect, budgets, SystemClock::shared(), tasks)?)
     }
-    archive.trusted = settings::collect(config).trusted;
-    archive
 }
 
 /// The instruments that a venue lists under these names.

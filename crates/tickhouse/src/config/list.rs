@@ -93,6 +93,7 @@ const SECTIONS: &[(&str, &[Setting])] = &[
             setting("log_keep_days", Kind::Number(1, 36_500), "7", "How long table versions stay readable."),
         ],
     ),
+    ("history", HISTORY),
     (
         "refine",
         &[
@@ -181,6 +182,30 @@ const SECTIONS: &[(&str, &[Setting])] = &[
     ),
 ];
 
+const HISTORY: &[Setting] = &[
+    setting(
+        "check",
+        Kind::Truth,
+        "true",
+        "Look whether everything is there, at the start and again and again: what lacks is told in coverage and gaps.",
+    ),
+    setting(
+        "fill",
+        Kind::Truth,
+        "false",
+        "Fill the past behind the recording: from the archives and over REST, down to the first day.",
+    ),
+    setting("from", Kind::Day, "", "First day of the past; empty for the day an instrument was listed."),
+    setting("check_s", Kind::Number(10, 604_800), "3_600", "How often the past is looked at."),
+    setting(
+        "rest_days",
+        Kind::Number(0, 3_650),
+        "7",
+        "Younger holes are asked for over REST before the archive is.",
+    ),
+    setting("parallel", Kind::Number(1, 32), "2", "Archive files fetched at once."),
+];
+
 const VENUE: &[Setting] = &[
     setting("enabled", Kind::Truth, "false", "Collect from this venue."),
     setting("instruments", Kind::Words, "all", "\"all\", or symbols such as [\"BTCUSDT\", \"ETH/USDT\"]."),
@@ -205,6 +230,7 @@ const VENUE: &[Setting] = &[
         "",
         "Origin of the public archive, files and listings; empty for the venue's own.",
     ),
+    setting("history_from", Kind::Day, "", "First day of this venue's past; empty for history.from."),
 ];
 
 /// Every dotted key with its declaration.

@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Choices(&'static [&'static str]),
     /// An address and port.
     Address,
+    /// A UTC day such as 2024-08-01, or empty for none.
+    Day,
     /// A URL origin beginning with one of these schemes, or empty for the venue's own.
     Origin(&'static [&'static str]),
 }
@@ -72,6 +74,7 @@ impl Kind {
             Self::Truth => "true or false",
             Self::Words | Self::Choices(_) => "list of known words",
             Self::Address => "address with port",
+            Self::Day => "day",
             Self::Origin(_) => "URL origin",
         }
     }
@@ -116,6 +119,9 @@ impl Kind {
                 self.check_words(list.split(',').map(word).filter(|word| !word.is_empty()).collect())
             }
             Self::Address if text.parse::<std::net::SocketAddr>().is_ok() => Ok(Value::Text(text.into())),
+            Self::Day if text.is_empty() || model::Date::parse(text).is_some() => {
+                Ok(Value::Text(text.into()))
+            }
             Self::Origin(schemes) if text.is_empty() || is_origin(text, schemes) => {
                 Ok(Value::Text(text.trim_end_matches('/').into()))
             }
@@ -142,6 +148,7 @@ impl Kind {
             Self::Words => "use a list such as [\"BTCUSDT\", \"ETHUSDT\"]".into(),
             Self::Choices(words) => format!("use a list of {}", words.join(", ")),
             Self::Address => "use an address such as 127.0.0.1:8080".into(),
+            Self::Day => "use a day such as 2024-08-01".into(),
             Self::Origin(schemes) => format!("use {}://host[:port] without a path", schemes.join(":// or ")),
         }
     }

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use collect::archive::ArchiveSettings;
 use collect::{CollectSettings, SessionSettings, VenueSettings, Wanted};
+use history::KeeperSettings;
 use lake::LakeSettings;
-use model::{Channel, VenueId};
+use model::{Channel, Date, VenueId};
 use rawlog::LogSettings;
 use refine::RefineSettings;
 use runtime::telemetry::{LogForm, LogSettings as TelemetrySettings};
@@ -14,6 +16,7 @@ use tables::QueryLimits;
 use venues::Endpoints;
 
 use super::Config;
+use crate::folder::Folder;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -91,7 +94,7 @@ pub(crate) fn refine(config: &Config, state_directory: &Path) -> RefineSettings 
 /// The collector's settings.
 pub(crate) fn collect(config: &Config) -> CollectSettings {
     CollectSettings {
-        venues: enabled_venues(config).into_iter().map(|venue| venue_settings(config, venue)).collect(),
+        venues: enabled_venues(config).into_iter().map(|venue| self::venue(config, venue)).collect(),
         klines_history: Duration::from_secs(config.number("collect.klines_history_minutes") * 60),
         redundancy: config.number("collect.redundancy") as usize,
         listing_every: Some(Duration::from_secs(config.number("collect.listing_s"))),
@@ -118,7 +121,8 @@ pub(crate) fn endpoints(config: &Config, venue: VenueId) -> Endpoints {
     }
 }
 
-fn venue_settings(config: &Config, venue: VenueId) -> VenueSettings {
+/// How one venue is collected.
+pub(crate) fn venue(config: &Config, venue: VenueId) -> VenueSettings {
     let key = |name: &str| format!("venues.{venue}.{name}");
     let books = wanted(config.words(&key("books")));
     let mut channels: Vec<Channel> = config
@@ -147,6 +151,41 @@ fn wanted(words: &[String]) -> Wanted {
         Wanted::None
     } else {
         Wanted::Symbols(words.to_vec())
+    }
+}
+
+/// Where a venue's archive is.
+pub(crate) fn archive(config: &Config, venue: VenueId, folder: &Folder) -> ArchiveSettings {
+    let mut archive = ArchiveSettings::new(venue, folder.path("archive"));
+    let origin = config.text(&format!("venues.{venue}.archive"));
+    if !origin.is_empty() {
+        archive.files = Some(origin.to_owned());
+        archive.listing = Some(origin.to_owned());
+    }
+    archive.trusted = collect(config).trusted;
+    archive
+}
+
+/// Holes younger than this are asked for over REST before the archive is.
+pub(crate) fn rest_age(config: &Config) -> Duration {
+    Duration::from_secs(config.number("history.rest_days") * 86_400)
+}
+
+/// How the past is looked after.
+pub(crate) fn keeper(config: &Config) -> KeeperSettings {
+    let day = |text: &str| Date::parse(text);
+    let from = |venue: VenueId| {
+        let own = config.text(&format!("venues.{venue}.history_from"));
+        let day = day(own).or_else(|| day(config.text("history.from")))?;
+        Some((venue, day))
+    };
+    KeeperSettings {
+        checks: config.truth("history.check"),
+        fills: config.truth("history.fill"),
+        from: enabled_venues(config).into_iter().filter_map(from).collect(),
+        every: Duration::from_secs(config.number("history.check_s")),
+        rest_age: rest_age(config),
+        parallel: config.number("history.parallel") as usize,
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct State {
     pub(crate) markets: Markets,
     pub(crate) directory: PathBuf,
     pub(crate) collector: collect::Collector,
+    pub(crate) keeper: history::Keeper,
     pub(crate) refine: refine::Refine,
     pub(crate) log: Log,
     pub(crate) store: Arc<dyn TableStore>,
@@ -97,6 +98,7 @@ impl State {
             phase: phase(
                 healths.get(&line.instrument).copied(),
                 line.gaps_open > 0,
+                self.keeper.phase(&line.instrument),
                 self.is_fetching_history(&line.instrument),
             ),
             instrument: line.instrument,
@@ -112,11 +114,17 @@ impl State {
 }
 
 /// Where an instrument is in its life, the worst first; one of [`tables::PHASES`].
-fn phase(health: Option<StreamHealth>, has_open_gap: bool, is_fetching_history: bool) -> &'static str {
+fn phase(
+    health: Option<StreamHealth>,
+    has_open_gap: bool,
+    past: Option<history::Phase>,
+    is_fetching_history: bool,
+) -> &'static str {
     match health {
         Some(StreamHealth::Mute) => "mute",
         None | Some(StreamHealth::Down) => "down",
         Some(_) if has_open_gap => "gap_recovery",
+        Some(_) if past.is_some() => past.map_or("", history::Phase::as_str),
         Some(_) if is_fetching_history => "historical_load",
         Some(StreamHealth::Waiting) => "waiting",
         Some(StreamHealth::Live) => "streaming",
@@ -206,18 +214,20 @@ mod tests {
     #[test]
     fn the_worst_phase_of_an_instrument_is_told() {
         use StreamHealth::{Down, Live, Mute, Waiting};
-        for (health, has_open_gap, is_fetching, expect) in [
-            (Some(Live), false, false, "streaming"),
-            (Some(Live), false, true, "historical_load"),
-            (Some(Live), true, true, "gap_recovery"),
-            (Some(Waiting), false, false, "waiting"),
-            (Some(Waiting), false, true, "historical_load"),
-            (Some(Mute), true, true, "mute"),
-            (Some(Down), true, true, "down"),
-            (None, false, false, "down"),
+        use history::Phase::ArchiveRecovery;
+        for (health, has_open_gap, past, is_fetching, expect) in [
+            (Some(Live), false, None, false, "streaming"),
+            (Some(Live), false, None, true, "historical_load"),
+            (Some(Live), false, Some(ArchiveRecovery), true, "archive_recovery"),
+            (Some(Live), true, Some(ArchiveRecovery), true, "gap_recovery"),
+            (Some(Waiting), false, None, false, "waiting"),
+            (Some(Waiting), false, None, true, "historical_load"),
+            (Some(Mute), true, Some(ArchiveRecovery), true, "mute"),
+            (Some(Down), true, None, true, "down"),
+            (None, false, None, false, "down"),
         ] {
-            let found = phase(health, has_open_gap, is_fetching);
-            assert_eq!(found, expect, "{health:?} {has_open_gap} {is_fetching}");
+            let found = phase(health, has_open_gap, past, is_fetching);
+            assert_eq!(found, expect, "{health:?} {has_open_gap} {past:?} {is_fetching}");
             assert!(tables::PHASES.contains(&found));
         }
     }
