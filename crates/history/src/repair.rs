@@ -88,12 +88,13 @@ impl Repair<'_> {
             verdict = self.doors.verify(instrument, check).await?;
         }
         let left: Vec<Gap> = verdict.holes.iter().filter(|gap| is_askable(gap)).cloned().collect();
-        let head = verdict.head.filter(|head| head.start >= young_from);
-        if !left.is_empty() || head.is_some() {
+        let edges = [verdict.head, verdict.tail].into_iter().flatten();
+        let edges: Vec<TimeRange> = edges.filter(|edge| edge.start >= young_from).collect();
+        if !left.is_empty() || !edges.is_empty() {
             self.phase(instrument, Phase::HistoricalLoad);
             self.ask_for(instrument, left, (&mut done, stop)).await?;
-            if let Some(head) = head {
-                self.ask_for_head(instrument, head, (&mut done, stop)).await?;
+            for edge in edges {
+                self.ask_for_edge(instrument, edge, (&mut done, stop)).await?;
             }
             verdict = self.doors.verify(instrument, check).await?;
         }
@@ -153,15 +154,15 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Asks for what happened before the first trade that is stored.
-    async fn ask_for_head(
+    /// Asks for what happened before the first trade that is stored, or after the last.
+    async fn ask_for_edge(
         &self,
         instrument: &Arc<Instrument>,
-        head: TimeRange,
+        edge: TimeRange,
         (done, stop): (&mut Repaired, &Stop),
     ) -> Result<(), Error> {
         let purse = Purse::new(self.doors, instrument);
-        let wish = HistoryWish::TradesByTime { range: head.start..head.end };
+        let wish = HistoryWish::TradesByTime { range: edge.start..edge.end };
         let fetched = self.fetch(instrument, wish, (&purse, stop)).await;
         done.rest_rows += purse.empty().await?;
         fetched.map(|_report| ())

@@ -21,12 +21,16 @@ pub struct Verdict {
     pub holes: Vec<Gap>,
     /// What lies before the first row that is stored, if nobody was asked for it.
     pub head: Option<TimeRange>,
+    /// What lies behind the last row that is stored, up to the day that goes on, where nothing is recorded.
+    pub tail: Option<TimeRange>,
     /// Holes of the recording that are open or stay.
     pub live_holes: Vec<Gap>,
     /// Runs of ids that lack within the recording though no gap row tells of them.
     pub untold: Vec<(i64, i64)>,
     /// Data files that were looked at, and how many of them row by row.
     pub files: (usize, usize),
+    /// Rows that came twice in files of the archive, and were left out.
+    pub left_out: u64,
     /// Where the past ends.
     pub frontier: Option<Frontier>,
     /// Days that files of the archive brought.
@@ -98,7 +102,9 @@ impl Doors {
             files: (files.len(), files.iter().filter(|file| file.is_deep).count()),
             frontier,
             archived: imported(&records),
+            left_out: records.iter().map(|record| record.rows_twice).sum(),
             head: head(instrument, range, &files, &records),
+            tail: if frontier.is_some() { None } else { tail((range, today), &files, &records) },
             holes,
             live_holes,
         })
@@ -254,6 +260,19 @@ fn head(
         record.state == FileState::Imported && record.days.0 <= end.date() && end.date() <= record.days.1
     });
     (start < end && !is_covered).then_some(TimeRange { start, end })
+}
+
+/// The time behind the last stored row that is over, unless a file of the archive says that there is nothing.
+fn tail(
+    (range, today): (TimeRange, Date),
+    files: &[FileIds],
+    records: &[ArchiveRecord],
+) -> Option<TimeRange> {
+    let stored = files.iter().map(|file| file.last_time).max()?;
+    let archived = imported(records).into_iter().map(|(_, last)| last.start().plus_micros(DAY)).max();
+    let start = archived.map_or(stored, |end| end.max(stored));
+    let end = range.end.min(today.start());
+    (start < end).then_some(TimeRange { start, end })
 }
 
 /// What the data files hold.

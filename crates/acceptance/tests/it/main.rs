@@ -9,6 +9,7 @@ mod bad_input;
 mod closing;
 mod demo;
 mod folds;
+mod history;
 mod kills;
 mod listings;
 mod mutes;

@@ -94,10 +94,36 @@ impl Process {
         (self.child.wait().expect("the process ends").code(), rest)
     }
 
+    /// Waits for its end as [`Process::ended`] does; also the most memory it held, bytes.
+    pub(crate) fn ended_with_peak(&mut self) -> (Option<i32>, String, u64) {
+        let (id, is_over) = (self.child.id(), std::sync::atomic::AtomicBool::new(false));
+        std::thread::scope(|threads| {
+            let watch = threads.spawn(|| {
+                let mut peak = 0;
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    peak = peak.max(memory_peak(id));
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                peak
+            });
+            let (code, said) = self.ended();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            (code, said, watch.join().expect("the watch ends"))
+        })
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the process can be asked").is_none()
     }
+}
+
+/// The most memory a process held so far, bytes; 0 once it has ended.
+fn memory_peak(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or_default() << 10
 }
 
 impl Drop for Process {

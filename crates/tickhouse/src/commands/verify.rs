@@ -89,12 +89,13 @@ impl Verify {
             let _report = past.lake.compact_now().await?;
         }
         line(format!(
-            "{} instruments: {} rows, {} missing in {} holes, {} twice",
+            "{} instruments: {} rows, {} missing in {} holes, {} twice; {} came twice in their files and were left out",
             ledger.instruments,
             group(ledger.rows),
             group(ledger.missing),
             group(ledger.holes),
-            group(ledger.duplicates)
+            group(ledger.duplicates),
+            group(ledger.left_out)
         ));
         Ok(if ledger.is_clean { Done::Clean } else { Done::Findings })
     }
@@ -181,12 +182,13 @@ struct Total {
     missing: u64,
     holes: u64,
     duplicates: u64,
+    left_out: u64,
     is_clean: bool,
 }
 
 impl Default for Total {
     fn default() -> Self {
-        Self { instruments: 0, rows: 0, missing: 0, holes: 0, duplicates: 0, is_clean: true }
+        Self { instruments: 0, rows: 0, missing: 0, holes: 0, duplicates: 0, left_out: 0, is_clean: true }
     }
 }
 
@@ -197,6 +199,7 @@ impl Total {
         self.missing += verdict.sum(|day| day.missing);
         self.holes += (verdict.holes.len() + verdict.live_holes.len() + verdict.untold.len()) as u64;
         self.duplicates += verdict.sum(|day| day.duplicates);
+        self.left_out += verdict.left_out;
         let is_bad = |day: &DayCover| {
             day.duplicates > 0 || matches!(day.condition, DayCondition::Degraded | DayCondition::Missing)
         };
@@ -207,8 +210,7 @@ impl Total {
 /// Months, the days of those that are not whole, and the exact holes.
 fn tell(instrument: &Instrument, verdict: &Verdict) {
     for days in verdict.days.chunk_by(|one, next| one.day.month_start() == next.day.month_start()) {
-        let worst = days.iter().map(|day| day.condition).filter(|one| *one != DayCondition::Pending).max();
-        let worst = worst.unwrap_or(DayCondition::Pending);
+        let condition = of_month(days);
         let sum = |figure: fn(&DayCover) -> u64| days.iter().map(figure).sum::<u64>();
         let (missing, twice) = (sum(|day| day.missing), sum(|day| day.duplicates));
         let month = days[0].day.to_string();
@@ -216,12 +218,12 @@ fn tell(instrument: &Instrument, verdict: &Verdict) {
             "{} {}: {}, {} rows, {} missing, {} twice",
             instrument.id,
             &month[..7],
-            worst.as_str(),
+            condition.as_str(),
             group(sum(|day| day.rows)),
             group(missing),
             group(twice)
         ));
-        if worst == DayCondition::Complete && twice == 0 {
+        if condition == DayCondition::Complete && twice == 0 {
             continue;
         }
         for day in days.iter().filter(|day| day.condition != DayCondition::Complete || day.duplicates > 0) {
@@ -246,6 +248,13 @@ fn tell(instrument: &Instrument, verdict: &Verdict) {
     for (first, last) in &verdict.untold {
         line(format!("  ids {first} to {last} lack though nothing was told of it: please report this"));
     }
+}
+
+/// The condition of a month: that of its days if it is the same for all that are over, else degraded.
+fn of_month(days: &[DayCover]) -> DayCondition {
+    let mut known = days.iter().map(|day| day.condition).filter(|one| *one != DayCondition::Pending);
+    let Some(first) = known.next() else { return DayCondition::Pending };
+    if known.all(|other| other == first) { first } else { DayCondition::Degraded }
 }
 
 fn span(gap: &Gap) -> String {
