@@ -11,6 +11,8 @@ use model::{Date, Time};
 use serde_json::{Map, Value, json};
 use tables::{ColumnKind, Table, TimeRange};
 
+use crate::write::uniform;
+
 /// Smallest and largest value of a column in a file, both inclusive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Bounds {
@@ -206,9 +208,11 @@ impl Gathered {
                 // Texts outside of the key are free text or near-random: bounds would only fatten the log.
                 ColumnKind::Text if is_key && !column.is_nullable => {
                     let array = array.as_string::<i32>();
-                    compute::min_string(array)
-                        .zip(compute::max_string(array))
-                        .map(|(low, high)| Bounds::Text(low.to_owned(), high.to_owned()))
+                    let bounds = match uniform(array) {
+                        Some(text) => Some((text, text)),
+                        None => compute::min_string(array).zip(compute::max_string(array)),
+                    };
+                    bounds.map(|(low, high)| Bounds::Text(low.to_owned(), high.to_owned()))
                 }
                 kind => bounds_of(kind, array),
             };

@@ -1,21 +1,27 @@
 //! Writes one Parquet file: settings, statistics, notes on its ids, and the entry for the log. Nothing is committed here.
 
+mod groups;
+mod text;
+
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use deltalake::kernel::Add;
 use deltalake::logstore::object_store::{ObjectStoreExt, buffered::BufWriter, path::Path};
-use deltalake::parquet::arrow::AsyncArrowWriter;
 use deltalake::parquet::basic::{Compression, Encoding as Coding, ZstdLevel};
 use deltalake::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use model::{Date, Time};
 use tables::{Encoding, Table};
+use tokio::io::AsyncWriteExt;
 
 use crate::error::{Error, failed};
 use crate::file::{FINAL_PREFIX, Gathered, SETTLED_PREFIX, SORTED_PREFIX, partition_values};
 use crate::ids::IdNotes;
 use crate::place::Place;
 use crate::rows;
+use crate::write::groups::Groups;
+
+pub(crate) use text::uniform;
 
 /// Rows sorted and written at once.
 const PIECE_ROWS: usize = 16_384;
@@ -39,7 +45,8 @@ pub(crate) struct FileWriter {
     table: &'static Table,
     partition: Option<Date>,
     path: String,
-    writer: AsyncArrowWriter<BufWriter>,
+    groups: Groups,
+    output: BufWriter,
     gathered: Gathered,
     notes: Option<IdNotes>,
 }
@@ -64,10 +71,10 @@ impl FileWriter {
         let path = format!("{folder}{prefix}{}.parquet", uuid::Uuid::new_v4());
         let target = place.path(table.name.as_str(), &path);
         let output = BufWriter::new(Arc::clone(&place.store), target);
-        let writer = AsyncArrowWriter::try_new(output, table.row_schema(), Some(properties(table, grade)?))
+        let groups = Groups::new(table.row_schema(), properties(table, grade)?)
             .map_err(failed(format!("start {path} of table {}", table.name)))?;
         let (gathered, notes) = (Gathered::new(table), IdNotes::of(table));
-        Ok(Self { place: Arc::clone(place), table, partition, path, writer, gathered, notes })
+        Ok(Self { place: Arc::clone(place), table, partition, path, groups, output, gathered, notes })
     }
 
     /// Adds rows in the table's row schema, in the order of the key.
@@ -76,7 +83,8 @@ impl FileWriter {
         if let Some(notes) = &mut self.notes {
             notes.take(rows);
         }
-        self.writer.write(rows).await.map_err(|error| self.broken(&error))
+        self.groups.write(rows).map_err(|error| self.broken(&error))?;
+        self.pass_on().await
     }
 
     /// Rows so far.
@@ -86,10 +94,10 @@ impl FileWriter {
 
     /// Ends the file; it is durable then, and still unknown to the table.
     pub(crate) async fn finish(mut self, now: Time, is_change: bool) -> Result<Add, Error> {
-        if let Some(notes) = self.notes.take() {
-            self.writer.append_key_value_metadata(notes.into_entry());
-        }
-        self.writer.finish().await.map_err(|error| self.broken(&error))?;
+        let notes = self.notes.take().map(IdNotes::into_entry);
+        self.groups.finish(notes).map_err(|error| self.broken(&error))?;
+        self.pass_on().await?;
+        self.output.shutdown().await.map_err(|error| self.broken(&error))?;
         let target = self.target();
         let found = self.place.store.head(&target).await.map_err(|error| self.broken(&error))?;
         Ok(Add {
@@ -105,6 +113,15 @@ impl FileWriter {
             default_row_commit_version: None,
             clustering_provider: None,
         })
+    }
+
+    /// Hands on what is encoded.
+    async fn pass_on(&mut self) -> Result<(), Error> {
+        let bytes = self.groups.bytes();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.output.put(bytes.into()).await.map_err(|error| self.broken(&error))
     }
 
     fn target(&self) -> Path {
@@ -156,8 +173,7 @@ fn properties(table: &Table, grade: Grade) -> Result<WriterProperties, Error> {
     let level = ZstdLevel::try_new(level).map_err(failed("choose the compression"))?;
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(256 * 1024))
-        .set_data_page_row_count_limit(20_000)
+        .set_data_page_row_count_limit(text::PAGE_ROWS)
         .set_write_batch_size(4_096)
         .set_statistics_enabled(EnabledStatistics::Page);
     for column in table.columns.iter().filter(|column| column.encoding == Encoding::Delta) {
