@@ -1,10 +1,14 @@
 //! Writes past rows into files that nobody sees until one commit adds them all.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Answer, SyncSender, sync_channel};
+use std::task::Poll;
 
 use arrow_array::RecordBatch;
 use deltalake::kernel::Add;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use model::Date;
 use runtime::{Receiver, Sender, queue};
 use tables::{BulkReport, BulkStore, BulkWriter, Outgoing, StoreError, Table, TableName};
@@ -19,6 +23,8 @@ use crate::write::{FileWriter, Grade};
 
 /// Batches that wait while one is being written: enough to keep both sides busy, too few to cost memory.
 const WAITING_MAX: usize = 2;
+/// Files on their way to disk while the next one is written: syncing takes as long as writing a small one.
+const CLOSING_MAX: usize = 4;
 /// Rows at which a file is cut.
 const FILE_ROWS_MAX: u64 = 15_000_000;
 
@@ -81,7 +87,8 @@ async fn run(
 ) {
     let done = async {
         let shelf = house.shelf(table)?;
-        let mut files = Files { house, table: shelf.table, open: None, adds: Vec::new() };
+        let mut files =
+            Files { house, table: shelf.table, open: None, closing: VecDeque::new(), adds: Vec::new() };
         let mut keyed = Vec::new();
         loop {
             match tasks.receive().await {
@@ -134,6 +141,7 @@ struct Files<'a> {
     house: &'a House,
     table: &'static Table,
     open: Option<Open>,
+    closing: VecDeque<BoxFuture<'static, Result<Add, Error>>>,
     adds: Vec<Add>,
 }
 
@@ -177,14 +185,31 @@ impl Files<'_> {
     }
 
     async fn close(&mut self) -> Result<(), Error> {
-        if let Some(open) = self.open.take() {
-            self.adds.push(open.writer.finish(self.house.now(), true).await?);
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let mut closing = open.writer.finish(self.house.now(), true).boxed();
+        // Asked once, it goes on by itself.
+        match futures::poll!(&mut closing) {
+            Poll::Ready(add) => self.adds.push(add?),
+            Poll::Pending => self.closing.push_back(closing),
+        }
+        if self.closing.len() > CLOSING_MAX {
+            self.wait_for_oldest().await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_oldest(&mut self) -> Result<(), Error> {
+        if let Some(closing) = self.closing.pop_front() {
+            self.adds.push(closing.await?);
         }
         Ok(())
     }
 
     async fn finish(mut self) -> Result<Vec<Add>, Error> {
         self.close().await?;
+        while !self.closing.is_empty() {
+            self.wait_for_oldest().await?;
+        }
         Ok(self.adds)
     }
 }

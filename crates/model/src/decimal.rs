@@ -164,7 +164,8 @@ impl Decimal {
     pub fn to_f64(self) -> f64 {
         // Both parts are exact doubles here, and one division rounds once.
         if self.mantissa.unsigned_abs() < 1 << 53 && self.scale <= 22 {
-            return self.mantissa as f64 / EXACT_POWERS[usize::from(self.scale)];
+            // As 64 bits: from 128 the conversion is a call of a function.
+            return self.mantissa as i64 as f64 / EXACT_POWERS[usize::from(self.scale)];
         }
         let value = self.normalized();
         if value.mantissa.unsigned_abs() < 1 << 53 && value.scale <= 22 {

@@ -15,6 +15,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use model::{Instrument, InstrumentId, Source, Time};
+use runtime::queue;
+use runtime::tasks::beside;
 use tables::{BulkStore, Outgoing, StoreError, TableStore, TimeRange};
 use venues::archive::{ArchiveData, ArchiveFile, ArchiveSummary, Archives, FileError};
 
@@ -23,6 +25,8 @@ pub use pages::import_trades;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 1 << 18;
+/// Chunks under way.
+const CHUNKS: usize = 4;
 
 /// Where imported rows go.
 #[derive(Clone)]
@@ -177,20 +181,52 @@ fn outgoing(instrument: &InstrumentId, range: TimeRange) -> Outgoing {
     Outgoing { instrument: instrument.clone(), range, source: Some(Source::Archive) }
 }
 
-/// Hands the file over piece by piece.
+/// Hands the file over piece by piece, to a thread of its own: unpacking takes as long as understanding.
 fn pump(
     bytes: &mut dyn Read,
-    mut take: impl FnMut(&[u8]) -> Result<(), ImportError>,
+    mut take: impl FnMut(&[u8]) -> Result<(), ImportError> + Send,
 ) -> Result<(), ImportError> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match bytes.read(&mut chunk) {
-            Ok(0) => return Ok(()),
-            Ok(count) => take(&chunk[..count])?,
+    let (full, mut full_out) = queue::<Vec<u8>>("import.full", CHUNKS);
+    let (empty, mut empty_out) = queue::<Vec<u8>>("import.empty", CHUNKS);
+    for _ in 0..CHUNKS {
+        empty.offer(vec![0; CHUNK_BYTES]);
+    }
+    let take_all = move || {
+        while let Some(chunk) = full_out.receive_blocking() {
+            take(&chunk)?;
+            empty.offer(chunk);
+        }
+        Ok(())
+    };
+    let read_all = move || {
+        // Nobody gives chunks back once taking them has failed.
+        while let Some(mut chunk) = empty_out.receive_blocking() {
+            fill(bytes, &mut chunk)?;
+            let is_last = chunk.is_empty();
+            if full.send_blocking(chunk).is_err() || is_last {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let (taken, read) = beside("import", take_all, read_all).map_err(ImportError::Bytes)?;
+    taken.and(read)
+}
+
+/// Reads until the chunk is full; it is shorter at the end of the file, and empty behind it.
+fn fill(bytes: &mut dyn Read, chunk: &mut Vec<u8>) -> Result<(), ImportError> {
+    chunk.resize(CHUNK_BYTES, 0);
+    let mut length = 0;
+    while length < CHUNK_BYTES {
+        match bytes.read(&mut chunk[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(ImportError::Bytes(error)),
         }
     }
+    chunk.truncate(length);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -235,6 +235,21 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     tokio::task::spawn_blocking(work).await.map_err(|error| format!("blocking work failed: {error}"))
 }
 
+/// Runs `other` on a thread of its own while `here` runs on this one, and gives both results once both are done. For work
+/// that borrows; a panic of the other one goes on here.
+pub fn beside<A: Send, B>(
+    name: &str,
+    other: impl FnOnce() -> A + Send,
+    here: impl FnOnce() -> B,
+) -> std::io::Result<(A, B)> {
+    std::thread::scope(|scope| {
+        let other = std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, other)?;
+        let here = here();
+        let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((other, here))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     //! Cases for restarts and closing.
@@ -252,6 +267,20 @@ mod tests {
         });
         tasks.house_stop().requested().await;
         assert_eq!(starts.load(Ordering::Relaxed), 4);
+    }
+
+    #[test]
+    fn both_sides_run_at_once() {
+        let (sender, mut receiver) = crate::queue("test", 1);
+        let sum = move || {
+            let mut sum = 0;
+            while let Some(number) = receiver.receive_blocking() {
+                sum += number;
+            }
+            sum
+        };
+        let give = move || (1..=100).filter(|number| sender.send_blocking(*number).is_ok()).count();
+        assert_eq!(beside("test", sum, give).unwrap(), (5_050, 100));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
-use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::builder::StringBuilder;
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use model::{Condition, Decimal, InstrumentId, Side, Source, Time, Trade};
 
 use crate::column::{Column, ColumnKind, Partition, Table};
@@ -63,18 +65,15 @@ pub(crate) fn to_batch(rows: &[Trade]) -> RecordBatch {
 /// Gathers market trades of one instrument and one source column by column: for millions of them at a time.
 #[derive(Debug)]
 pub struct TradeColumns {
-    instrument: InstrumentId,
-    source: Source,
-    received_time: Time,
-    venue_time: TimestampMicrosecondBuilder,
-    trade_id: Int64Builder,
-    venue_trade_id: StringBuilder,
-    price: Float64Builder,
-    quantity: Float64Builder,
-    taker_side: StringBuilder,
-    first_trade_id: Int64Builder,
-    last_trade_id: Int64Builder,
-    count: usize,
+    same: Same,
+    venue_time: Vec<i64>,
+    trade_id: Ids,
+    venue_trade_id: Texts,
+    price: Vec<f64>,
+    quantity: Vec<f64>,
+    taker_side: Vec<Side>,
+    first_trade_id: Ids,
+    last_trade_id: Ids,
 }
 
 /// What differs from trade to trade.
@@ -102,68 +101,154 @@ impl TradeColumns {
     /// No trades yet; `received_time` holds for all of them.
     pub fn new(instrument: InstrumentId, source: Source, received_time: Time) -> Self {
         Self {
-            instrument,
-            source,
-            received_time,
-            venue_time: TimestampMicrosecondBuilder::new(),
-            trade_id: Int64Builder::new(),
-            venue_trade_id: StringBuilder::new(),
-            price: Float64Builder::new(),
-            quantity: Float64Builder::new(),
-            taker_side: StringBuilder::new(),
-            first_trade_id: Int64Builder::new(),
-            last_trade_id: Int64Builder::new(),
-            count: 0,
+            same: Same { instrument, source, received_time, made: Vec::new() },
+            venue_time: Vec::new(),
+            trade_id: Ids::default(),
+            venue_trade_id: Texts::default(),
+            price: Vec::new(),
+            quantity: Vec::new(),
+            taker_side: Vec::new(),
+            first_trade_id: Ids::default(),
+            last_trade_id: Ids::default(),
         }
     }
 
     /// Adds a trade.
     #[inline]
     pub fn push(&mut self, trade: &TradeCells<'_>) {
-        self.venue_time.append_value(trade.venue_time.0);
-        self.trade_id.append_option(trade.trade_id);
-        self.venue_trade_id.append_option(trade.venue_trade_id);
-        self.price.append_value(trade.price.to_f64());
-        self.quantity.append_value(trade.quantity.to_f64());
-        self.taker_side.append_value(trade.taker_side.as_str());
-        self.first_trade_id.append_option(trade.first_trade_id);
-        self.last_trade_id.append_option(trade.last_trade_id);
-        self.count += 1;
+        let row = self.venue_time.len();
+        self.trade_id.push(trade.trade_id);
+        if let Some(text) = trade.venue_trade_id {
+            self.venue_trade_id.push(row, text);
+        }
+        self.venue_time.push(trade.venue_time.0);
+        self.price.push(trade.price.to_f64());
+        self.quantity.push(trade.quantity.to_f64());
+        self.taker_side.push(trade.taker_side);
+        self.first_trade_id.push(trade.first_trade_id);
+        self.last_trade_id.push(trade.last_trade_id);
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.count
+        self.venue_time.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.venue_time.is_empty()
     }
 
     /// The trades so far as rows of the table; none are left behind.
     pub fn take(&mut self) -> RecordBatch {
-        let count = std::mem::take(&mut self.count);
-        let same = |text: &str| {
-            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, count))) as ArrayRef
-        };
-        let received =
-            TimestampMicrosecondArray::from_value(self.received_time.0, count).with_timezone("UTC");
+        let count = self.len();
+        let [instrument, condition, received, source] = self.same.columns(count);
+        let sides = std::mem::take(&mut self.taker_side);
         let columns: Vec<ArrayRef> = vec![
-            same(self.instrument.as_str()),
-            Arc::new(self.venue_time.finish().with_timezone("UTC")),
-            Arc::new(self.trade_id.finish()),
-            Arc::new(self.venue_trade_id.finish()),
-            Arc::new(self.price.finish()),
-            Arc::new(self.quantity.finish()),
-            Arc::new(self.taker_side.finish()),
-            Arc::new(self.first_trade_id.finish()),
-            Arc::new(self.last_trade_id.finish()),
-            same(Condition::Market.as_str()),
-            Arc::new(received),
-            same(self.source.as_str()),
+            instrument,
+            Arc::new(TimestampMicrosecondArray::from(emptied(&mut self.venue_time)).with_timezone("UTC")),
+            self.trade_id.take(),
+            self.venue_trade_id.take(count),
+            Arc::new(Float64Array::from(emptied(&mut self.price))),
+            Arc::new(Float64Array::from(emptied(&mut self.quantity))),
+            Arc::new(StringArray::from_iter_values(sides.iter().map(|side| side.as_str()))),
+            self.first_trade_id.take(),
+            self.last_trade_id.take(),
+            condition,
+            received,
+            source,
         ];
+        self.taker_side = sides;
+        self.taker_side.clear();
         RecordBatch::try_new(TABLE.row_schema(), columns).expect("one array per declared column, in order")
+    }
+}
+
+/// The values; room for as many more is left behind.
+fn emptied<T>(values: &mut Vec<T>) -> Vec<T> {
+    let room = Vec::with_capacity(values.len());
+    std::mem::replace(values, room)
+}
+
+/// What all rows have in common. Columns of it are made once and cut to length.
+#[derive(Debug)]
+struct Same {
+    instrument: InstrumentId,
+    source: Source,
+    received_time: Time,
+    made: Vec<ArrayRef>,
+}
+
+impl Same {
+    fn columns(&mut self, count: usize) -> [ArrayRef; 4] {
+        if self.made.first().is_none_or(|column| column.len() < count) {
+            let text = |text: &str| {
+                Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, count))) as ArrayRef
+            };
+            let received = TimestampMicrosecondArray::from_value(self.received_time.0, count);
+            self.made = vec![
+                text(self.instrument.as_str()),
+                text(Condition::Market.as_str()),
+                Arc::new(received.with_timezone("UTC")),
+                text(self.source.as_str()),
+            ];
+        }
+        std::array::from_fn(|index| self.made[index].slice(0, count))
+    }
+}
+
+/// Ids that are mostly all there, or all absent.
+#[derive(Debug, Default)]
+struct Ids {
+    values: Vec<i64>,
+    /// Rows without one.
+    absent: Vec<usize>,
+}
+
+impl Ids {
+    #[inline]
+    fn push(&mut self, id: Option<i64>) {
+        if id.is_none() {
+            self.absent.push(self.values.len());
+        }
+        self.values.push(id.unwrap_or_default());
+    }
+
+    fn take(&mut self) -> ArrayRef {
+        let values = emptied(&mut self.values);
+        let absent = std::mem::take(&mut self.absent);
+        if absent.is_empty() {
+            return Arc::new(Int64Array::from(values));
+        }
+        let mut cells: Vec<Option<i64>> = values.into_iter().map(Some).collect();
+        for row in absent {
+            cells[row] = None;
+        }
+        Arc::new(Int64Array::from(cells))
+    }
+}
+
+/// Texts that are mostly all there, or all absent.
+#[derive(Debug, Default)]
+struct Texts {
+    builder: StringBuilder,
+    rows: usize,
+}
+
+impl Texts {
+    fn push(&mut self, row: usize, text: &str) {
+        self.builder.append_nulls(row - self.rows);
+        self.builder.append_value(text);
+        self.rows = row + 1;
+    }
+
+    fn take(&mut self, count: usize) -> ArrayRef {
+        let rows = std::mem::take(&mut self.rows);
+        if rows == 0 {
+            return Arc::new(StringArray::new_null(count));
+        }
+        self.builder.append_nulls(count - rows);
+        Arc::new(self.builder.finish())
     }
 }
 

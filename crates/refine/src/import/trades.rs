@@ -12,8 +12,8 @@ use super::stored::{Keeping, Seen, Stored};
 use super::bars::minute_end;
 use super::{Frontier, ImportAsk, ImportDoors, ImportError, ImportHole, ImportReport, outgoing, pump, span};
 
-/// Rows handed on at once.
-const BATCH_ROWS: usize = 131_072;
+/// Rows handed on at once: their columns stay in the cache until they are written.
+const BATCH_ROWS: usize = 32_768;
 /// Most holes told of one file; a file with more is not worth listing one by one.
 const HOLES_MAX: usize = 10_000;
 
