@@ -1,9 +1,11 @@
 //! How fast the lake writes, merges and answers: one flush of 250,000 trades, a merge of 16 such files, a point scan,
 //! and candles by SQL over all of it. Before that, what recorded trades take on disk, and merging in memory.
 //!
-//! `sizes` and `memory` after the name of the bench choose these two alone.
+//! `sizes`, `memory`, `year` (ids of a year from footers) and `many` (a log of 36 billion rows) after the name of the bench
+//! choose these alone.
 #![expect(clippy::disallowed_macros, reason = "a bench prints")]
 
+mod claims;
 mod sizes;
 
 use std::sync::Arc;
@@ -32,7 +34,13 @@ fn main() {
         let (_folder, lake) = filled(&runtime);
         sizes::memory(&lake, &runtime);
     }
-    if !named.iter().any(|word| word == "sizes" || word == "memory") {
+    if is_wanted("year") {
+        claims::year();
+    }
+    if is_wanted("many") {
+        claims::many();
+    }
+    if !named.iter().any(|word| ["sizes", "memory", "year", "many"].contains(&word.as_str())) {
         divan::main();
     }
 }
@@ -73,6 +81,24 @@ fn batch(flush: usize) -> RowBatch {
     // Below stand the listings.
     let position = LogPosition(2 + flush as u64);
     RowBatch { table: rows.table(), batch: rows.to_batch(), positions: vec![position; FLUSH_ROWS] }
+}
+
+/// A trade to make others of.
+fn trade(id: i64) -> Trade {
+    Trade {
+        instrument: "binance-futures:C0-USDT-PERP".parse().expect("a valid id"),
+        venue_time: Time(1_723_075_200_000_000),
+        trade_id: Some(id),
+        venue_trade_id: None,
+        price: Decimal::new(6_000_000, 2),
+        quantity: Decimal::ONE,
+        taker_side: Side::Buy,
+        first_trade_id: None,
+        last_trade_id: None,
+        condition: Condition::Market,
+        received_time: Time(1_723_075_200_000_000),
+        source: Source::Stream,
+    }
 }
 
 fn listing(index: usize) -> InstrumentRow {
