@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::status::{StreamHealth, StreamStatus, VenueStatus};
+use model::status::{RestStatus, StreamHealth, StreamStatus, VenueStatus};
 use model::{Channel, InstrumentId, Nanos, VenueId};
 use venues::Stream;
 
@@ -254,9 +254,7 @@ impl Board {
             bytes_total: self.bytes_total.load(Ordering::Relaxed),
             streams,
             clock_skew_micros: self.skew(),
-            rest_weight_used: 0,
-            rest_weight_max: 0,
-            banned_until: None,
+            rest: RestStatus::default(),
             trouble: lock(&self.trouble).clone().or(unknown),
         }
     }

@@ -118,13 +118,8 @@ pub(crate) fn start_with(
 impl Collector {
     /// How each venue is doing, in the order of the settings.
     pub fn status(&self) -> Vec<VenueStatus> {
-        self.venues
-            .iter()
-            .map(|post| {
-                let (rest_weight_used, rest_weight_max, banned_until) = post.desk.budget();
-                VenueStatus { rest_weight_used, rest_weight_max, banned_until, ..post.board.status() }
-            })
-            .collect()
+        let status = |post: &Post| VenueStatus { rest: post.desk.status(), ..post.board.status() };
+        self.venues.iter().map(status).collect()
     }
 
     /// Wanted symbols that their venue does not list, as `venue: symbol`. Known once the listing is.

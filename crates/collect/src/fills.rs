@@ -18,6 +18,10 @@ use crate::rest::{Desk, Priority, Reply};
 
 /// Ids asked for with one question, where the venue's page is not smaller.
 const PAGE: i64 = 1_000;
+/// The longest wait between tries.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// An answer without the ids that were seen on streams is believed after so many tries.
+const SHORTS_MAX: u32 = 5;
 /// A job makes way for others after so many pages.
 const PAGES_IN_A_ROW: usize = 20;
 
@@ -97,7 +101,8 @@ impl Fills {
         let Some(instrument) = selection.listed.get(&job.instrument) else {
             return self.settle(job.gaps, GapCause::Refused.as_str()).await;
         };
-        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30), self.seed);
+        let first_wait = self.around.bounds.retry_wait;
+        let mut backoff = Backoff::new(first_wait, first_wait.max(RETRY_MAX), self.seed);
         let mut stuck_since = self.around.journal.now();
         let (mut page_count, mut refusals, mut shorts) = (0, 0, 0);
         loop {
@@ -128,7 +133,7 @@ impl Fills {
                 }
                 Ok(Ok(Progress::Short)) => {
                     shorts += 1;
-                    if shorts >= self.around.bounds.refusals_max {
+                    if shorts >= self.around.bounds.refusals_max.min(SHORTS_MAX) {
                         return self.settle(job.gaps, DONE).await;
                     }
                 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use model::status::RestStatus;
 use model::{Channel, Event, GapCause, Instrument, Time, Timeframe, VenueId};
 use runtime::{Clock, Stop, Tasks};
 use venues::Venue;
@@ -154,19 +155,6 @@ impl std::error::Error for HistoryError {}
 /// What taking a page of rows comes to; the next page is asked for when it is done.
 pub type Taken = BoxFuture<'static, Result<(), String>>;
 
-/// How a host's budget stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HistoryBudget {
-    /// Venue.
-    pub venue: VenueId,
-    /// Weight used in the running window, of all askers.
-    pub weight_used: u32,
-    /// Weight the venue allows.
-    pub weight_max: u32,
-    /// Nothing is asked before then.
-    pub banned_until: Option<Time>,
-}
-
 /// Where the past is asked for; cheap to clone. Those of one process share the budgets of their hosts.
 #[derive(Clone)]
 pub struct HistoryDesk {
@@ -224,17 +212,13 @@ impl HistoryDesk {
         Self { posts: Arc::new(posts), bounds: Arc::new(bounds.clone()), clock }
     }
 
-    /// How the budgets stand: for progress shown while a fetching waits.
-    pub fn budgets(&self) -> Vec<HistoryBudget> {
-        let of = |post: &HistoryPost| {
-            let (weight_used, weight_max, banned_until) = post.desk.budget();
-            HistoryBudget { venue: post.venue.facts().id, weight_used, weight_max, banned_until }
-        };
-        self.posts.iter().map(of).collect()
+    /// How the budgets stand, by venue: for progress shown while a fetching waits.
+    pub fn budgets(&self) -> Vec<(VenueId, RestStatus)> {
+        self.posts.iter().map(|post| (post.venue.facts().id, post.desk.status())).collect()
     }
 
     /// Fetches what is wanted and hands it over page by page, in order of id or time; trades are marked as come over REST.
-    /// Refusals that pass are waited out, `Bounds::history_tries_max` of them in a row; bans until they end.
+    /// Refusals that pass are waited out, `Bounds::refusals_max` of them in a row; bans until they end.
     ///
     /// Ok if the venue was asked for everything, whatever it lacks: see [`HistoryReport::is_whole`].
     pub async fn fetch(
@@ -258,5 +242,7 @@ impl HistoryDesk {
     }
 }
 
+#[cfg(test)]
+mod strict_tests;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,7 @@ mod silence;
 mod slot;
 mod socket;
 mod trust;
+mod usage;
 
 pub use asking::ask_listing;
 pub use budget::{BudgetState, BudgetStore, NoBudgetStore};
@@ -43,6 +44,7 @@ pub use history::HistoryDesk;
 pub use known::{Known, NothingKnown};
 pub use listing::named;
 pub use settings::{Bounds, CollectSettings, SessionSettings, VenueSettings, Wanted};
+pub use usage::EndpointState;
 
 #[cfg(test)]
 mod log_tests;

@@ -1,12 +1,15 @@
 //! Asks one venue host over REST: a bounded queue by priority, the host's budget, a deadline for each question, and every
 //! answer into the raw log. What is asked, and whether to ask again, is left to the callers.
 
+mod words;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use model::{Nanos, Time, VenueId};
+use bytes::BytesMut;
+use model::status::RestStatus;
+use model::{Time, VenueId};
 use rawlog::{Answer, RecordKind};
 use runtime::clock::within;
 use runtime::{Restart, Stop, Tasks};
@@ -18,90 +21,7 @@ use crate::client::with_causes;
 use crate::journal::Journal;
 use crate::settings::Bounds;
 
-/// Who asks, most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Priority {
-    /// Trades missing now.
-    Repair,
-    /// A book that is stale now.
-    Book,
-    /// The listing, the clock, what is asked again and again.
-    Poll,
-    /// Whether a silent stream is mute.
-    Doubt,
-    /// What happened before we started.
-    History,
-}
-
-impl Priority {
-    const COUNT: usize = 5;
-
-    /// Share of the budget this asker may bring to use, so that something is left for the more urgent ones.
-    const fn ceiling(self, bounds: &Bounds) -> f64 {
-        match self {
-            // Few and cheap, and without the listing nothing is collected at all.
-            Self::Poll => 1.0,
-            Self::Repair => 0.9,
-            Self::Book | Self::Doubt => 0.75,
-            Self::History => bounds.history_share,
-        }
-    }
-}
-
-/// An answer, whatever its status.
-#[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    /// HTTP status.
-    pub(crate) status: u16,
-    /// Body.
-    pub(crate) body: Bytes,
-    /// When the question went out.
-    pub(crate) sent: Nanos,
-    /// When the answer was complete.
-    pub(crate) received: Nanos,
-}
-
-impl Reply {
-    /// Whether the venue answered what was asked.
-    pub(crate) fn is_ok(&self) -> bool {
-        self.status == 200
-    }
-
-    /// A venue's clock minus ours, if this told it.
-    pub(crate) const fn skew(&self, told: Time) -> i64 {
-        let middle = i64::midpoint(self.sent.0, self.received.0).div_euclid(1_000);
-        told.0.saturating_sub(middle)
-    }
-
-    /// Whether the same question will be refused whenever it is asked. Bans, limits and timeouts pass.
-    pub(crate) fn is_final_refusal(&self) -> bool {
-        (400..500).contains(&self.status) && !PASSING.contains(&self.status)
-    }
-}
-
-/// Refusals that pass: both houses of venues send 403 from the firewall before them, for a while.
-const PASSING: &[u16] = &[403, 408, 418, 425, 429];
-
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum AskError {
-    /// Too many questions wait already.
-    Crowded,
-    /// It was not its turn in the time given.
-    Expired,
-    /// The host was not reached or broke off.
-    Failed(String),
-}
-
-impl std::fmt::Display for AskError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Crowded => f.write_str("too many questions wait already"),
-            Self::Expired => f.write_str("its turn did not come in time"),
-            Self::Failed(what) => f.write_str(what),
-        }
-    }
-}
+pub(crate) use words::{AskError, Priority, Reply};
 
 struct Job {
     venue: VenueId,
@@ -231,12 +151,16 @@ impl Desk {
         self.lock().skew
     }
 
-    /// Weight used, weight allowed, end of the ban.
-    pub(crate) fn budget(&self) -> (u32, u32, Option<Time>) {
+    /// How the budget stands.
+    pub(crate) fn status(&self) -> RestStatus {
         let now = self.journal.clock().time();
-        let mut state = self.lock();
-        let (used, most) = state.budget.used(now);
-        (used, most, state.budget.banned(now))
+        self.lock().budget.status(now)
+    }
+
+    /// Until when the host is not asked.
+    pub(crate) fn banned(&self) -> Option<Time> {
+        let now = self.journal.clock().time();
+        self.lock().budget.banned(now)
     }
 
     async fn work(&self, stop: Stop) -> Result<(), String> {
@@ -271,18 +195,29 @@ impl Desk {
         let mut state = self.lock();
         let State { lanes, budget, .. } = &mut *state;
         let mut ready: Option<Time> = None;
+        // Others need not wait until a pool that is not theirs has room.
+        let mut full: Vec<usize> = Vec::new();
         for priority in LANES {
-            let lane = &mut lanes[priority as usize];
-            while let Some(job) = lane.pop_front() {
+            let (lane, ceiling) = (&mut lanes[priority as usize], priority.ceiling(&self.bounds));
+            let mut at = 0;
+            while let Some(job) = lane.get(at) {
+                let is_waiting = !full.is_empty()
+                    && budget.pool(&job.request.path).is_some_and(|pool| full.contains(&pool));
                 if job.answer.is_closed() {
-                    continue;
-                }
-                match budget.try_take(job.request.weight, priority.ceiling(&self.bounds), now) {
-                    Ok(()) => return Next::Run(Box::new(job)),
-                    Err(time) => {
-                        ready = Some(ready.map_or(time, |other| other.min(time)));
-                        lane.push_front(job);
-                        break;
+                    let _nobody_waits_for_it = lane.remove(at);
+                } else if is_waiting {
+                    at += 1;
+                } else {
+                    match budget.try_take((&job.request.path, job.request.weight), ceiling, now) {
+                        Ok(endpoint) => {
+                            self.count(endpoint, job.request.weight);
+                            return lane.remove(at).map_or(Next::Idle, |job| Next::Run(Box::new(job)));
+                        }
+                        Err(wait) => {
+                            ready = Some(ready.map_or(wait.until, |other| other.min(wait.until)));
+                            let Some(pool) = wait.pool else { break };
+                            full.push(pool);
+                        }
                     }
                 }
             }
@@ -292,6 +227,14 @@ impl Desk {
             // Looked at again each second at least, should the clock have been set.
             Next::WaitFor(Duration::from_micros(micros.clamp(1_000, 1_000_000)))
         })
+    }
+
+    fn count(&self, endpoint: &str, weight: u32) {
+        let (host, endpoint) = (self.origin.clone(), endpoint.to_owned());
+        metrics::counter!("tickhouse_rest_weight_total", "host" => host.clone(), "endpoint" => endpoint.clone())
+            .increment(u64::from(weight));
+        metrics::counter!("tickhouse_rest_questions_total", "host" => host, "endpoint" => endpoint)
+            .increment(1);
     }
 
     async fn run(&self, job: Job) {
@@ -309,7 +252,10 @@ impl Desk {
                     "status" => reply.status.to_string())
                 .increment(1);
                 let now = self.journal.clock().time();
-                if self.lock().budget.saw(&told, now) {
+                let is_ban = self.lock().budget.saw(&told, (&job.request.path, now));
+                if is_ban {
+                    metrics::counter!("tickhouse_rest_bans_total", "host" => self.origin.clone())
+                        .increment(1);
                     tracing::warn!(host = self.origin, status = told.status, retry_after = ?told.retry_after,
                         "the venue told us to stop asking");
                 }
@@ -368,7 +314,7 @@ impl Desk {
 
     /// Keeps the budget: a ban at once, the weight now and then.
     async fn save(&self, now: Time) {
-        let (state, used) = {
+        let (state, status) = {
             let mut inner = self.lock();
             let state = inner.budget.state();
             let is_ban = inner.saved.as_ref().is_none_or(|saved| saved.banned_until != state.banned_until);
@@ -378,9 +324,14 @@ impl Desk {
                 inner.saved = Some(state.clone());
                 inner.saved_time = now;
             }
-            (is_due.then_some(state), inner.budget.used(now).0)
+            (is_due.then_some(state), inner.budget.status(now))
         };
-        metrics::gauge!("tickhouse_rest_weight_used", "host" => self.origin.clone()).set(f64::from(used));
+        let host = || self.origin.clone();
+        metrics::gauge!("tickhouse_rest_weight_used", "host" => host()).set(f64::from(status.weight_used));
+        metrics::gauge!("tickhouse_rest_weight_max", "host" => host()).set(f64::from(status.weight_max));
+        if let Some(told) = status.weight_told {
+            metrics::gauge!("tickhouse_rest_weight_told", "host" => host()).set(f64::from(told));
+        }
         if let Some(state) = state {
             let store = Arc::clone(&self.store);
             if let Err(error) = runtime::tasks::blocking(move || store.save(&state)).await {

@@ -111,10 +111,6 @@ pub struct Bounds {
     pub rest_share: f64,
     /// Share of that which may be used before asking for the past, 0 to 1: the rest is left to what is urgent.
     pub history_share: f64,
-    /// How often in a row a question about the past may fail or be refused before it is given up.
-    pub history_tries_max: u32,
-    /// The first wait before it is asked again; it doubles with each try.
-    pub history_retry_wait: Duration,
     /// Share of the venue's connections per span that is used, 0 to 1.
     pub connects_share: f64,
     /// Most connections per venue.
@@ -125,8 +121,10 @@ pub struct Bounds {
     pub handover_max: Duration,
     /// How long a hole may be asked for before the asking is given up until `refine` asks again.
     pub fill_max: Duration,
-    /// How often a question for missing trades is repeated when the venue refuses it or brings nothing.
+    /// How often in a row a question for missing trades or for the past may fail or be refused before it is given up.
     pub refusals_max: u32,
+    /// The first wait before such a question is asked again; it doubles with each try.
+    pub retry_wait: Duration,
     /// A listing that a silent stream puts in doubt is not asked for again sooner than this.
     pub listing_doubt_min: Duration,
     /// First and longest wait between tries to connect.
@@ -145,14 +143,13 @@ impl Default for Bounds {
             questions_waiting_max: 8_192,
             rest_share: 0.8,
             history_share: 0.5,
-            history_tries_max: 8,
-            history_retry_wait: Duration::from_secs(1),
             connects_share: 0.8,
             connections_max: 64,
             wishes_max: 8_192,
             handover_max: Duration::from_secs(10),
             fill_max: Duration::from_mins(10),
-            refusals_max: 5,
+            refusals_max: 8,
+            retry_wait: Duration::from_millis(500),
             listing_doubt_min: Duration::from_mins(1),
             reconnect: (Duration::from_millis(200), Duration::from_secs(30)),
         }

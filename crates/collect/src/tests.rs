@@ -52,7 +52,7 @@ async fn a_connection_is_written_down_from_its_opening_to_its_end() {
         [("btcusdt@aggTrade", StreamHealth::Live), ("ethusdt@aggTrade", StreamHealth::Waiting)]
     );
     assert!(status.trouble.unwrap().contains("1 frame of an unknown form"));
-    assert_eq!((status.rest_weight_used, status.rest_weight_max), (27, 6_000));
+    assert_eq!((status.rest.weight_used, status.rest.weight_max), (27, 6_000));
     assert!(status.clock_skew_micros.unwrap() < 0, "the venue lives in 2024");
     assert!(world.tasks.close(Duration::from_secs(3)).await.is_empty());
     assert_eq!(
@@ -405,7 +405,7 @@ async fn a_ban_stops_all_questions_also_of_the_next_process() {
     lock(&world.server.faults).push_back(("aggTrades", 429, &[("retry-after", "120")]));
     world.wishes.send(Wish::Fill(gap(1, 1))).await.unwrap();
     world.wait_line("answer#0 trades BTCUSDT 429").await;
-    world.wait("the ban", |world| world.status().banned_until.is_some()).await;
+    world.wait("the ban", |world| world.status().rest.banned_until.is_some()).await;
     let asked = world.server.asked("/").len();
     runtime::sleep(Duration::from_millis(700)).await;
     assert_eq!(world.server.asked("/").len(), asked, "not even the listing is asked for");
@@ -424,7 +424,7 @@ async fn a_ban_stops_all_questions_also_of_the_next_process() {
     again.wait_line("session#0").await;
     runtime::sleep(Duration::from_millis(300)).await;
     assert_eq!(world.server.asked("/").len(), asked);
-    assert!(again.status().banned_until.is_some());
+    assert!(again.status().rest.banned_until.is_some());
 }
 
 #[tokio::test]
@@ -439,6 +439,7 @@ async fn a_restart_amid_a_ban_collected_nothing_until_it_ended() {
             window_start: model::Time(0),
             weight_used: 0,
             banned_until: Some(in_an_hour),
+            endpoints: Vec::new(),
         },
     );
     let known = Arc::new(crate::testing::Remembered(&["BTC", "ETH"]));

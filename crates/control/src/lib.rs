@@ -9,7 +9,7 @@ pub mod archives;
 pub mod budgets;
 
 pub use archives::{ArchiveRecord, FileState};
-pub use budgets::Budget;
+pub use budgets::{Budget, BudgetEndpoint};
 pub use error::Error;
 pub use store::Control;
 

@@ -10,6 +10,7 @@ fn budget(host: &str, weight_used: u32, banned_until: Option<i64>) -> Budget {
         window_start: Time(1_723_161_240_000_000),
         weight_used,
         banned_until: banned_until.map(Time),
+        endpoints: Vec::new(),
     }
 }
 
@@ -27,7 +28,29 @@ fn budgets_outlive_a_restart() {
     let control = Control::open(&path).unwrap();
     let expect = [budget("https://a", 7, Some(9)), budget("https://b", 6, Some(-1))];
     assert_eq!(control.load_budgets().unwrap(), expect);
-    assert_eq!(control.schema_version().unwrap(), 2);
+    assert_eq!(control.schema_version().unwrap(), 3);
+}
+
+#[test]
+fn what_endpoints_were_asked_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sqlite");
+    let endpoint = |path: &str, questions| crate::BudgetEndpoint {
+        path: path.into(),
+        questions,
+        weight: 20 * questions,
+        bans: 1,
+        recent: 3,
+        recent_time: Time(77),
+    };
+    let mut budget = budget("https://a", 7, None);
+    budget.endpoints = vec![endpoint("/a", 5), endpoint("/b", 6)];
+    let control = Control::open(&path).unwrap();
+    control.save_budget(&budget).unwrap();
+    budget.endpoints[1] = endpoint("/b", 60);
+    control.save_budget(&budget).unwrap();
+    drop(control);
+    assert_eq!(Control::open(&path).unwrap().load_budgets().unwrap(), [budget]);
 }
 
 #[test]

@@ -45,6 +45,36 @@ pub struct StreamStatus {
     pub message_count: u64,
 }
 
+/// The REST budget of one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestStatus {
+    /// Request weight used in the current window.
+    pub weight_used: u32,
+    /// Request weight allowed per window.
+    pub weight_max: u32,
+    /// What the venue says was used in the window, where it says so and was asked.
+    pub weight_told: Option<u32>,
+    /// REST stands still until then because the venue said so.
+    pub banned_until: Option<Time>,
+    /// What was asked, the dearest first.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// One endpoint of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointStatus {
+    /// Its path, without the query.
+    pub path: Box<str>,
+    /// Weight used in the current window.
+    pub weight_used: u32,
+    /// Weight since counting began.
+    pub weight_total: u64,
+    /// Questions since counting began.
+    pub questions_total: u64,
+    /// Answers that told us to stop.
+    pub bans_total: u64,
+}
+
 /// One venue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VenueStatus {
@@ -62,12 +92,8 @@ pub struct VenueStatus {
     pub streams: Vec<StreamStatus>,
     /// Venue clock minus ours, microseconds, from the newest measurement.
     pub clock_skew_micros: Option<i64>,
-    /// Request weight used in the current window.
-    pub rest_weight_used: u32,
-    /// Request weight allowed per window.
-    pub rest_weight_max: u32,
-    /// REST stands still until then because the venue said so.
-    pub banned_until: Option<Time>,
+    /// How its REST budget stands.
+    pub rest: RestStatus,
     /// The newest trouble, in words.
     pub trouble: Option<String>,
 }

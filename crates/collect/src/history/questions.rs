@@ -63,7 +63,7 @@ impl<'a> Fetching<'a> {
             desk,
             take,
             stop,
-            backoff: Backoff::new(bounds.history_retry_wait, RETRY_MAX.max(bounds.history_retry_wait), seed),
+            backoff: Backoff::new(bounds.retry_wait, RETRY_MAX.max(bounds.retry_wait), seed),
             report: HistoryReport { rest: Some(ask.wish.clone()), ..HistoryReport::default() },
         }
     }
@@ -187,7 +187,7 @@ impl<'a> Fetching<'a> {
 
     async fn failed(&mut self, path: &str, what: String) -> Result<(), End> {
         self.report.refusals += 1;
-        if self.backoff.tries() + 1 >= self.bounds.history_tries_max {
+        if self.backoff.tries() + 1 >= self.bounds.refusals_max {
             return Err(End(HistoryEnd::GaveUp(what)));
         }
         tracing::debug!(path, "asked again: {what}");
@@ -201,7 +201,7 @@ impl<'a> Fetching<'a> {
     }
 
     async fn wait_for_ban(&mut self) -> Result<(), End> {
-        while let (_, _, Some(until)) = self.post.desk.budget() {
+        while let Some(until) = self.post.desk.banned() {
             let left = u64::try_from(until.0.saturating_sub(self.desk.clock.time().0)).unwrap_or(0);
             let wait = Duration::from_micros(left.max(1_000)).min(LOOK_EVERY);
             if !self.stop.sleep(wait).await {

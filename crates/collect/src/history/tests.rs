@@ -32,8 +32,8 @@ fn settings(venue: &str, rest: String) -> CollectSettings {
         }],
         ..CollectSettings::default()
     };
-    settings.bounds.history_retry_wait = Duration::from_millis(5);
-    settings.bounds.history_tries_max = 4;
+    settings.bounds.retry_wait = Duration::from_millis(5);
+    settings.bounds.refusals_max = 4;
     settings
 }
 
@@ -141,6 +141,7 @@ async fn a_ban_of_an_earlier_process_is_waited_out_first() {
         window_start: now,
         weight_used: 5,
         banned_until: Some(until),
+        endpoints: Vec::new(),
     });
     let (doors, tasks): ((Arc<dyn BudgetStore>, _), _) = ((store, SystemClock::shared()), Tasks::new());
     let desk =
@@ -232,8 +233,8 @@ async fn a_running_collection_keeps_the_answers_under_a_purpose_of_their_own() {
     let line = "answer#0 history trades BTCUSDT 200 /api/v3/aggTrades?symbol=BTCUSDT&fromId=1&limit=10";
     assert_eq!(world.lines_with("aggTrades?"), [line]);
     assert_eq!(fetched.report().questions, 1, "the clock was asked for before");
-    let used = world.collector.history().budgets()[0].weight_used;
-    assert_eq!(used, world.status().rest_weight_used, "one budget for all");
+    let used = world.collector.history().budgets()[0].1.weight_used;
+    assert_eq!(used, world.status().rest.weight_used, "one budget for all");
 }
 
 /// A simulated venue with a long past, and a desk for it.

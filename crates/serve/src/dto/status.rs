@@ -1,6 +1,6 @@
 //! The state of the house as readers see it.
 
-use model::status::{StreamStatus, VenueStatus};
+use model::status::{EndpointStatus, StreamStatus, VenueStatus};
 use serde::Serialize;
 use tables::{HouseStatus, InstrumentStatusLine, LogStatus};
 use utoipa::ToSchema;
@@ -92,12 +92,32 @@ pub(crate) struct VenueForm {
     rest_weight_used: u32,
     /// Request weight allowed per window.
     rest_weight_max: u32,
+    /// Request weight used in the current window as the venue counts it; null where it does not say.
+    rest_weight_told: Option<u32>,
+    /// What was asked over REST, the dearest first.
+    rest_endpoints: Vec<EndpointForm>,
     /// REST stands still until then, milliseconds.
     banned_until: Option<i64>,
     /// The newest trouble, in words.
     trouble: Option<String>,
     /// Every subscribed stream.
     streams: Vec<StreamForm>,
+}
+
+/// One endpoint of a venue's REST host.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Endpoint)]
+pub(crate) struct EndpointForm {
+    /// Its path, without the query.
+    path: String,
+    /// Request weight used in the current window.
+    weight_used: u32,
+    /// Request weight since counting began; restarts do not end it.
+    weight_total: u64,
+    /// Questions since counting began.
+    questions_total: u64,
+    /// Answers that told us to stop.
+    bans_total: u64,
 }
 
 /// One subscribed stream.
@@ -164,6 +184,18 @@ impl From<&InstrumentStatusLine> for TickerForm {
     }
 }
 
+impl From<&EndpointStatus> for EndpointForm {
+    fn from(endpoint: &EndpointStatus) -> Self {
+        Self {
+            path: endpoint.path.to_string(),
+            weight_used: endpoint.weight_used,
+            weight_total: endpoint.weight_total,
+            questions_total: endpoint.questions_total,
+            bans_total: endpoint.bans_total,
+        }
+    }
+}
+
 impl From<&StreamStatus> for StreamForm {
     fn from(stream: &StreamStatus) -> Self {
         Self {
@@ -186,9 +218,11 @@ impl From<&VenueStatus> for VenueForm {
             frames_total: venue.frames_total,
             bytes_total: venue.bytes_total,
             clock_skew_micros: venue.clock_skew_micros,
-            rest_weight_used: venue.rest_weight_used,
-            rest_weight_max: venue.rest_weight_max,
-            banned_until: venue.banned_until.map(model::Time::millis),
+            rest_weight_used: venue.rest.weight_used,
+            rest_weight_max: venue.rest.weight_max,
+            rest_weight_told: venue.rest.weight_told,
+            rest_endpoints: venue.rest.endpoints.iter().map(EndpointForm::from).collect(),
+            banned_until: venue.rest.banned_until.map(model::Time::millis),
             trouble: venue.trouble.clone(),
             streams: venue.streams.iter().map(StreamForm::from).collect(),
         }

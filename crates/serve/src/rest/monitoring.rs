@@ -94,7 +94,7 @@ fn reasons(status: &HouseStatus) -> Vec<String> {
             let named = streams[..streams.len().min(NAMES_MAX)].join(", ");
             reasons.push(format!("{}: {named}{more}", venue.venue));
         }
-        if let Some(until) = venue.banned_until.filter(|until| *until > status.now) {
+        if let Some(until) = venue.rest.banned_until.filter(|until| *until > status.now) {
             reasons.push(format!("{}: REST stands still until {until}", venue.venue));
         }
     }

@@ -413,7 +413,7 @@ async fn a_degraded_house_says_why_and_stays_in_service() {
     {
         let mut status = world.fakes.status.lock().unwrap();
         status.rows_buffered = (200, 200);
-        status.venues[0].banned_until = Some(status.now.plus_micros(1_000_000));
+        status.venues[0].rest.banned_until = Some(status.now.plus_micros(1_000_000));
         for (at, stream) in status.venues[1].streams.iter_mut().enumerate() {
             stream.health = if at == 0 { StreamHealth::Down } else { StreamHealth::Mute };
         }

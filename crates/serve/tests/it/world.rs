@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow_array::{Array, RecordBatch};
 use futures::future::BoxFuture;
 use futures::{FutureExt, SinkExt, StreamExt};
-use model::status::{StreamHealth, StreamStatus, VenueStatus};
+use model::status::{RestStatus, StreamHealth, StreamStatus, VenueStatus};
 use model::{
     Bar, BarSource, BarState, BookLevel, Channel, Condition, Decimal, Instrument, InstrumentId, LogPosition,
     Nanos, Quote, Side, Source, Time, Timeframe, Trade, VenueId,
@@ -391,9 +391,7 @@ fn venue_status(name: &str, stream_count: usize) -> VenueStatus {
         bytes_total: 0,
         streams: (0..stream_count).map(stream).collect(),
         clock_skew_micros: None,
-        rest_weight_used: 0,
-        rest_weight_max: 0,
-        banned_until: None,
+        rest: RestStatus::default(),
         trouble: None,
     }
 }

@@ -16,6 +16,8 @@ use crate::output::line;
 const SKEW_MICROS_MAX: i64 = 1_000_000;
 /// Less free space is worth a look.
 const DISK_PERCENT_MIN: f64 = 5.0;
+/// Endpoints named for each venue.
+const ENDPOINTS_NAMED_MAX: usize = 4;
 /// Streams named one by one per venue; of more, only how many.
 const STREAMS_NAMED_MAX: usize = 8;
 
@@ -159,6 +161,37 @@ fn venue_table(status: &Value) -> String {
             let _infallible = write!(text, "  {field:>width$}", width = width(column));
         }
         text.push('\n');
+    }
+    text.push_str(&endpoint_lines(status));
+    text
+}
+
+/// The endpoints that cost most, a line for each venue that was asked anything.
+fn endpoint_lines(status: &Value) -> String {
+    let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), group);
+    let mut text = String::new();
+    for venue in status["venues"].as_array().into_iter().flatten() {
+        let endpoints: Vec<String> = venue["rest_endpoints"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .take(ENDPOINTS_NAMED_MAX)
+            .map(|endpoint| {
+                let path = endpoint["path"].as_str().unwrap_or("?");
+                format!(
+                    "{path} {} ({} now)",
+                    number(&endpoint["weight_total"]),
+                    number(&endpoint["weight_used"])
+                )
+            })
+            .collect();
+        if !endpoints.is_empty() {
+            let name = venue["venue"].as_str().unwrap_or("?");
+            let told = venue["rest_weight_told"].as_u64();
+            let told =
+                told.map_or_else(String::new, |told| format!("; the venue counts {} now", group(told)));
+            let _infallible = writeln!(text, "  {name} weight: {}{told}", endpoints.join(", "));
+        }
     }
     text
 }

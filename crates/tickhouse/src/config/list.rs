@@ -138,6 +138,30 @@ const SECTIONS: &[(&str, &[Setting])] = &[
                 "How often each venue is asked which instruments it lists.",
             ),
             setting(
+                "rest_tries",
+                Kind::Number(1, 1_000),
+                "8",
+                "How often in a row a REST question for missing or past rows may fail before it is given up.",
+            ),
+            setting(
+                "rest_retry_ms",
+                Kind::Number(1, 600_000),
+                "500",
+                "Wait before such a question is asked again; it doubles with each try.",
+            ),
+            setting(
+                "rest_share_percent",
+                Kind::Number(1, 100),
+                "80",
+                "How much of what a venue allows over REST is used.",
+            ),
+            setting(
+                "history_share_percent",
+                Kind::Number(1, 100),
+                "50",
+                "How much of that questions about the past may use; repairs of live streams go first.",
+            ),
+            setting(
                 "trusted",
                 Kind::Text,
                 "",

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use collect::archive::ArchiveSettings;
-use collect::{CollectSettings, SessionSettings, VenueSettings, Wanted};
+use collect::{Bounds, CollectSettings, SessionSettings, VenueSettings, Wanted};
 use history::KeeperSettings;
 use lake::LakeSettings;
 use model::{Channel, Date, VenueId};
@@ -100,6 +100,13 @@ pub(crate) fn collect(config: &Config) -> CollectSettings {
         listing_every: Some(Duration::from_secs(config.number("collect.listing_s"))),
         trusted: Some(config.text("collect.trusted")).filter(|path| !path.is_empty()).map(Into::into),
         session: SessionSettings { version: env!("CARGO_PKG_VERSION").into(), ..SessionSettings::default() },
+        bounds: Bounds {
+            rest_share: config.number("collect.rest_share_percent") as f64 / 100.0,
+            history_share: config.number("collect.history_share_percent") as f64 / 100.0,
+            refusals_max: config.number("collect.rest_tries") as u32,
+            retry_wait: Duration::from_millis(config.number("collect.rest_retry_ms")),
+            ..Bounds::default()
+        },
         ..CollectSettings::default()
     }
 }

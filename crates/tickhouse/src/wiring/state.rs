@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use collect::{BudgetState, BudgetStore};
-use control::Budget;
+use collect::{BudgetState, BudgetStore, EndpointState};
+use control::{Budget, BudgetEndpoint};
 use model::status::{StreamHealth, VenueStatus};
 use model::{Channel, InstrumentId, Time};
 use rawlog::{Log, LogState, RecoveryReport};
@@ -184,21 +184,39 @@ impl BudgetStore for Budgets {
             tracing::error!(%error, "REST budgets of the last run are not known");
             Vec::new()
         });
+        let endpoint = |known: BudgetEndpoint| EndpointState {
+            path: known.path,
+            questions: known.questions,
+            weight: known.weight,
+            bans: known.bans,
+            recent: known.recent,
+            recent_time: known.recent_time,
+        };
         let state = |budget: Budget| BudgetState {
             host: budget.host,
             window_start: budget.window_start,
             weight_used: budget.weight_used,
             banned_until: budget.banned_until,
+            endpoints: budget.endpoints.into_iter().map(endpoint).collect(),
         };
         budgets.into_iter().map(state).collect()
     }
 
     fn save(&self, state: &BudgetState) {
+        let endpoint = |known: &EndpointState| BudgetEndpoint {
+            path: known.path.clone(),
+            questions: known.questions,
+            weight: known.weight,
+            bans: known.bans,
+            recent: known.recent,
+            recent_time: known.recent_time,
+        };
         let budget = Budget {
             host: state.host.clone(),
             window_start: state.window_start,
             weight_used: state.weight_used,
             banned_until: state.banned_until,
+            endpoints: state.endpoints.iter().map(endpoint).collect(),
         };
         if let Err(error) = self.0.save_budget(&budget) {
             tracing::error!(%error, host = budget.host, "REST budget could not be kept");
