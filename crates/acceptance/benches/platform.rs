@@ -10,6 +10,8 @@
 mod candles;
 #[path = "platform/latency.rs"]
 mod latency;
+#[path = "platform/outage.rs"]
+mod outage;
 #[path = "platform/start.rs"]
 mod start;
 #[path = "../tests/it/world.rs"]
@@ -21,13 +23,20 @@ use serde_json::Value;
 
 use candles::candles;
 use latency::latency;
+use outage::outage;
 use start::start;
 use world::{World, eventually, get};
 
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let scenarios: [(&str, fn()); 5] =
-        [("ingest", ingest), ("many", many), ("latency", latency), ("candles", candles), ("start", start)];
+    let scenarios: [(&str, fn()); 6] = [
+        ("ingest", ingest),
+        ("many", many),
+        ("latency", latency),
+        ("candles", candles),
+        ("start", start),
+        ("outage", outage),
+    ];
     for (name, scenario) in scenarios {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {
             scenario();

@@ -20,8 +20,23 @@ pub(crate) struct StreamCell {
     message_count: AtomicU64,
     last_received: AtomicI64,
     carriers: AtomicU32,
+    /// How often it was carried after nobody had.
+    spells: AtomicU64,
     mutes: AtomicU32,
     history: Mutex<History>,
+}
+
+/// Who carries a stream of trades, for those who look after its silences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Carriage {
+    pub(crate) key: Box<str>,
+    pub(crate) channel: Channel,
+    pub(crate) instrument: InstrumentId,
+    pub(crate) is_carried: bool,
+    /// How often it was carried after nobody had.
+    pub(crate) spells: u64,
+    /// When the newest message came, over whichever connection.
+    pub(crate) last_received: Nanos,
 }
 
 impl StreamCell {
@@ -96,7 +111,9 @@ impl Hold {
     pub(crate) fn set_carried(&mut self, is_carried: bool) -> bool {
         let is_news = std::mem::replace(&mut self.is_carried, is_carried) != is_carried;
         if is_news && is_carried {
-            self.cell.carriers.fetch_add(1, Ordering::Relaxed);
+            if self.cell.carriers.fetch_add(1, Ordering::Relaxed) == 0 {
+                self.cell.spells.fetch_add(1, Ordering::Relaxed);
+            }
         } else if is_news {
             self.cell.carriers.fetch_sub(1, Ordering::Relaxed);
         }
@@ -171,11 +188,29 @@ impl Board {
                 message_count: AtomicU64::new(0),
                 last_received: AtomicI64::new(0),
                 carriers: AtomicU32::new(0),
+                spells: AtomicU64::new(0),
                 mutes: AtomicU32::new(0),
                 history: Mutex::default(),
             })
         });
         Arc::clone(cell)
+    }
+
+    /// Every stream of trades.
+    pub(crate) fn carriages(&self) -> Vec<Carriage> {
+        let streams = lock(&self.streams);
+        let carriage = |cell: &Arc<StreamCell>| {
+            let instrument = cell.instrument.clone()?;
+            matches!(cell.channel, Channel::Trades | Channel::RawTrades).then(|| Carriage {
+                key: cell.key.clone(),
+                channel: cell.channel,
+                instrument,
+                is_carried: cell.carriers.load(Ordering::Relaxed) > 0,
+                spells: cell.spells.load(Ordering::Relaxed),
+                last_received: Nanos(cell.last_received.load(Ordering::Relaxed)),
+            })
+        };
+        streams.values().filter_map(carriage).collect()
     }
 
     /// The stream is not wanted any more.

@@ -78,7 +78,7 @@ impl Budget {
         Self {
             host,
             limits,
-            share,
+            share: if limits.is_clock_window { share } else { share * SLIDING_SHARE },
             skew_micros: 0,
             window_start: Time(0),
             weight_used: 0,
@@ -245,6 +245,9 @@ const BAN_MAX: Duration = Duration::from_hours(7 * 24);
 /// How far into a fresh clock window the first question waits.
 const WINDOW_MARGIN_MICROS: i64 = 100_000;
 
+/// Of a sliding window less is used: on their way questions move closer together than they were asked.
+const SLIDING_SHARE: f64 = 0.85;
+
 /// What an answer says about the budget.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Told {
@@ -298,7 +301,8 @@ mod tests {
 
     #[test]
     fn a_sliding_window_frees_what_is_old() {
-        let mut budget = Budget::new("h".into(), limits(10, 5, false), 1.0);
+        let mut budget = Budget::new("h".into(), limits(12, 5, false), 1.0);
+        // Ten of twelve are used.
         for second in 0..5 {
             assert_eq!(take(&mut budget, 2, 1.0, at(second)), Ok(()));
         }

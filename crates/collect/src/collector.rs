@@ -24,12 +24,14 @@ use crate::journal::Journal;
 use crate::klines::Klines;
 use crate::known::Known;
 use crate::listing::Selection;
+use crate::lulls::Lulls;
 use crate::polls::Polls;
 use crate::rest::Desk;
 use crate::settings::{CollectSettings, SessionSettings, VenueSettings};
 
-/// Fillers per venue: a long hole must not keep short ones waiting.
-const FILLERS: usize = 3;
+/// Fillers per venue: a long hole must not keep short ones waiting, and hundreds of holes after an outage must not wait for
+/// the way to the venue and back one after the other.
+const FILLERS: usize = 8;
 /// Wishes to ask anew that may wait; more are dropped, `refine` utters them again.
 const RENEWALS_MAX: usize = 1_024;
 /// A task that fails that often in a row is beyond repair.
@@ -289,12 +291,34 @@ impl Starter<'_> {
             klines,
             |klines, stop| async move { klines.run(stop).await },
         );
-        for number in 0..FILLERS {
-            let name = format!("collect.{venue}.fills.{number}");
-            self.task(name, Arc::clone(&fills), |fills, stop| async move { fills.run(stop).await });
-        }
+        self.start_repairs(&fills, around, desk, &selection);
         let (board, desk) = (Arc::clone(&around.board), Arc::clone(desk));
         Post { venue, board, desk, fills, books, renewals, selection }
+    }
+
+    /// Starts what looks for missing trades and asks for them.
+    fn start_repairs(
+        &self,
+        fills: &Arc<Fills>,
+        around: &Arc<Surroundings>,
+        desk: &Arc<Desk>,
+        selection: &watch::Receiver<Option<Arc<Selection>>>,
+    ) {
+        let venue = around.id();
+        let lulls = Arc::new(Lulls {
+            around: Arc::clone(around),
+            desk: Arc::clone(desk),
+            selection: selection.clone(),
+        });
+        self.task(
+            format!("collect.{venue}.lulls"),
+            lulls,
+            |lulls, stop| async move { lulls.run(stop).await },
+        );
+        for number in 0..FILLERS {
+            let name = format!("collect.{venue}.fills.{number}");
+            self.task(name, Arc::clone(fills), |fills, stop| async move { fills.run(stop).await });
+        }
     }
 
     /// Runs a part once the session's record is written, again after a failure.

@@ -1,11 +1,16 @@
-//! Holes waiting to be asked for: kept once each, merged where one page serves several, smallest first. Asking is left to
-//! `fills`.
+//! Holes waiting to be asked for: kept once each, merged where one page serves several, those of the busiest streams first.
+//! Asking is left to `fills`.
 
-use model::time::MINUTE;
+use std::cmp::Reverse;
+
+use model::time::{MINUTE, SECOND};
 use model::{Channel, Gap, InstrumentId, Time};
 
 /// Holes so close that one page covers both are asked for together.
 const PAGE: i64 = 1_000;
+
+/// Holes with more ids than that are long.
+const LONG: i64 = 20 * PAGE;
 
 /// Minutes of klines asked for together: below every venue's page.
 const KLINES_PAGE: i64 = 1_000 * MINUTE;
@@ -22,12 +27,16 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    fn size(&self) -> i64 {
-        match (self.channel, self.ids) {
-            // Klines are evidence for trades, which go first.
-            (Channel::Klines, _) => PAGE,
-            (_, ids) => ids.map_or(0, |(first, last)| last.saturating_sub(first)),
-        }
+    /// What goes first: holes of a few pages before longer ones, which would keep them waiting, and the busiest streams first,
+    /// for where weight is scarce their minutes are wrong the most. Klines are evidence for trades, which go before them.
+    fn rank(&self) -> (u8, Reverse<i64>) {
+        let Some((first, last)) = self.ids.filter(|_| self.channel != Channel::Klines) else {
+            return (u8::from(self.channel == Channel::Klines) * 2, Reverse(0));
+        };
+        let count = last.saturating_sub(first).saturating_add(1);
+        let (start, end) = self.span();
+        let seconds = (end.0.saturating_sub(start.0) / SECOND).max(1);
+        (u8::from(count > LONG), Reverse(count.saturating_mul(1_000) / seconds))
     }
 
     /// From the first moment lacking to the first no longer lacking, where the venue does not number.
@@ -81,9 +90,9 @@ impl FillQueue {
         true
     }
 
-    /// The smallest job, now on its way.
+    /// The most urgent job, now on its way.
     pub(crate) fn take(&mut self) -> Option<Job> {
-        let index = (0..self.waiting.len()).min_by_key(|index| self.waiting[*index].size())?;
+        let index = (0..self.waiting.len()).min_by_key(|index| self.waiting[*index].rank())?;
         let job = self.waiting.remove(index);
         self.active.extend(job.gaps.iter().cloned());
         Some(job)
@@ -152,7 +161,28 @@ mod tests {
     }
 
     #[test]
-    fn near_holes_of_one_stream_are_asked_for_together_and_small_jobs_first() {
+    fn the_busiest_go_first_but_for_long_holes() {
+        let mut queue = FillQueue::default();
+        let lasting = |symbol, count, seconds| Gap {
+            last_time: Time(1 + seconds * SECOND),
+            ..gap(symbol, Some((1, count)))
+        };
+        for hole in [
+            lasting("QUIET", 3, 60),
+            lasting("LONG", LONG + 1, 60),
+            lasting("BUSY", 900, 60),
+            lasting("BUSIER", 5_000, 60),
+            lasting("JUMP", 1, 0),
+        ] {
+            assert!(queue.add(hole, 10));
+        }
+        let order: Vec<_> =
+            std::iter::from_fn(|| queue.take()).map(|job| job.instrument.pair().to_owned()).collect();
+        assert_eq!(order, ["BUSIER-USDT", "BUSY-USDT", "JUMP-USDT", "QUIET-USDT", "LONG-USDT"]);
+    }
+
+    #[test]
+    fn near_holes_of_one_stream_are_asked_for_together() {
         let mut queue = FillQueue::default();
         for hole in [
             gap("BTC", Some((10, 20))),
@@ -164,7 +194,7 @@ mod tests {
         }
         let sizes: Vec<_> =
             std::iter::from_fn(|| queue.take()).map(|job| (job.ids.unwrap(), job.gaps.len())).collect();
-        assert_eq!(sizes, [((5_000, 5_000), 1), ((15, 15), 1), ((10, 950), 2)]);
+        assert_eq!(sizes, [((10, 950), 2), ((5_000, 5_000), 1), ((15, 15), 1)]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod klines;
 mod known;
 mod link;
 mod listing;
+mod lulls;
 mod polls;
 mod requests;
 mod rest;

@@ -139,9 +139,9 @@ impl Default for Bounds {
             batch_frames_max: 1_024,
             connect_max: Duration::from_secs(10),
             answer_max: Duration::from_secs(15),
-            questions_max: 4,
+            questions_max: 8,
             questions_waiting_max: 8_192,
-            rest_share: 0.8,
+            rest_share: 0.92,
             history_share: 0.5,
             connects_share: 0.8,
             connections_max: 64,
@@ -151,7 +151,7 @@ impl Default for Bounds {
             refusals_max: 8,
             retry_wait: Duration::from_millis(500),
             listing_doubt_min: Duration::from_mins(1),
-            reconnect: (Duration::from_millis(200), Duration::from_secs(30)),
+            reconnect: (Duration::from_millis(200), Duration::from_secs(10)),
         }
     }
 }

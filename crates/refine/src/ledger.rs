@@ -112,7 +112,10 @@ impl Ledger {
     /// Whether the trade is new.
     pub(crate) fn judge(&self, trade: &Trade, at: Moment) -> Judgement {
         match (&self.kind, trade.trade_id) {
-            (Kind::Numbered(numbered), Some(id)) => numbered.judge(&self.holes, id, trade, at),
+            (Kind::Numbered(numbered), Some(id)) => {
+                let is_interrupted = self.trouble.is_some() && self.carriers > 0;
+                numbered.judge(&self.holes, (id, trade), is_interrupted, at)
+            }
             // A numbered venue's prints without number are few; the receipt of each is taken as told.
             (Kind::Numbered(_), None) if trade.source == Source::Stream => Judgement::New(Verdict::Loose),
             (Kind::Numbered(_), None) => Judgement::Unwanted,

@@ -138,13 +138,13 @@ const METRICS: &[Metric] = {
             "Subscription requests that the venue refused.",
         ),
         ("tickhouse_rest_answers_total", Counter, "host, status", "REST answers by HTTP status."),
-        ("tickhouse_rest_failures_total", Counter, "host", "REST questions without an answer."),
         (
             "tickhouse_rest_bans_total",
             Counter,
             "host",
             "REST answers that told us to stop: too many questions, or banned.",
         ),
+        ("tickhouse_rest_failures_total", Counter, "host", "REST questions without an answer."),
         ("tickhouse_rest_questions_total", Counter, "host, endpoint", "REST questions by path."),
         ("tickhouse_rest_weight_max", Gauge, "host", "Request weight that the venue allows in a window."),
         (

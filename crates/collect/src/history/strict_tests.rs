@@ -61,13 +61,8 @@ impl Strict {
         Self { sim, world, clock, _tasks: tasks }
     }
 
-    fn instrument(&self, base: &str) -> Instrument {
-        let id = format!("binance-futures:{base}-USDT-PERP").parse().unwrap();
-        Instrument::named(id, &format!("{base}USDT"))
-    }
-
     async fn fetch(&self, base: &str, range: Range<Time>) -> HistoryReport {
-        let ask = HistoryAsk { instrument: self.instrument(base), wish: HistoryWish::TradesByTime { range } };
+        let ask = HistoryAsk { instrument: instrument(base), wish: HistoryWish::TradesByTime { range } };
         let mut take = |_| std::future::ready(Ok(())).boxed();
         let desk = self.world.collector.history();
         desk.fetch(ask, &mut take, &Stopper::default().watch()).await.unwrap()
@@ -90,26 +85,31 @@ impl Strict {
         )
     }
 
-    fn gap(&self, first_id: i64, last_id: i64) -> Gap {
-        Gap {
-            instrument: self.instrument("BTC").id,
-            channel: Channel::Trades,
-            first_id: Some(first_id),
-            last_id: Some(last_id),
-            first_time: Time(1),
-            last_time: Time(2),
-            state: GapState::Open,
-            cause: GapCause::Dropped,
-            source: None,
-            found_time: Time(3),
-            closed_time: None,
-        }
-    }
-
     /// The newest ids of today.
     fn newest(&self) -> i64 {
         let venue = VenueId::known("binance-futures").unwrap();
         self.sim.days(venue, "BTCUSDT").unwrap().iter().filter_map(|day| day.last_id).max().unwrap()
+    }
+}
+
+fn instrument(base: &str) -> Instrument {
+    let id = format!("binance-futures:{base}-USDT-PERP").parse().unwrap();
+    Instrument::named(id, &format!("{base}USDT"))
+}
+
+fn gap(first_id: i64, last_id: i64) -> Gap {
+    Gap {
+        instrument: instrument("BTC").id,
+        channel: Channel::Trades,
+        first_id: Some(first_id),
+        last_id: Some(last_id),
+        first_time: Time(1),
+        last_time: Time(2),
+        state: GapState::Open,
+        cause: GapCause::Dropped,
+        source: None,
+        found_time: Time(3),
+        closed_time: None,
     }
 }
 
@@ -122,7 +122,7 @@ async fn much_history_beside_repairs_never_hears_stop_and_both_count_alike() {
     let repairs = async {
         for number in 0..20 {
             let first = newest - 20_000 + number * 900;
-            assert!(strict.world.wishes.offer(Wish::Fill(strict.gap(first, first + 499))));
+            assert!(strict.world.wishes.offer(Wish::Fill(gap(first, first + 499))));
             runtime::sleep(Duration::from_millis(100)).await;
         }
         strict.world.wait("repairs", |world| world.lines_with(" done").len() == 20).await;
@@ -143,7 +143,7 @@ async fn much_history_beside_repairs_never_hears_stop_and_both_count_alike() {
                 .map(|known| (known.path.to_string(), (known.questions_total, known.weight_total)))
                 .collect();
             assert_eq!(refused, serde_json::json!({}), "the venue never says stop");
-            assert!(most <= 2_400 * 8 / 10, "{most}");
+            assert!(most <= 2_400 * 92 / 100, "{most}");
             if told == ours && u64::from(rest.weight_used) == weight_now {
                 assert!(rest.weight_told.is_none_or(|told| told <= rest.weight_used));
                 assert!(rest.endpoints.iter().all(|known| known.bans_total == 0));

@@ -28,7 +28,8 @@ impl Priority {
         match self {
             // Few and cheap, and without the listing nothing is collected at all.
             Self::Poll => 1.0,
-            Self::Repair => 0.9,
+            // After an outage of hundreds of streams nothing else matters as much.
+            Self::Repair => 0.95,
             Self::Book | Self::Doubt => 0.75,
             Self::History => bounds.history_share,
         }

@@ -48,15 +48,23 @@ pub(crate) enum Verdict {
 }
 
 impl Numbered {
-    pub(super) fn judge(&self, holes: &[Hole], id: i64, trade: &Trade, at: Moment) -> Judgement {
+    /// Judges a trade. `is_interrupted`: nobody carried the stream for a while, and it has not spoken since.
+    pub(super) fn judge(
+        &self,
+        holes: &[Hole],
+        (id, trade): (i64, &Trade),
+        is_interrupted: bool,
+        at: Moment,
+    ) -> Judgement {
         let is_stream = trade.source == Source::Stream;
         let Some(first) = self.first else {
             return if is_stream { Judgement::New(Verdict::First) } else { Judgement::Unwanted };
         };
         if id > self.last {
             let verdict = if id == self.last + 1 { Verdict::Next } else { Verdict::Ahead };
-            // What an answer holds beyond the newest trade, the stream is about to bring.
-            return if is_stream { Judgement::New(verdict) } else { Judgement::Unwanted };
+            // What an answer holds beyond the newest trade, the stream is about to bring, unless it was interrupted: then it
+            // may have happened when nobody listened, and in a quiet market the next trade that would tell is far.
+            return if is_stream || is_interrupted { Judgement::New(verdict) } else { Judgement::Unwanted };
         }
         let index = holes.partition_point(|hole| hole.last_id < id);
         if let Some(part) =

@@ -152,7 +152,7 @@ const SECTIONS: &[(&str, &[Setting])] = &[
             setting(
                 "rest_share_percent",
                 Kind::Number(1, 100),
-                "80",
+                "92",
                 "How much of what a venue allows over REST is used.",
             ),
             setting(
