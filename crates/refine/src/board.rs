@@ -151,9 +151,11 @@ impl Tile {
 
     /// Takes newer knowledge of the past, whose bars may be other ones than those in memory.
     pub(crate) fn set_past(&self, past: PastCover) {
-        let end = past.spans.last().map_or(Time(i64::MIN), |(span, _)| span.end);
+        let end = past.spans.last().map(|(span, _)| span.end);
         self.behind.set(past);
-        self.series_mut().distrust_before(end.minute_start().plus_micros(MINUTE));
+        if let Some(end) = end {
+            self.series_mut().distrust_before(end.minute_start().plus_micros(MINUTE));
+        }
     }
 
     /// Notes that history is in use now.

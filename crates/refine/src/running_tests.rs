@@ -382,6 +382,18 @@ async fn closing_waited_twenty_seconds_for_a_commit_that_a_full_disk_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instrument_without_a_past_stopped_who_looked_after_all_of_them() {
+    let world = World::new();
+    let process = world.start();
+    let script = Script::started("binance").at(20_000).trades([1, 2], 19_000).pass(500);
+    process.write(&script, 0).await;
+    process.catch_up(script.records.len() as u64).await;
+    let instrument: model::InstrumentId = "binance:BTC-USDT".parse().unwrap();
+    assert!(process.refine.set_past(&instrument, crate::PastCover::default()));
+    assert!(process.tasks.close(PATIENCE).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_had_come_at_any_place_is_found_again_in_the_log() {
     let world = World::new();
     let process = world.start();
