@@ -213,6 +213,12 @@ impl Board {
         streams.values().filter_map(carriage).collect()
     }
 
+    /// When the newest message of a stream came.
+    pub(crate) fn last_received(&self, key: &str) -> Option<Nanos> {
+        let streams = lock(&self.streams);
+        streams.get(key).map(|cell| Nanos(cell.last_received.load(Ordering::Relaxed)))
+    }
+
     /// The stream is not wanted any more.
     pub(crate) fn forget(&self, key: &str) {
         lock(&self.streams).remove(key);

@@ -25,7 +25,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// The same at the start of the process, when there is much else to ask.
 const FIRST_SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Questions of one venue on their way at once.
-const RUNNING_MAX: usize = 4;
+const RUNNING_MAX: usize = 8;
 /// A question may wait so long for its turn.
 const TURN_MAX: Duration = Duration::from_mins(10);
 
@@ -94,6 +94,10 @@ impl Lulls {
             while running.len() < RUNNING_MAX
                 && let Some(carriage) = waiting.pop()
             {
+                // It may have spoken while it waited, and told everything by its number.
+                if self.around.board.last_received(&carriage.key) > Some(carriage.last_received) {
+                    continue;
+                }
                 running.push(Box::pin(self.ask(carriage)));
             }
             tokio::select! {
@@ -115,7 +119,7 @@ impl Lulls {
             self.around.venue.history(&HistoryAsk::RecentTrades { instrument, channel: carriage.channel })
         });
         let Some(Ok(request)) = request else { return (carriage, true) };
-        let priority = if carriage.spells > 1 { Priority::Doubt } else { Priority::History };
+        let priority = if carriage.spells > 1 { Priority::Lull } else { Priority::History };
         let answer = self.desk.ask(self.around.id(), request, priority, TURN_MAX).await;
         let is_answered = answer.is_ok_and(|reply| reply.is_ok() || reply.is_final_refusal());
         (carriage, is_answered)

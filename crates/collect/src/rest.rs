@@ -56,7 +56,7 @@ enum Next {
 }
 
 const LANES: [Priority; Priority::COUNT] =
-    [Priority::Repair, Priority::Book, Priority::Poll, Priority::Doubt, Priority::History];
+    [Priority::Repair, Priority::Book, Priority::Poll, Priority::Lull, Priority::Doubt, Priority::History];
 
 /// Budgets are written at most so often, bans at once.
 const SAVE_EVERY_MICROS: i64 = 1_000_000;

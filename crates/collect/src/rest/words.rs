@@ -14,6 +14,8 @@ pub(crate) enum Priority {
     Book,
     /// The listing, the clock, what is asked again and again.
     Poll,
+    /// Trades that may be missing.
+    Lull,
     /// Whether a silent stream is mute.
     Doubt,
     /// What happened before we started.
@@ -21,7 +23,7 @@ pub(crate) enum Priority {
 }
 
 impl Priority {
-    pub(super) const COUNT: usize = 5;
+    pub(super) const COUNT: usize = 6;
 
     /// Share of the budget this asker may bring to use, so that something is left for the more urgent ones.
     pub(super) const fn ceiling(self, bounds: &Bounds) -> f64 {
@@ -29,7 +31,7 @@ impl Priority {
             // Few and cheap, and without the listing nothing is collected at all.
             Self::Poll => 1.0,
             // After an outage of hundreds of streams nothing else matters as much.
-            Self::Repair => 0.95,
+            Self::Repair | Self::Lull => 0.95,
             Self::Book | Self::Doubt => 0.75,
             Self::History => bounds.history_share,
         }
