@@ -43,11 +43,17 @@ pub enum FileState {
     Quarantined,
     /// The archive should have it and does not.
     Absent,
+    /// No file: the venue was asked for these days over REST, and gave everything it has.
+    Asked,
 }
 
 impl FileState {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Imported, "imported"), (Self::Quarantined, "quarantined"), (Self::Absent, "absent")];
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Imported, "imported"),
+        (Self::Quarantined, "quarantined"),
+        (Self::Absent, "absent"),
+        (Self::Asked, "asked"),
+    ];
 
     /// Its name in the table.
     pub fn as_str(self) -> &'static str {
@@ -96,6 +102,36 @@ pub struct ArchiveRecord {
     pub versions: u32,
     /// When this was found out.
     pub settled_time: Time,
+}
+
+impl ArchiveRecord {
+    /// A record of days of which there is no file.
+    pub fn without_file(
+        instrument: &InstrumentId,
+        channel: Channel,
+        days: (Date, Date),
+        state: FileState,
+    ) -> Self {
+        Self {
+            venue: instrument.venue().as_str().to_owned(),
+            path: format!("{}/{instrument}/{}/{}..{}", state.as_str(), channel.as_str(), days.0, days.1),
+            instrument: instrument.clone(),
+            channel,
+            days,
+            state,
+            reason: String::new(),
+            checksum: String::new(),
+            tag: String::new(),
+            size_bytes: 0,
+            rows_added: 0,
+            rows_known: 0,
+            rows_twice: 0,
+            rows_missing: 0,
+            ids: None,
+            versions: 0,
+            settled_time: Time(0),
+        }
+    }
 }
 
 impl Control {

@@ -173,34 +173,15 @@ impl Files<'_> {
     }
 
     fn settle_absent(&self, instrument: &Instrument, days: (Date, Date)) -> Result<(), Error> {
-        let path =
-            format!("absent/{}/{}/{}..{}", instrument.symbol, channel(self.data).as_str(), days.0, days.1);
-        let record = ArchiveRecord { path, ..self.blank(instrument, days) };
-        self.doors.control.settle_archive_file(&record)?;
+        self.doors.control.settle_archive_file(&self.blank(instrument, days))?;
         Ok(())
     }
 
     /// The record of an absent file.
     fn blank(&self, instrument: &Instrument, days: (Date, Date)) -> ArchiveRecord {
-        ArchiveRecord {
-            venue: instrument.id.venue().as_str().to_owned(),
-            path: String::new(),
-            instrument: instrument.id.clone(),
-            channel: channel(self.data),
-            days,
-            state: FileState::Absent,
-            reason: String::new(),
-            checksum: String::new(),
-            tag: String::new(),
-            size_bytes: 0,
-            rows_added: 0,
-            rows_known: 0,
-            rows_twice: 0,
-            rows_missing: 0,
-            ids: None,
-            versions: 0,
-            settled_time: self.doors.clock.time(),
-        }
+        let channel = channel(self.data);
+        let record = ArchiveRecord::without_file(&instrument.id, channel, days, FileState::Absent);
+        ArchiveRecord { settled_time: self.doors.clock.time(), ..record }
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use collect::archive::ArchiveSite;
 use collect::history::{HistoryAsk, HistoryDesk, HistoryEnd, HistoryReport, HistoryWish, Taken as Taking};
-use model::{Date, Event, Gap, GapCause, GapState, Instrument, Source, Trade};
+use control::{ArchiveRecord, FileState};
+use model::{Channel, Date, Event, Gap, GapCause, GapState, Instrument, Source, Trade};
 use refine::import::{ImportError, ImportReport, import_trades, reconciled, write_gaps};
 use runtime::Stop;
 use tables::TimeRange;
@@ -126,7 +127,7 @@ impl Repair<'_> {
                 match self.fetch(instrument, wish, (&purse, stop)).await {
                     Ok(report) => {
                         lacking.extend(lacks(hole, &report));
-                        asked.push(hole.clone());
+                        asked.push((hole.clone(), report.is_whole()));
                     }
                     // What was fetched so far is written before that is told.
                     Err(error) => {
@@ -137,7 +138,12 @@ impl Repair<'_> {
             }
             let rows = purse.empty().await?;
             done.rest_rows += rows;
-            let numbered: Vec<Gap> = asked.into_iter().filter(|gap| gap.first_id.is_some()).collect();
+            let (numbered, spans): (Vec<_>, Vec<_>) =
+                asked.into_iter().partition(|(gap, _)| gap.first_id.is_some());
+            for (gap, _) in spans.iter().filter(|(_, is_whole)| *is_whole) {
+                self.settle_asked(instrument, TimeRange { start: gap.first_time, end: gap.last_time })?;
+            }
+            let numbered: Vec<Gap> = numbered.into_iter().map(|(gap, _)| gap).collect();
             let rows = reconciled(&numbered, &lacking, (self.doors.clock.time(), Source::Rest));
             for gap in &rows {
                 match gap.state {
@@ -165,7 +171,20 @@ impl Repair<'_> {
         let wish = HistoryWish::TradesByTime { range: edge.start..edge.end };
         let fetched = self.fetch(instrument, wish, (&purse, stop)).await;
         done.rest_rows += purse.empty().await?;
-        fetched.map(|_report| ())
+        if fetched?.is_whole() {
+            self.settle_asked(instrument, edge)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers of the days of a span that the venue gave what it has of them.
+    fn settle_asked(&self, instrument: &Instrument, span: TimeRange) -> Result<(), Error> {
+        let (first, last) = (span.start.date(), span.end.plus_micros(-1).date());
+        let record =
+            ArchiveRecord::without_file(&instrument.id, Channel::Trades, (first, last), FileState::Asked);
+        let record = ArchiveRecord { settled_time: self.doors.clock.time(), ..record };
+        self.doors.control.settle_archive_file(&record)?;
+        Ok(())
     }
 
     async fn fetch(

@@ -185,6 +185,11 @@ fn is_past(frontier: Option<Frontier>, id: Option<i64>, time: Time) -> bool {
     frontier.is_none_or(|end| end.is_behind(id, time))
 }
 
+/// Whether everything that there is of the record's days was brought.
+fn is_brought(record: &ArchiveRecord) -> bool {
+    matches!(record.state, FileState::Imported | FileState::Asked)
+}
+
 /// Why everything between two days lacks, as far as the archive's files tell.
 fn cause_between(records: &[ArchiveRecord], first: Date, last: Date) -> GapCause {
     let near = || records.iter().filter(|record| record.days.0 <= last && first <= record.days.1);
@@ -217,7 +222,7 @@ fn absent_spans(
         let mut near = records.iter().filter(within).peekable();
         let between = ends.is_some_and(|(first, last)| first < day && day < last);
         near.peek().is_some()
-            && near.all(|record| record.state != FileState::Imported)
+            && near.all(|record| !is_brought(record))
             && is_empty(day)
             && !(is_numbered && between)
             && is_past(frontier, None, day.start())
@@ -256,9 +261,9 @@ fn head(
 ) -> Option<TimeRange> {
     let start = instrument.listed_time.map_or(range.start, |listed| listed.max(range.start));
     let end = files.iter().map(|file| file.first_time).min()?;
-    let is_covered = records.iter().any(|record| {
-        record.state == FileState::Imported && record.days.0 <= end.date() && end.date() <= record.days.1
-    });
+    let is_covered = records
+        .iter()
+        .any(|record| is_brought(record) && record.days.0 <= end.date() && end.date() <= record.days.1);
     (start < end && !is_covered).then_some(TimeRange { start, end })
 }
 
@@ -318,9 +323,10 @@ impl Days<'_> {
             _ => 0,
         };
         let missing = near().map(count).sum();
-        let is_imported = self.records.iter().any(|record| {
-            record.state == FileState::Imported && record.days.0 <= day && day <= record.days.1
-        });
+        let is_imported = self
+            .records
+            .iter()
+            .any(|record| is_brought(record) && record.days.0 <= day && day <= record.days.1);
         let is_live = self.frontier.is_some_and(|begin| begin.time < start);
         let is_before = instrument.listed_time.is_some_and(|listed| end <= listed);
         let condition = if day >= today {
