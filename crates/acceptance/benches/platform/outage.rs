@@ -1,7 +1,7 @@
 //! A minute without connections on 700 symbols of one venue: how soon what was missed is there again, and how much of what the
 //! venue allows that took.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -11,6 +11,8 @@ use crate::world::{World, eventually, get, post};
 const OUTAGE: Duration = Duration::from_mins(1);
 /// The longest wait for everything.
 const WAIT_MAX: Duration = Duration::from_mins(12);
+/// So long nothing is open before the end.
+const STILL: Duration = Duration::from_secs(40);
 /// Before the outage, so that every stream but the quietest has said something.
 const WARM_UP: Duration = Duration::from_mins(1);
 
@@ -26,6 +28,7 @@ struct Holes {
     missing: u64,
     weight: u64,
     bans: u64,
+    connections: u64,
 }
 
 fn holes(address: &str) -> Holes {
@@ -39,6 +42,7 @@ fn holes(address: &str) -> Holes {
         missing: sum(&body["instruments"], "gaps_missing"),
         weight: sum(endpoints, "weight_total"),
         bans: sum(endpoints, "bans_total"),
+        connections: sum(&body["venues"], "connection_count"),
     }
 }
 
@@ -47,7 +51,7 @@ fn one(venue: &str, weight_per_minute: u64) {
         World::start(&["--venues", venue, "--instruments", "700", "--rate", "3000", "--history", "2h"]);
     world.configure("channels = [\"trades\"]", "[collect]\nklines_history_minutes = 0\n");
     let (mut process, address) = world.run();
-    eventually(Duration::from_secs(60), "trades arrive", || {
+    eventually(Duration::from_mins(1), "trades arrive", || {
         get(&format!("http://{address}/api/v1/status")).1["trades_total"].as_u64().filter(|count| *count > 0)
     });
     std::thread::sleep(WARM_UP);
@@ -57,53 +61,57 @@ fn one(venue: &str, weight_per_minute: u64) {
     std::thread::sleep(OUTAGE);
     fault("none");
     let back = Instant::now();
-    let (mut most, mut done) = (0, Duration::ZERO);
-    let mut still = Instant::now();
-    let mut last = before.weight;
+    let (mut most, mut carried, mut last_open) = (0, None, Instant::now());
     loop {
         std::thread::sleep(Duration::from_millis(500));
         let now = holes(&address);
-        most = most.max(now.open);
-        // Repairs come to rest when nothing is open and nothing was asked for some seconds.
-        if now.open > 0 || now.weight > last + 5 {
-            (still, done) = (Instant::now(), back.elapsed());
+        if now.connections > 0 && carried.is_none() {
+            carried = SystemTime::now().duration_since(UNIX_EPOCH).ok();
         }
-        last = now.weight;
-        if (still.elapsed() > Duration::from_secs(20) && most > 0) || back.elapsed() > WAIT_MAX {
+        most = most.max(now.open);
+        if now.open > 0 {
+            last_open = Instant::now();
+        }
+        if (most > 0 && last_open.elapsed() > STILL) || back.elapsed() > WAIT_MAX {
             break;
         }
     }
     let after = holes(&address);
     let weight = after.weight - before.weight;
+    let allowed = if weight_per_minute > 0 {
+        format!(", which the venue allows in {:.0} s", weight as f64 * 60.0 / weight_per_minute as f64)
+    } else {
+        String::new()
+    };
     println!(
-        "outage of a minute, {venue}, 700 symbols: up to {most} holes open at once; the last closed {:.1} s after; weight {weight}{}; {} stay missing; told to stop {} times",
-        done.as_secs_f64(),
-        if weight_per_minute > 0 {
-            let allowed = weight as f64 * 60.0 / weight_per_minute as f64;
-            format!(" (the venue allows it in {allowed:.0} s, {:.2} × that)", done.as_secs_f64() / allowed)
-        } else {
-            String::new()
-        },
+        "outage of a minute, {venue}, 700 symbols: up to {most} holes open at once; weight {weight}{allowed}; {} stay \
+         missing; told to stop {} times",
         after.missing - before.missing,
         after.bans,
     );
-    compare(&world, &address);
+    compare(&world, carried.unwrap_or_default().as_secs_f64());
     process.end();
 }
 
-/// What happened against what is recorded.
-fn compare(world: &World, address: &str) {
-    let (_, truth) = post(&format!("{}/quiet", world.admin), "");
-    let truth: Value = serde_json::from_str(&truth).unwrap_or_default();
-    std::thread::sleep(Duration::from_secs(10));
-    let (_, body) = get(&format!("http://{address}/api/v1/status"));
-    println!("  happened {}, recorded {}", truth["trades"], body["trades_total"]);
-    for row in world.sql(
-        "SELECT state, cause, count(*), sum(last_id - first_id + 1), \
-         round(approx_percentile_cont(date_part('epoch', closed_time) - date_part('epoch', last_time), 0.5), 1), \
-         round(max(date_part('epoch', closed_time) - date_part('epoch', last_time)), 1) \
-         FROM gaps WHERE channel = 'trades' GROUP BY state, cause",
-    ) {
-        println!("  {}", row.join(" "));
+/// How soon after the reconnect the missed trades were there, and what became of the holes.
+fn compare(world: &World, carried: f64) {
+    let after = |part: &str| format!("round({part} - {carried}, 1)");
+    let received = "date_part('epoch', received_time)";
+    let rows = world.sql(&format!(
+        "SELECT count(*), {}, {}, {} FROM trades WHERE source = 'rest' AND date_part('epoch', venue_time) < {carried}",
+        after(&format!("approx_percentile_cont({received}, 0.5)")),
+        after(&format!("approx_percentile_cont({received}, 0.99)")),
+        after(&format!("max({received})")),
+    ));
+    println!("  trades fetched; seconds after the reconnect, half, 99 %, all: {}", rows[0].join(" "));
+    let lacking = world.sql(
+        "SELECT coalesce(sum(lacking), 0) FROM (SELECT max(trade_id) - min(trade_id) + 1 - count(*) AS lacking \
+         FROM trades WHERE trade_id IS NOT NULL GROUP BY instrument)",
+    );
+    println!("  ids that lack (contiguous on Binance only): {}", lacking[0].join(" "));
+    let gaps = "SELECT state, cause, count(*), coalesce(sum(last_id - first_id + 1), 0) FROM gaps \
+                WHERE channel = 'trades' GROUP BY state, cause";
+    for row in world.sql(gaps) {
+        println!("  gaps: {}", row.join(" "));
     }
 }
