@@ -15,17 +15,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrow_array::RecordBatch;
 use collect::archive::unpack;
+use futures::TryStreamExt;
 use lake::{Lake, LakeSettings};
 use model::{Instrument, Time, VenueId};
 use refine::import::{ImportAsk, ImportDoors, ImportReport, import};
 use runtime::SystemClock;
-use tables::{TABLES, TableName};
+use tables::{IdAsk, QueryLimits, TABLES, TableName, TimeRange};
 use venues::archive::{ArchiveData, ArchiveFile, Archives, Packing, Period};
 
 const ROUNDS: usize = 3;
 /// The month of the file.
 const MONTH: &str = "2026-10";
+
+/// Candles without stored bars.
+const CANDLES: &str = "SELECT date_bin(interval '1 hour', venue_time, timestamp '1970-01-01T00:00:00Z') AS start, \
+                       first_value(price ORDER BY venue_time, trade_id), max(price), min(price), \
+                       last_value(price ORDER BY venue_time, trade_id), sum(quantity) FROM trades \
+                       WHERE instrument = 'binance-futures:BTC-USDT-PERP' GROUP BY 1";
 
 fn main() {
     let rows: u64 =
@@ -84,6 +92,34 @@ fn take_in(zip: &Path, rows: u64) {
         report.bars,
         peak_bytes() >> 20
     );
+    look_through(&lake, &runtime, rows);
+    peers::candles(folder.path());
+}
+
+/// Reads what was written: its ids from footers and from rows, and an hour's candles from trades.
+fn look_through(lake: &Lake, runtime: &tokio::runtime::Runtime, rows: u64) {
+    let month = Period::parse(MONTH).expect("a month");
+    for is_deep in [false, true] {
+        let ask = IdAsk {
+            table: TableName::Trades,
+            instrument: "binance-futures:BTC-USDT-PERP".parse().expect("an id"),
+            range: TimeRange { start: month.start_time(), end: month.end_time() },
+            is_deep,
+        };
+        let before = Usage::now();
+        let files = runtime.block_on(lake.ids().ids(ask)).expect("an answer");
+        before.report(if is_deep { "  ids from rows" } else { "  ids from footers" }, rows);
+        assert_eq!(files.iter().map(|file| file.runs.count()).sum::<u64>(), rows);
+    }
+    for _twice in 0..2 {
+        let before = Usage::now();
+        let candles = runtime.block_on(async {
+            let stream = lake.query().query(CANDLES, QueryLimits::default()).await.expect("a plan");
+            stream.batches.try_collect::<Vec<_>>().await.expect("rows")
+        });
+        before.report("  candles of an hour by SQL from trades", rows);
+        assert_eq!(candles.iter().map(RecordBatch::num_rows).sum::<usize>(), 31 * 24);
+    }
 }
 
 fn import_file(doors: &ImportDoors, zip: &Path) -> ImportReport {

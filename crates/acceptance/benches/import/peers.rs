@@ -1,7 +1,21 @@
-//! The same file by other means: unpacked to disk, then CSV to Parquet by Polars, in a process of its own.
+//! The same by other means, in processes of their own: the file unpacked to disk, then CSV to Parquet by Polars; candles
+//! from our files by ClickHouse, through chDB.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
+
+const CANDLES: &str = r#"
+import sys, time
+import chdb
+rows = f"""select toStartOfHour(venue_time), argMin(price, (venue_time, trade_id)), max(price), min(price),
+    argMax(price, (venue_time, trade_id)), sum(quantity) from file('{sys.argv[1]}/trades/*/*.parquet', Parquet)
+    where instrument = 'binance-futures:BTC-USDT-PERP' group by 1 order by 1"""
+for _ in range(3):
+    start = time.monotonic()
+    count = len(str(chdb.query(rows, "CSV")).splitlines())
+    print(f"  the same by ClickHouse through chDB {chdb.__version__}: {time.monotonic() - start:.3f} s, {count} candles")
+"#;
 
 const SCRIPT: &str = r#"
 import os, resource, sys, time, zipfile
@@ -29,15 +43,25 @@ os.remove(name)
 os.remove(out)
 "#;
 
-/// Runs with the Python that `make test` sets up in the target folder.
+/// Prints what Polars takes for the file.
 pub(super) fn polars(zip: &Path, rows: u64, folder: &Path) {
-    let python = folder.parent().unwrap_or(folder).join("python/bin/python");
+    run(SCRIPT, &[zip.as_os_str(), folder.as_os_str(), rows.to_string().as_ref()]);
+}
+
+/// Prints what ClickHouse takes for candles from the trades of a lake.
+pub(super) fn candles(lake: &Path) {
+    run(CANDLES, &[lake.as_os_str()]);
+}
+
+/// Runs with the Python that `make test` sets up in the target folder.
+fn run(script: &str, arguments: &[&OsStr]) {
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python").join("bin/python");
     if !python.exists() {
-        println!("  Polars: skipped, {} is not there; make test sets it up", python.display());
+        println!("  skipped: {} is not there; make test sets it up", python.display());
         return;
     }
-    let mut command = Command::new(python);
-    command.args(["-c", SCRIPT]).arg(zip).arg(folder).arg(rows.to_string());
-    let status = command.status().expect("Python starts");
-    assert!(status.success(), "Polars took the file");
+    let status = Command::new(python).args(["-c", script]).args(arguments).status().expect("Python starts");
+    if !status.success() {
+        println!("  Python ended with {status}");
+    }
 }
