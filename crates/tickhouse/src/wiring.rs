@@ -107,21 +107,7 @@ impl House {
         let collector =
             collect::start(settings::collect(config), doors, &rooms.collect).context("start collecting")?;
 
-        let past = history::KeeperDoors {
-            doors: history::Doors {
-                store: lake.store(),
-                bulk: lake.bulk(),
-                query: lake.query(),
-                ids: lake.ids(),
-                control,
-                clock: Arc::clone(&clock),
-                frontiers: history::Frontiers::default(),
-            },
-            sites: sites(config, &folder)?,
-            desk: collector.history(),
-            refine: refine.clone(),
-            listener: Arc::new(history::Silent),
-        };
+        let past = past(config, &folder, (&lake, control, &clock), (&collector, &refine))?;
         let keeper = history::Keeper::start(settings::keeper(config), past, &rooms.history);
 
         let state = Arc::new(state::State {
@@ -258,6 +244,30 @@ impl std::fmt::Display for Closing {
         }
         Ok(())
     }
+}
+
+/// What looking after the past works with.
+fn past(
+    config: &Config,
+    folder: &Folder,
+    (lake, control, clock): (&lake::Lake, control::Control, &Arc<dyn Clock>),
+    (collector, refine): (&collect::Collector, &refine::Refine),
+) -> anyhow::Result<history::KeeperDoors> {
+    Ok(history::KeeperDoors {
+        doors: history::Doors {
+            store: lake.store(),
+            bulk: lake.bulk(),
+            query: lake.query(),
+            ids: lake.ids(),
+            control,
+            clock: Arc::clone(clock),
+            frontiers: history::Frontiers::default(),
+        },
+        sites: sites(config, folder)?,
+        desk: collector.history(),
+        refine: refine.clone(),
+        listener: Arc::new(history::Silent),
+    })
 }
 
 /// The archives of the venues that are collected from.

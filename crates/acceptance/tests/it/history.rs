@@ -296,7 +296,11 @@ fn past_and_recording_meet_without_a_seam() {
         "no hole and nothing twice"
     );
     assert_eq!(&counted[0][3][..10], from);
-    // The exchange folds its own bars from the same trades in one pass.
+    check_bars(&world, id);
+}
+
+/// The exchange folds its own bars from the same trades in one pass.
+fn check_bars(world: &World, id: &str) {
     let (rest, _) = &world.venues["binance"];
     let ours: BTreeMap<String, Vec<String>> = world
         .sql(&format!(

@@ -27,9 +27,12 @@ pub(crate) struct Backfill {
     /// Symbols such as BTCUSDT, by comma
     #[arg(long, value_delimiter = ',', required = true)]
     instruments: Vec<String>,
-    /// What to take: trades with the 1-minute bars made of them, or the venue's own 1-minute klines
+    /// What to take: trades with the 1-minute bars made of them, or the venue's own klines
     #[arg(long, value_enum, default_value_t = What::Trades)]
     kind: What,
+    /// Length of the venue's klines, such as 1m or 1h
+    #[arg(long, default_value = "1m")]
+    timeframe: Timeframe,
     /// First day, such as 2024-08-01
     #[arg(long, value_name = "DAY", value_parser = parse_day)]
     from: Date,
@@ -54,15 +57,15 @@ pub(crate) struct Backfill {
 enum What {
     /// The venue's canonical trades.
     Trades,
-    /// Its own 1-minute bars.
+    /// Its own bars.
     Klines,
 }
 
 impl What {
-    const fn data(self) -> ArchiveData {
+    const fn data(self, timeframe: Timeframe) -> ArchiveData {
         match self {
             Self::Trades => ArchiveData::Trades,
-            Self::Klines => ArchiveData::Klines(Timeframe::MINUTE),
+            Self::Klines => ArchiveData::Klines(timeframe),
         }
     }
 }
@@ -89,7 +92,7 @@ impl Backfill {
         let site = past.site(&config, venue)?;
         let stopper = Stopper::default();
         let stop = stopper.watch();
-        let plan = Plan { site: &site, data: self.kind.data(), days: (from, to) };
+        let plan = Plan { site: &site, data: self.kind.data(self.timeframe), days: (from, to) };
         let mut steps = Vec::new();
         for instrument in instruments(&config, venue, &self.instruments).await? {
             steps.extend(plan.steps(&past.doors, &Arc::new(instrument), &stop).await?);
@@ -101,7 +104,7 @@ impl Backfill {
         let files = Files {
             doors: &past.doors,
             site: &site,
-            data: self.kind.data(),
+            data: self.kind.data(self.timeframe),
             keeps_files: self.keep_files,
             parallel: self.parallel.into(),
             listener: &Lines,

@@ -66,7 +66,7 @@ impl Verify {
             return Err(WrongUse(format!("--from {from} is after --to {to}: swap them")).into());
         }
         let past = Past::open(&self.place, &config).await?;
-        let stored = self.stored(&past.doors, venue)?;
+        let stored = stored(&past.doors, venue)?;
         if stored.is_empty() {
             line("nothing is stored that could be looked at");
             return Ok(Done::Clean);
@@ -98,21 +98,6 @@ impl Verify {
             group(ledger.left_out)
         ));
         Ok(if ledger.is_clean { Done::Clean } else { Done::Findings })
-    }
-
-    /// Instruments that are looked at, by venue.
-    fn stored(
-        &self,
-        doors: &Doors,
-        venue: Option<VenueId>,
-    ) -> anyhow::Result<BTreeMap<VenueId, Vec<InstrumentId>>> {
-        let mut by_venue: BTreeMap<VenueId, Vec<InstrumentId>> = BTreeMap::new();
-        for id in doors.control.archive_instruments()? {
-            if venue.is_none_or(|venue| id.venue() == venue) {
-                by_venue.entry(id.venue()).or_default().push(id);
-            }
-        }
-        Ok(by_venue)
     }
 
     async fn venue(
@@ -173,6 +158,17 @@ impl Verify {
     fn names(&self, id: &str) -> bool {
         self.instruments.iter().any(|name| name == id)
     }
+}
+
+/// Instruments that are looked at, by venue.
+fn stored(doors: &Doors, venue: Option<VenueId>) -> anyhow::Result<BTreeMap<VenueId, Vec<InstrumentId>>> {
+    let mut by_venue: BTreeMap<VenueId, Vec<InstrumentId>> = BTreeMap::new();
+    for id in doors.control.archive_instruments()? {
+        if venue.is_none_or(|venue| id.venue() == venue) {
+            by_venue.entry(id.venue()).or_default().push(id);
+        }
+    }
+    Ok(by_venue)
 }
 
 /// All instruments together.
