@@ -2,6 +2,7 @@
 //!
 //! It sees the house only through the doors of `tables`: it computes no candle, opens no file and knows no venue.
 
+mod allowed;
 mod dto;
 mod house;
 mod live;
@@ -11,6 +12,7 @@ mod rest;
 mod server;
 mod settings;
 
+pub use allowed::AllowedIps;
 pub use meters::describe as describe_metrics;
 pub use server::{Error, Server, start};
 pub use settings::{Doors, ServeSettings};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -14,8 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::allowed::AllowedIps;
 use crate::house::House;
 use crate::live::Hub;
+use crate::refusal::Refusal;
 use crate::rest;
 use crate::settings::{Doors, ServeSettings};
 
@@ -84,13 +87,42 @@ pub async fn start(
     }
     let house = Arc::new(House::new(settings, doors, clock, address));
     let hub = Hub::start(&house, tasks);
-    let router = rest::router(&house, hub.clone());
+    let gate = Gate {
+        allowed: house.settings.allowed.clone().into(),
+        router: rest::router(&house, hub.clone()),
+        refusing: Router::new().fallback(refused),
+    };
     let listener = Arc::new(listener);
     tasks.start("serve.http", Restart::WithBackoff { tries_max: 8 }, move |stop| {
-        accept(Arc::clone(&listener), router.clone(), hub.clone(), stop)
+        accept(Arc::clone(&listener), gate.clone(), hub.clone(), stop)
     });
     tracing::info!(%address, "answering readers");
     Ok(Server { address })
+}
+
+/// Who is answered.
+#[derive(Clone)]
+struct Gate {
+    allowed: Arc<[AllowedIps]>,
+    router: Router,
+    refusing: Router,
+}
+
+impl Gate {
+    fn router(&self, peer: SocketAddr) -> Router {
+        let is_welcome =
+            self.allowed.is_empty() || self.allowed.iter().any(|allowed| allowed.contains(peer.ip()));
+        if is_welcome { self.router.clone() } else { self.refusing.clone() }
+    }
+}
+
+async fn refused() -> Refusal {
+    Refusal::new(
+        StatusCode::FORBIDDEN,
+        "address_not_allowed",
+        "this address may not connect",
+        "add it, or a range that holds it, to serve.allowed_ips",
+    )
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
@@ -100,7 +132,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-async fn accept(listener: Arc<TcpListener>, router: Router, hub: Hub, stop: Stop) -> runtime::tasks::Outcome {
+async fn accept(listener: Arc<TcpListener>, gate: Gate, hub: Hub, stop: Stop) -> runtime::tasks::Outcome {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     let requested = stop.requested();
@@ -118,8 +150,8 @@ async fn accept(listener: Arc<TcpListener>, router: Router, hub: Hub, stop: Stop
         };
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((socket, _)) => {
-                let (router, stop) = (router.clone(), stop.clone());
+            Ok((socket, peer)) => {
+                let (router, stop) = (gate.router(peer), stop.clone());
                 connections.spawn(async move {
                     answer(socket, router, stop).await;
                     drop(place);

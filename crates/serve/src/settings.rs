@@ -7,11 +7,15 @@ use std::time::Duration;
 use model::VenueId;
 use tables::{Candles, Coverage, Feed, MarketView, Past, QueryEngine, QueryLimits, StatusSource, TableStore};
 
+use crate::allowed::AllowedIps;
+
 /// How the server behaves.
 #[derive(Clone, Debug)]
 pub struct ServeSettings {
     /// Where to listen; port 0 lets the system choose.
     pub address: SocketAddr,
+    /// Who may connect; everyone if empty.
+    pub allowed: Vec<AllowedIps>,
     /// Venue of a bare symbol.
     pub default_venue: VenueId,
     /// What a SQL question may use.
@@ -42,6 +46,7 @@ impl Default for ServeSettings {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            allowed: Vec::new(),
             default_venue: VenueId::known("binance-futures").expect("the default venue is in the list"),
             sql_limits: QueryLimits::default(),
             body_bytes_max: 1 << 20,

@@ -41,14 +41,14 @@ fn serve(files: Files) -> String {
         for stream in listener.incoming().flatten() {
             let files = Arc::clone(&files);
             // A reader that goes away ends its own thread only.
-            std::thread::spawn(move || answer(stream, &files));
+            std::thread::spawn(move || answer(&stream, &files));
         }
     });
     format!("http://{address}")
 }
 
-fn answer(stream: TcpStream, files: &Files) {
-    let mut lines = BufReader::new(&stream).lines();
+fn answer(mut stream: &TcpStream, files: &Files) {
+    let mut lines = BufReader::new(stream).lines();
     let Some(Ok(first)) = lines.next() else { return };
     for line in lines.by_ref() {
         if line.is_ok_and(|line| line.is_empty()) {
@@ -63,7 +63,6 @@ fn answer(stream: TcpStream, files: &Files) {
         _ => files.get(path).map_or((404, Vec::new()), |body| (200, body.clone())),
     };
     let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-    let mut stream = &stream;
     let _reader_may_be_gone = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
 }
 

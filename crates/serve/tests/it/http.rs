@@ -529,3 +529,18 @@ async fn pages_load_nothing_from_elsewhere() {
         assert!(page.body.len() > 100, "{path} is empty");
     }
 }
+
+#[tokio::test]
+async fn strangers_are_told_that_they_may_not_connect() {
+    let world = World::with(|settings| settings.allowed = vec!["10.0.0.0/8".parse().unwrap()]).await;
+    for path in ["/health", "/api/v1/data/trades/BTCUSDT", "/ws/stream"] {
+        let answer = world.get(path).await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["code"]),
+            (403, &json!("address_not_allowed")),
+            "{path}"
+        );
+    }
+    let world = World::with(|settings| settings.allowed = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    assert_eq!(world.get("/health").await.status, 200);
+}

@@ -7,6 +7,15 @@ use super::{Config, Mistake, settings};
 /// Adds the mistakes of a configuration whose values are each of their kind.
 pub(super) fn check(config: &Config, mistakes: &mut Vec<Mistake>) {
     check_address(config, mistakes);
+    for range in config.words("serve.allowed_ips") {
+        if let Err(remedy) = range.parse::<serve::AllowedIps>() {
+            mistakes.push(Mistake {
+                place: config.origin("serve.allowed_ips").to_owned(),
+                what: "serve.allowed_ips holds something that is no address".into(),
+                remedy,
+            });
+        }
+    }
     let filter = config.text("telemetry.filter");
     if let Err(what) = runtime::telemetry::check_filter(filter) {
         mistakes.push(Mistake {

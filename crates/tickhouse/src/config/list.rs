@@ -185,6 +185,12 @@ const SECTIONS: &[(&str, &[Setting])] = &[
                 "Let address be reachable from other machines, though nobody is asked for a key.",
             ),
             setting(
+                "allowed_ips",
+                Kind::Words,
+                "",
+                "Who may connect: addresses and ranges such as [\"127.0.0.1\", \"192.168.1.0/24\"]; empty for everyone who reaches address.",
+            ),
+            setting(
                 "default_venue",
                 Kind::Venue,
                 "binance-futures",

@@ -212,6 +212,7 @@ pub(crate) fn serve(config: &Config) -> ServeSettings {
         enable_rest: config.truth("serve.rest"),
         enable_websocket: config.truth("serve.websocket"),
         address,
+        allowed: config.words("serve.allowed_ips").iter().filter_map(|range| range.parse().ok()).collect(),
         default_venue: venue,
         ..ServeSettings::default()
     }
