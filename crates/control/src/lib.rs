@@ -3,6 +3,7 @@
 //! Deciding what to do with it is left to the callers; market data never comes here.
 
 mod error;
+mod frontiers;
 mod store;
 
 pub mod archives;

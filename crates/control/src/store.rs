@@ -12,8 +12,12 @@ use crate::error::Error;
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// Each step takes the file from version `index` to `index + 1`. Steps are only ever added.
-const MIGRATIONS: &[&str] =
-    &[crate::budgets::SCHEMA, crate::archives::SCHEMA, crate::budgets::ENDPOINTS_SCHEMA];
+const MIGRATIONS: &[&str] = &[
+    crate::budgets::SCHEMA,
+    crate::archives::SCHEMA,
+    crate::budgets::ENDPOINTS_SCHEMA,
+    crate::frontiers::SCHEMA,
+];
 
 /// The control state. Cheap to clone; every call blocks for as long as the disk takes.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@ fn budgets_outlive_a_restart() {
     let control = Control::open(&path).unwrap();
     let expect = [budget("https://a", 7, Some(9)), budget("https://b", 6, Some(-1))];
     assert_eq!(control.load_budgets().unwrap(), expect);
-    assert_eq!(control.schema_version().unwrap(), 3);
+    assert_eq!(control.schema_version().unwrap(), 4);
 }
 
 #[test]
@@ -152,4 +152,24 @@ fn a_rewritten_file_of_an_archive_is_noticed() {
     assert_eq!(found(19_030, 19_040), std::slice::from_ref(&second));
     assert_eq!(found(19_031, 19_040), []);
     assert_eq!(control.archive_file("bybit", "/data/x.zip").unwrap(), None);
+    let id = &second.instrument;
+    assert_eq!(control.archive_instruments().unwrap(), std::slice::from_ref(id));
+    assert_eq!(control.archive_first_day(id, second.channel).unwrap(), Some(second.days.0));
+    assert_eq!(control.archive_first_day(id, model::Channel::Klines).unwrap(), None);
+}
+
+#[test]
+fn the_first_frontier_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("control.sqlite");
+    let (btc, eth) = ("binance:BTC-USDT".parse().unwrap(), "bybit-linear:ETH-USDT-PERP".parse().unwrap());
+    let control = Control::open(&file).unwrap();
+    assert_eq!(control.frontier(&btc).unwrap(), None);
+    control.keep_frontier(&btc, (Some(7), Time(100))).unwrap();
+    control.keep_frontier(&btc, (Some(9), Time(200))).unwrap();
+    control.keep_frontier(&eth, (None, Time(300))).unwrap();
+    drop(control);
+    let control = Control::open(&file).unwrap();
+    assert_eq!(control.frontier(&btc).unwrap(), Some((Some(7), Time(100))));
+    assert_eq!(control.frontier(&eth).unwrap(), Some((None, Time(300))));
 }

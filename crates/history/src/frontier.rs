@@ -1,8 +1,5 @@
 //! Where the past of an instrument ends.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
@@ -17,22 +14,15 @@ use crate::{Doors, Error};
 /// A first trade this old stays the first one: nothing that happened before it is on its way any more.
 const SETTLED_AFTER: i64 = MINUTE;
 
-/// Frontiers that will not move any more.
-pub type Frontiers = Arc<Mutex<HashMap<InstrumentId, Frontier>>>;
-
 impl Doors {
     /// The first trade that was recorded live; `None` if none was.
     pub async fn frontier(&self, instrument: &InstrumentId) -> Result<Option<Frontier>, Error> {
-        let known = self.frontiers.lock().unwrap_or_else(PoisonError::into_inner).get(instrument).copied();
-        if known.is_some() {
-            return Ok(known);
+        if let Some((id, time)) = self.control.frontier(instrument)? {
+            return Ok(Some(Frontier { id, time }));
         }
         let found = self.find_frontier(instrument).await?;
         if let Some(frontier) = found.filter(|frontier| self.is_settled(*frontier)) {
-            self.frontiers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(instrument.clone(), frontier);
+            self.control.keep_frontier(instrument, (frontier.id, frontier.time))?;
         }
         Ok(found)
     }

@@ -23,7 +23,6 @@ use tables::{BulkStore, IdLedger, QueryEngine, TableStore};
 
 pub use error::Error;
 pub use files::{Files, Taken};
-pub use frontier::Frontiers;
 pub use keeper::{Keeper, KeeperDoors, KeeperSettings};
 pub use news::{FileEnd, Listener, News, Phase, Silent};
 pub use plan::{Plan, Step};
@@ -45,8 +44,6 @@ pub struct Doors {
     pub control: Control,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Where the past of each instrument ends, once that is settled.
-    pub frontiers: Frontiers,
 }
 
 impl Doors {

@@ -261,7 +261,6 @@ fn past(
             ids: lake.ids(),
             control,
             clock: Arc::clone(clock),
-            frontiers: history::Frontiers::default(),
         },
         sites: sites(config, folder)?,
         desk: collector.history(),

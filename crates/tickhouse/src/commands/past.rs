@@ -46,7 +46,6 @@ impl Past {
             ids: lake.ids(),
             control,
             clock: SystemClock::shared(),
-            frontiers: history::Frontiers::default(),
         };
         Ok(Self { folder, lake, doors })
     }
