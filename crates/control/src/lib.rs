@@ -5,6 +5,7 @@
 mod error;
 mod frontiers;
 mod store;
+mod unfolded;
 
 pub mod archives;
 pub mod budgets;

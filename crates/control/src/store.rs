@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     crate::archives::SCHEMA,
     crate::budgets::ENDPOINTS_SCHEMA,
     crate::frontiers::SCHEMA,
+    crate::unfolded::SCHEMA,
 ];
 
 /// The control state. Cheap to clone; every call blocks for as long as the disk takes.

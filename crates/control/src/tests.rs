@@ -28,7 +28,7 @@ fn budgets_outlive_a_restart() {
     let control = Control::open(&path).unwrap();
     let expect = [budget("https://a", 7, Some(9)), budget("https://b", 6, Some(-1))];
     assert_eq!(control.load_budgets().unwrap(), expect);
-    assert_eq!(control.schema_version().unwrap(), 4);
+    assert_eq!(control.schema_version().unwrap(), 5);
 }
 
 #[test]
@@ -172,4 +172,21 @@ fn the_first_frontier_stays() {
     let control = Control::open(&file).unwrap();
     assert_eq!(control.frontier(&btc).unwrap(), Some((Some(7), Time(100))));
     assert_eq!(control.frontier(&eth).unwrap(), Some((None, Time(300))));
+}
+
+#[test]
+fn spans_without_bars_are_remembered_until_they_have_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("control.sqlite");
+    let btc = "binance:BTC-USDT".parse().unwrap();
+    let (one, two) = ((Time(1), Time(5)), (Time(7), Time(9)));
+    let control = Control::open(&file).unwrap();
+    control.note_unfolded(&btc, &[two, one]).unwrap();
+    control.note_unfolded(&btc, &[two]).unwrap();
+    drop(control);
+    let control = Control::open(&file).unwrap();
+    assert_eq!(control.unfolded(&btc).unwrap(), [one, two]);
+    control.forget_unfolded(&btc, &[one]).unwrap();
+    assert_eq!(control.unfolded(&btc).unwrap(), [two]);
+    assert_eq!(control.unfolded(&"binance:ETH-USDT".parse().unwrap()).unwrap(), []);
 }

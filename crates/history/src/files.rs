@@ -45,6 +45,8 @@ pub struct Taken {
     pub holes: u64,
     /// Ids that are nowhere.
     pub missing: u64,
+    /// Bars that lack in files of bars.
+    pub missing_bars: u64,
     /// Files taken in.
     pub imported: u64,
     /// Files set aside.
@@ -194,6 +196,7 @@ impl Taken {
                 self.known += report.known;
                 self.duplicates += report.duplicates;
                 self.bars += report.bars;
+                self.missing_bars += report.missing_bars;
                 self.holes += report.holes.len() as u64;
                 self.missing +=
                     report.holes.iter().map(|hole| hole.last_id.abs_diff(hole.first_id) + 1).sum::<u64>();

@@ -8,7 +8,9 @@ use collect::archive::ArchiveSite;
 use collect::history::{HistoryAsk, HistoryDesk, HistoryEnd, HistoryReport, HistoryWish, Taken as Taking};
 use control::{ArchiveRecord, FileState};
 use model::{Channel, Date, Event, Gap, GapCause, GapState, Instrument, Source, Trade};
-use refine::import::{ImportError, ImportReport, import_trades, reconciled, write_gaps};
+use refine::import::{
+    ImportError, ImportReport, import_trades, reconciled, remake_bars, spans_of, write_gaps,
+};
 use runtime::Stop;
 use tables::TimeRange;
 use venues::archive::ArchiveData;
@@ -63,6 +65,7 @@ impl Repair<'_> {
         let check = Check { days, is_deep: false };
         let mut done = Repaired::default();
         self.phase(instrument, Phase::IntegrityCheck);
+        self.fold_what_was_left(instrument).await?;
         let mut verdict = self.doors.verify(instrument, check).await?;
         let now = self.doors.clock.time();
         let young_from = now.plus_micros(-(self.rest_age.as_micros() as i64));
@@ -101,6 +104,19 @@ impl Repair<'_> {
         }
         done.verdict = verdict;
         Ok(done)
+    }
+
+    /// Makes the bars that an earlier process did not come to.
+    async fn fold_what_was_left(&self, instrument: &Arc<Instrument>) -> Result<(), Error> {
+        let spans = self.doors.control.unfolded(&instrument.id)?;
+        if spans.is_empty() {
+            return Ok(());
+        }
+        let (import, id, now) = (self.doors.import(), instrument.id.clone(), self.doors.clock.time());
+        let left = spans.clone();
+        let done = runtime::tasks::blocking(move || remake_bars(&import, &id, &left, now)).await;
+        let _count = done.map_err(Error::Store)??;
+        Ok(self.doors.control.forget_unfolded(&instrument.id, &spans)?)
     }
 
     fn phase(&self, instrument: &Arc<Instrument>, phase: Phase) {
@@ -286,12 +302,18 @@ async fn write(
     if trades.is_empty() {
         return Ok(());
     }
+    let mut trades = trades;
+    trades.sort_by_key(|trade| (trade.venue_time, trade.trade_id));
+    let spans = spans_of(&trades);
+    // Who is killed between the trades and their bars finds the spans noted.
+    doors.control.note_unfolded(&instrument.id, &spans)?;
     let (import, id, now) = (doors.import(), instrument.id.clone(), doors.clock.time());
     let done = runtime::tasks::blocking(move || import_trades(&import, &id, trades, now)).await;
     let report: ImportReport = done.map_err(Error::Store)?.map_err(|error| match error {
         ImportError::Store(error) => error.into(),
         other => Error::Store(other.to_string()),
     })?;
+    doors.control.forget_unfolded(&instrument.id, &spans)?;
     inner.lock().unwrap_or_else(PoisonError::into_inner).rows += report.added;
     Ok(())
 }

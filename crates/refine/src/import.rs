@@ -21,7 +21,7 @@ use tables::{BulkStore, Outgoing, StoreError, TableStore, TimeRange};
 use venues::archive::{ArchiveData, ArchiveFile, ArchiveSummary, Archives, FileError};
 
 pub use gaps::{days, gaps, reconciled, write_days, write_gaps};
-pub use pages::import_trades;
+pub use pages::{import_trades, remake_bars, spans_of};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 1 << 18;

@@ -1,10 +1,8 @@
 //! Past trades that came over REST, a batch of pages at a time.
 
-use std::collections::BTreeSet;
-
 use model::time::MINUTE;
 use model::{Bar, InstrumentId, Source, Time, Trade};
-use tables::{Rows, TableName, TimeRange};
+use tables::{Rows, StoreError, TableName, TimeRange};
 
 use super::bars::{from_store, minute_end, settle};
 use super::stored::{Keeping, Seen, Stored};
@@ -12,6 +10,39 @@ use super::{ImportDoors, ImportError, ImportReport};
 
 /// Trades further apart than this are looked after apart: what lies between is not read.
 const APART: i64 = 30 * MINUTE;
+
+/// Runs of trades, sorted by time, that are not far apart.
+fn groups(trades: &[Trade]) -> impl Iterator<Item = &[Trade]> {
+    trades.chunk_by(|one, next| next.venue_time.0 - one.venue_time.0 < APART)
+}
+
+/// The spans of whole minutes that trades, sorted by time, touch; those further apart than half an hour stay apart.
+pub fn spans_of(trades: &[Trade]) -> Vec<(Time, Time)> {
+    let ends = groups(trades).filter_map(|group| group.first().zip(group.last()));
+    ends.map(|(first, last)| (first.venue_time.minute_start(), minute_end(last.venue_time.plus_micros(1))))
+        .collect()
+}
+
+/// Makes the bars of whole minutes anew from everything that is stored; how many were written. Blocks until they are
+/// durable.
+pub fn remake_bars(
+    doors: &ImportDoors,
+    instrument: &InstrumentId,
+    spans: &[(Time, Time)],
+    received: Time,
+) -> Result<u64, StoreError> {
+    let mut bars: Vec<Bar> = Vec::new();
+    for (start, end) in spans {
+        let range = TimeRange { start: *start, end: *end };
+        let made = from_store(doors.store.as_ref(), instrument, range, received);
+        bars.extend(doors.runtime.block_on(made)?);
+    }
+    let mut count = 0;
+    for near in bars.chunk_by(|one, next| next.open_time.0 - one.open_time.0 < APART) {
+        count += settle(doors, instrument, near.to_vec())?;
+    }
+    Ok(count)
+}
 
 /// Takes trades in that nobody had: what is stored already, from wherever, stays as it is. Bars of the touched minutes are made
 /// anew. Blocks until everything is durable; at most some hundred thousand trades should come at once.
@@ -24,8 +55,8 @@ pub fn import_trades(
     trades.retain(|trade| trade.instrument == *instrument);
     trades.sort_by_key(|trade| (trade.venue_time, trade.trade_id));
     let mut report = ImportReport::default();
-    let (mut rows, mut spans, mut seen) = (Vec::new(), BTreeSet::new(), Seen::default());
-    for group in trades.chunk_by(|one, next| next.venue_time.0 - one.venue_time.0 < APART) {
+    let (mut rows, mut seen) = (Vec::new(), Seen::default());
+    for group in groups(&trades) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
         let range = TimeRange { start: first.venue_time, end: last.venue_time.plus_micros(1) };
         let stored = Stored::read(doors.store.as_ref(), (instrument, range), Keeping::All);
@@ -40,8 +71,6 @@ pub fn import_trades(
                 rows.push(Trade { source: Source::Rest, received_time: received, ..trade.clone() });
             }
         }
-        // Also of what was there: an earlier try may have been cut off before its bars.
-        spans.insert((range.start.minute_start(), minute_end(range.end)));
     }
     report.ids = seen.numbers.runs().collect();
     if !rows.is_empty() {
@@ -50,14 +79,7 @@ pub fn import_trades(
         let written = writer.commit(None)?;
         (report.added, report.bytes) = (written.rows, written.bytes);
     }
-    let mut bars: Vec<Bar> = Vec::new();
-    for (start, end) in spans {
-        let range = TimeRange { start, end };
-        let made = from_store(doors.store.as_ref(), instrument, range, received);
-        bars.extend(doors.runtime.block_on(made)?);
-    }
-    for near in bars.chunk_by(|one, next| next.open_time.0 - one.open_time.0 < APART) {
-        report.bars += settle(doors, instrument, near.to_vec())?;
-    }
+    // Also of what was there: an earlier try may have been cut off before its bars.
+    report.bars = remake_bars(doors, instrument, &spans_of(&trades), received)?;
     Ok(report)
 }

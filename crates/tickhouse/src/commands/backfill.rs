@@ -207,5 +207,9 @@ fn tell(taken: &Taken) -> Done {
         taken.spoilt,
         taken.absent
     ));
-    if taken.spoilt + taken.absent + taken.holes > 0 { Done::Findings } else { Done::Clean }
+    if taken.spoilt + taken.absent + taken.holes + taken.missing_bars > 0 {
+        Done::Findings
+    } else {
+        Done::Clean
+    }
 }
