@@ -181,7 +181,7 @@ fn real_files_come_in_with_what_they_lack() {
         "select instrument, timeframe, count(*) from bars where source = 'venue' group by 1, 2 order by 1";
     let expected = [
         ["binance:ADA-BTC".to_owned(), "1m".to_owned(), minutes.to_string()],
-        ["binance:BTC-USDT".to_owned(), "1h".to_owned(), "3623".to_owned()],
+        ["binance:BTC-USDT".to_owned(), "60m".to_owned(), "3623".to_owned()],
     ];
     assert_eq!(asked(bars), expected);
     let counted = asked(
