@@ -147,15 +147,18 @@ impl Past {
                 .collect();
             assert_eq!(told, expected, "{id}: what nobody has");
         }
-        let bars = sql(
-            place,
-            "data",
-            "select count(*), count(*) filter (where cast(b.volume as decimal(38, 8)) = own) from \
-             (select instrument, date_trunc('minute', venue_time) as minute, sum(cast(quantity as decimal(38, 8))) as own \
-             from trades group by 1, 2) t left join (select * from bars where source = 'trades' and timeframe = '1m') b \
-             on b.instrument = t.instrument and b.open_time = t.minute",
-        );
-        assert_eq!(bars[0][0], bars[0][1], "every minute has a bar that is the sum of its trades");
+        for symbol in &self.symbols {
+            let id = instrument(symbol);
+            let query = format!(
+                "select count(*), count(*) filter (where cast(b.volume as decimal(38, 8)) = own) from \
+                 (select date_trunc('minute', venue_time) as minute, sum(cast(quantity as decimal(38, 8))) as own \
+                 from trades where instrument = '{id}' group by 1) t left join \
+                 (select * from bars where instrument = '{id}' and source = 'trades' and timeframe = '1m') b \
+                 on b.open_time = t.minute"
+            );
+            let bars = sql(place, "data", &query);
+            assert_eq!(bars[0][0], bars[0][1], "{id}: every minute has a bar that is the sum of its trades");
+        }
     }
 }
 
