@@ -186,7 +186,7 @@ fn said(text: &str, after: &str) -> u64 {
 
 #[test]
 fn a_past_full_of_defects_ends_whole_and_every_defect_is_told() {
-    let past = Past::start("31", &Scale::now(), "none");
+    let mut past = Past::start("31", &Scale::now(), "none");
     let (code, words, peak) = past.command("backfill");
     assert_eq!(code, Some(3), "{words}");
     let (status, _) = post(&format!("{}/archive/rewrite", past.world.admin), "");
@@ -206,6 +206,10 @@ fn a_past_full_of_defects_ends_whole_and_every_defect_is_told() {
     let (_, usage) = get(&format!("{}/usage", past.world.admin));
     assert_eq!(usage["binance"]["refused"], serde_json::json!({}), "{usage}");
     assert!(usage["binance"]["weight_most"].as_u64() <= Some(6_000), "{usage}");
+    // To look needs nobody.
+    past.world.end_exchanges();
+    let (code, alone, _) = past.command("verify");
+    assert_eq!((code, said(&alone, " missing in ")), (Some(3), lost), "{alone}");
     eprintln!("backfill held at most {} MiB", peak >> 20);
 }
 
@@ -356,6 +360,7 @@ fn what_cannot_be_done_about_the_past_is_told_with_a_remedy() {
         (&["verify", "--from", "2024-02-01", "--to", "2024-01-01"], 2, "swap them"),
         (&["verify", "--from", "someday"], 2, "write it as 2024-08-01"),
         (&["verify"], 0, "nothing is stored"),
+        (&["verify", "--instruments", "NOSUCH"], 0, "nothing is stored"),
     ] {
         let all = [words, &["-c", "tickhouse.toml"]].concat();
         let output = tickhouse(world.place.path(), &all);

@@ -88,6 +88,10 @@ impl Verify {
         if self.repair {
             let _report = past.lake.compact_now().await?;
         }
+        if ledger.instruments == 0 {
+            let names = self.instruments.join(", ");
+            return Err(WrongUse(format!("nothing is stored of {names}: check the spelling")).into());
+        }
         line(format!(
             "{} instruments: {} rows, {} missing in {} holes, {} twice; {} came twice in their files and were left out",
             ledger.instruments,
@@ -107,16 +111,10 @@ impl Verify {
         (venue, ids): (VenueId, &[InstrumentId]),
         (stopper, tasks, total): (&Stopper, &Tasks, &mut Total),
     ) -> anyhow::Result<()> {
-        let names: Vec<String> = ids
-            .iter()
-            .map(|id| id.as_str().to_owned())
-            .filter(|id| self.instruments.is_empty() || self.names(id))
-            .collect();
-        let wanted = if self.instruments.is_empty() { names } else { self.instruments.clone() };
         let stop = stopper.watch();
         let site = past.site(config, venue).ok();
         let desk = if self.repair { Some(past.desk(config, venue, tasks)?) } else { None };
-        for instrument in instruments(config, venue, &wanted).await? {
+        for instrument in self.wanted(config, venue, ids).await? {
             let instrument = Arc::new(instrument);
             let today = SystemClock.time().date();
             let known = past.doors.control.archive_first_day(&instrument.id, Channel::Trades)?;
@@ -155,8 +153,27 @@ impl Verify {
         Ok(())
     }
 
-    fn names(&self, id: &str) -> bool {
-        self.instruments.iter().any(|name| name == id)
+    /// What is looked at. To look needs nobody; to repair needs what the venue says of its instruments.
+    async fn wanted(
+        &self,
+        config: &Config,
+        venue: VenueId,
+        ids: &[InstrumentId],
+    ) -> anyhow::Result<Vec<Instrument>> {
+        let known = ids.iter().map(|id| Instrument::named(id.clone(), &id.pair().replace('-', "")));
+        let is_meant = |instrument: &Instrument| {
+            let names = [instrument.id.as_str(), &*instrument.symbol];
+            self.instruments.is_empty() || self.instruments.iter().any(|name| names.contains(&name.as_str()))
+        };
+        let stored: Vec<Instrument> = known.filter(is_meant).collect();
+        if !self.repair {
+            return Ok(stored);
+        }
+        let names: Vec<String> = match &self.instruments[..] {
+            [] => stored.iter().map(|instrument| instrument.id.as_str().to_owned()).collect(),
+            names => names.to_vec(),
+        };
+        instruments(config, venue, &names).await
     }
 }
 
