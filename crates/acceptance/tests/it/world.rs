@@ -249,7 +249,8 @@ pub(crate) fn talk(address: &str, said: &[String]) -> Vec<Value> {
             .expect("the stream opens");
         let mut answers = Vec::new();
         for text in said {
-            socket.send(text.as_str().into()).await.expect("the stream takes a message");
+            // What is too large is answered, and the stream closed, before all of it was sent.
+            let _cut_off = socket.send(text.as_str().into()).await;
             let answer = tokio::time::timeout(Duration::from_secs(20), socket.next()).await;
             let answer = answer.expect("an answer comes").expect("the stream stays open").expect("a message");
             answers.push(serde_json::from_str(answer.to_text().expect("text")).expect("JSON"));
