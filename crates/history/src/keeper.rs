@@ -12,7 +12,7 @@ use refine::Refine;
 use runtime::clock::Stopwatch;
 use runtime::{Restart, Stop, Tasks};
 
-use crate::{Check, Doors, Error, Listener, News, Phase, Repair, Silent, Verdict};
+use crate::{Check, Doors, Error, Listener, News, Phase, Repair, Verdict};
 
 /// How the past is looked after.
 #[derive(Clone, Debug)]
@@ -151,9 +151,7 @@ impl Work {
         }
         let known = doors.control.archive_first_day(&instrument.id, Channel::Trades)?;
         let recorded = frontier.time.date();
-        let Some(days) = self.days(instrument, known.map_or(recorded, |known| known.min(recorded))) else {
-            return Ok(None);
-        };
+        let days = self.days(instrument, known.map_or(recorded, |known| known.min(recorded)));
         self.doors.refine.flush_now().await;
         let ear = Ear { keeper: &self.keeper, listener: self.doors.listener.as_ref() };
         if !self.settings.fills {
@@ -172,16 +170,17 @@ impl Work {
     }
 
     /// From the first day wanted until today; at least what there is, from `known` on.
-    fn days(&self, instrument: &Instrument, known: Date) -> Option<(Date, Date)> {
+    fn days(&self, instrument: &Instrument, known: Date) -> (Date, Date) {
         let today = self.doors.doors.clock.time().date();
         let from = self.settings.from.get(&instrument.id.venue()).copied();
         let listed = instrument.listed_time.map(model::Time::date);
         let first = match from {
             Some(from) => listed.map_or(from, |listed| listed.max(from)),
-            None if self.settings.fills => listed?,
+            // Binance spot does not say when it listed anything: then only what began is made whole.
+            None if self.settings.fills => listed.unwrap_or(known),
             None => known,
         };
-        Some((first.min(known), today))
+        (first.min(known), today)
     }
 }
 
@@ -209,17 +208,5 @@ impl Default for KeeperSettings {
             rest_age: Duration::from_hours(7 * 24),
             parallel: 2,
         }
-    }
-}
-
-impl KeeperDoors {
-    /// Doors without anybody else who is told.
-    pub fn silent(
-        doors: Doors,
-        sites: HashMap<VenueId, Arc<ArchiveSite>>,
-        desk: HistoryDesk,
-        refine: Refine,
-    ) -> Self {
-        Self { doors, sites, desk, refine, listener: Arc::new(Silent) }
     }
 }

@@ -225,7 +225,12 @@ const HISTORY: &[Setting] = &[
         "false",
         "Fill the past behind the recording: from the archives and over REST, down to the first day.",
     ),
-    setting("from", Kind::Day, "", "First day of the past; empty for the day an instrument was listed."),
+    setting(
+        "from",
+        Kind::Day,
+        "",
+        "First day of the past; empty for the day an instrument was listed, where its venue says so.",
+    ),
     setting("check_s", Kind::Number(10, 604_800), "3_600", "How often the past is looked at."),
     setting(
         "rest_days",
