@@ -24,6 +24,7 @@ use crate::budget::BudgetStore;
 use crate::error::Error;
 use crate::hosts::{Hosts, check};
 use crate::journal::Journal;
+use crate::listing;
 use crate::rest::Desk;
 use crate::settings::{Bounds, CollectSettings};
 use questions::{End, Fetching};
@@ -215,6 +216,25 @@ impl HistoryDesk {
     /// How the budgets stand, by venue: for progress shown while a fetching waits.
     pub fn budgets(&self) -> Vec<(VenueId, RestStatus)> {
         self.posts.iter().map(|post| (post.venue.facts().id, post.desk.status())).collect()
+    }
+
+    /// Everything the venue lists now, asked for within its host's budget. Waits while the host bans us.
+    pub async fn listing(&self, venue: VenueId, stop: &Stop) -> Result<Vec<Instrument>, String> {
+        let Some(post) = self.posts.iter().find(|post| post.venue.facts().id == venue) else {
+            return Err(format!("{venue} is not among the venues that can be asked"));
+        };
+        loop {
+            if post.desk.banned().is_none() {
+                match listing::fetch(post.venue, &post.desk).await {
+                    Ok(listing) => return Ok(listing.instruments),
+                    Err(error) if post.desk.banned().is_none() => return Err(format!("{venue}: {error}")),
+                    Err(error) => tracing::warn!(%venue, error, "waits for the end of the ban"),
+                }
+            }
+            if !stop.sleep(questions::LOOK_EVERY).await {
+                return Err(format!("{venue} was not asked for its listing: told to stop"));
+            }
+        }
     }
 
     /// Fetches what is wanted and hands it over page by page, in order of id or time; trades are marked as come over REST.

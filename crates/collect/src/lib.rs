@@ -10,7 +10,6 @@ pub mod history;
 pub mod settings;
 
 mod answer;
-mod asking;
 mod board;
 mod books;
 mod client;
@@ -37,7 +36,6 @@ mod socket;
 mod trust;
 mod usage;
 
-pub use asking::ask_listing;
 pub use budget::{BudgetState, BudgetStore, NoBudgetStore};
 pub use collector::{Collector, Doors, start};
 pub use error::Error;

@@ -7,7 +7,6 @@ use model::{Channel, Event, Instrument, InstrumentId, InstrumentStatus, Listing}
 use venues::{Purpose, Stream, Venue};
 
 use crate::answer;
-use crate::connection::Surroundings;
 use crate::rest::{Desk, Priority};
 use crate::settings::{VenueSettings, Wanted};
 
@@ -32,17 +31,17 @@ pub(crate) struct Selection {
 }
 
 /// Asks for the whole listing.
-pub(crate) async fn fetch(around: &Surroundings, desk: &Desk) -> Result<Listing, String> {
+pub(crate) async fn fetch(venue: &dyn Venue, desk: &Desk) -> Result<Listing, String> {
     let mut pages = Vec::new();
     let mut cursor: Option<Box<str>> = None;
     while pages.len() < PAGES_MAX {
-        let request = around.venue.listing(cursor.as_deref());
+        let request = venue.listing(cursor.as_deref());
         let reply = desk
-            .ask(around.id(), request, Priority::Poll, PAGE_MAX)
+            .ask(venue.facts().id, request, Priority::Poll, PAGE_MAX)
             .await
             .map_err(|error| format!("ask for the listing: {error}"))?;
         let mut page = None;
-        answer::read(around.venue, &[], &Purpose::Listing, &reply, |event| {
+        answer::read(venue, &[], &Purpose::Listing, &reply, |event| {
             if let Event::Listing(listing) = event {
                 page = Some(listing);
             }

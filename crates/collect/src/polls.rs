@@ -158,7 +158,7 @@ impl Polls {
                 let answer = self.ask(request, RETRY_MAX).await;
                 self.learn_clock(&answer);
             }
-            match listing::fetch(&self.around, &self.desk).await {
+            match listing::fetch(self.around.venue, &self.desk).await {
                 Ok(listing) => self.choose(listing),
                 Err(error) => {
                     self.around.board.trouble(format!("{TROUBLE} {error}"));
@@ -220,7 +220,7 @@ impl Polls {
     async fn carry_out(&self, poll: Poll) -> (String, Done) {
         let path = poll.request.path.clone();
         if poll.request.purpose == Purpose::Listing {
-            return (path, Done::Listing(Box::new(listing::fetch(&self.around, &self.desk).await)));
+            return (path, Done::Listing(Box::new(listing::fetch(self.around.venue, &self.desk).await)));
         }
         let is_clock = poll.request.purpose == Purpose::ServerTime;
         let answer = self.ask(poll.request, poll.every.max(RETRY_MAX)).await;

@@ -61,6 +61,13 @@ const LANES: [Priority; Priority::COUNT] =
 /// Budgets are written at most so often, bans at once.
 const SAVE_EVERY_MICROS: i64 = 1_000_000;
 
+/// When a budget is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    WhenDue,
+    Now,
+}
+
 impl Desk {
     /// A desk for an origin such as `https://api.binance.com`, and the client that asks it.
     pub(crate) fn new(
@@ -170,7 +177,7 @@ impl Desk {
                 Next::Run(job) => job,
                 Next::WaitFor(wait) => {
                     tokio::select! {
-                        () = stop.requested() => return Ok(()),
+                        () = stop.requested() => break,
                         () = self.news.notified() => {}
                         () = runtime::sleep(wait) => {}
                     }
@@ -178,17 +185,20 @@ impl Desk {
                 }
                 Next::Idle => {
                     tokio::select! {
-                        () = stop.requested() => return Ok(()),
+                        () = stop.requested() => break,
                         () = self.news.notified() => {}
                     }
                     continue;
                 }
             };
             tokio::select! {
-                () = stop.requested() => return Ok(()),
+                () = stop.requested() => break,
                 () = self.run(*job) => {}
             }
         }
+        // The next process counts on with what was asked to the end.
+        self.save(Keep::Now).await;
+        Ok(())
     }
 
     fn next(&self, now: Time) -> Next {
@@ -259,7 +269,7 @@ impl Desk {
                     tracing::warn!(host = self.origin, status = told.status, retry_after = ?told.retry_after,
                         "the venue told us to stop asking");
                 }
-                self.save(now).await;
+                self.save(Keep::WhenDue).await;
                 let record = rawlog::NewRecord {
                     received: reply.received,
                     venue: Some(job.venue),
@@ -313,13 +323,15 @@ impl Desk {
     }
 
     /// Keeps the budget: a ban at once, the weight now and then.
-    async fn save(&self, now: Time) {
+    async fn save(&self, keep: Keep) {
         let (state, status) = {
+            let now = self.journal.clock().time();
             let mut inner = self.lock();
             let state = inner.budget.state();
             let is_ban = inner.saved.as_ref().is_none_or(|saved| saved.banned_until != state.banned_until);
             let is_old = now.0.saturating_sub(inner.saved_time.0) >= SAVE_EVERY_MICROS;
-            let is_due = is_ban || (is_old && inner.saved.as_ref() != Some(&state));
+            let is_wanted = is_old || keep == Keep::Now;
+            let is_due = is_ban || (is_wanted && inner.saved.as_ref() != Some(&state));
             if is_due {
                 inner.saved = Some(state.clone());
                 inner.saved_time = now;

@@ -110,6 +110,18 @@ impl Past {
         rows(&all).iter().filter(is_it).cloned().collect()
     }
 
+    /// Questions and their weight by endpoint, as our budget remembers them over all commands.
+    fn counted(&self) -> BTreeMap<String, (u64, u64)> {
+        let read = "import json, sqlite3, sys\n\
+                    rows = sqlite3.connect(sys.argv[1]).execute('SELECT path, questions, weight FROM budget_endpoints')\n\
+                    print(json.dumps({path: [questions, weight] for path, questions, weight in rows}))";
+        let file = self.world.place.path().join("data/control.sqlite");
+        let output = std::process::Command::new("python3").args(["-c", read]).arg(file).output();
+        let output = output.expect("python3 runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("counts by path")
+    }
+
     /// Everything that the venue has is in the tables, once, and what it has not is told.
     fn check(&self) {
         let place = self.world.place.path();
@@ -206,6 +218,16 @@ fn a_past_full_of_defects_ends_whole_and_every_defect_is_told() {
     let (_, usage) = get(&format!("{}/usage", past.world.admin));
     assert_eq!(usage["binance"]["refused"], serde_json::json!({}), "{usage}");
     assert!(usage["binance"]["weight_most"].as_u64() <= Some(6_000), "{usage}");
+    let theirs: BTreeMap<String, (u64, u64)> = usage["binance"]["endpoints"]
+        .as_object()
+        .expect("counts by path")
+        .iter()
+        .map(|(path, count)| {
+            let number = |name: &str| count[name].as_u64().expect("a count");
+            (path.clone(), (number("asked"), number("weight")))
+        })
+        .collect();
+    assert_eq!(past.counted(), theirs, "what we think we asked is what the exchange was asked");
     // To look needs nobody.
     past.world.end_exchanges();
     let (code, alone, _) = past.command("verify");

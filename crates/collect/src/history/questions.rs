@@ -16,7 +16,7 @@ use crate::settings::Bounds;
 /// A question may wait so long for its turn; then it is looked whether the host is banned, and it is asked again.
 const TURN_MAX: Duration = Duration::from_mins(10);
 /// The end of a ban is looked at this often: another answer may have moved it.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest wait between tries.
 const RETRY_MAX: Duration = Duration::from_mins(1);
 

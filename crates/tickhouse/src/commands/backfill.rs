@@ -1,13 +1,14 @@
 //! `tickhouse backfill`: takes years of history from the venues' public archives into the tables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use history::{FileEnd, Files, Listener, News, Plan, Step, Taken};
 use model::{Date, Gap, GapState, Instrument, Timeframe, VenueId};
 use runtime::tasks::Stopper;
-use runtime::{Clock, SystemClock};
+use runtime::{Clock, SystemClock, Tasks};
 use venues::archive::{ArchiveData, ArchiveFile};
 
 use super::past::{Past, instruments, known_venues, parse_day};
@@ -90,11 +91,12 @@ impl Backfill {
         }
         let past = Past::open(&self.place, &config).await?;
         let site = past.site(&config, venue)?;
-        let stopper = Stopper::default();
+        let (stopper, tasks) = (Stopper::default(), Tasks::new());
         let stop = stopper.watch();
+        let desk = past.desk(&config, venue, &tasks)?;
         let plan = Plan { site: &site, data: self.kind.data(self.timeframe), days: (from, to) };
         let mut steps = Vec::new();
-        for instrument in instruments(&config, venue, &self.instruments).await? {
+        for instrument in instruments(&desk, venue, (&self.instruments, &stop)).await? {
             steps.extend(plan.steps(&past.doors, &Arc::new(instrument), &stop).await?);
         }
         self.tell_plan(&steps);
@@ -117,6 +119,7 @@ impl Backfill {
                 return Ok(Done::Findings);
             }
         };
+        let _late = tasks.close_together(Duration::from_secs(2)).await;
         let _report = past.lake.compact_now().await.context("merge files")?;
         Ok(tell(&taken))
     }

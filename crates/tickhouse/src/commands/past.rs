@@ -7,7 +7,7 @@ use collect::archive::ArchiveSite;
 use collect::history::HistoryDesk;
 use lake::Lake;
 use model::{Date, Instrument, VenueId};
-use runtime::{SystemClock, Tasks};
+use runtime::{Stop, SystemClock, Tasks};
 
 use super::{Place, WrongUse};
 use crate::config::{Config, settings};
@@ -72,13 +72,11 @@ impl Past {
 
 /// The instruments that a venue lists under these names.
 pub(super) async fn instruments(
-    config: &Config,
+    desk: &HistoryDesk,
     venue: VenueId,
-    names: &[String],
+    (names, stop): (&[String], &Stop),
 ) -> anyhow::Result<Vec<Instrument>> {
-    let trusted = settings::collect(config).trusted;
-    let rest = settings::endpoints(config, venue).rest;
-    let listed = collect::ask_listing(venue, &rest, trusted.as_deref()).await.map_err(anyhow::Error::msg)?;
+    let listed = desk.listing(venue, stop).await.map_err(anyhow::Error::msg)?;
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     for words in names {
         match collect::named(&listed, words) {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use collect::history::HistoryDesk;
 use history::{Check, Doors, Repair, Verdict};
 use model::{Channel, Date, Gap, GapState, Instrument, InstrumentId, VenueId};
 use runtime::tasks::Stopper;
-use runtime::{Clock, SystemClock, Tasks};
+use runtime::{Clock, Stop, SystemClock, Tasks};
 use tables::{DayCondition, DayCover};
 
 use super::backfill::Lines;
@@ -114,7 +115,7 @@ impl Verify {
         let stop = stopper.watch();
         let site = past.site(config, venue).ok();
         let desk = if self.repair { Some(past.desk(config, venue, tasks)?) } else { None };
-        for instrument in self.wanted(config, venue, ids).await? {
+        for instrument in self.wanted(desk.as_ref(), (venue, ids), &stop).await? {
             let instrument = Arc::new(instrument);
             let today = SystemClock.time().date();
             let known = past.doors.control.archive_first_day(&instrument.id, Channel::Trades)?;
@@ -156,9 +157,9 @@ impl Verify {
     /// What is looked at. To look needs nobody; to repair needs what the venue says of its instruments.
     async fn wanted(
         &self,
-        config: &Config,
-        venue: VenueId,
-        ids: &[InstrumentId],
+        desk: Option<&HistoryDesk>,
+        (venue, ids): (VenueId, &[InstrumentId]),
+        stop: &Stop,
     ) -> anyhow::Result<Vec<Instrument>> {
         let known = ids.iter().map(|id| Instrument::named(id.clone(), &id.pair().replace('-', "")));
         let is_meant = |instrument: &Instrument| {
@@ -166,14 +167,12 @@ impl Verify {
             self.instruments.is_empty() || self.instruments.iter().any(|name| names.contains(&name.as_str()))
         };
         let stored: Vec<Instrument> = known.filter(is_meant).collect();
-        if !self.repair {
-            return Ok(stored);
-        }
+        let Some(desk) = desk else { return Ok(stored) };
         let names: Vec<String> = match &self.instruments[..] {
             [] => stored.iter().map(|instrument| instrument.id.as_str().to_owned()).collect(),
             names => names.to_vec(),
         };
-        instruments(config, venue, &names).await
+        instruments(desk, venue, (&names, stop)).await
     }
 }
 
