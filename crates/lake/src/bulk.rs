@@ -21,8 +21,9 @@ use crate::rows::{self, Place as KeyPlace};
 use crate::shelf::House;
 use crate::write::{FileWriter, Grade};
 
-/// Batches that wait while one is being written: enough to keep both sides busy, too few to cost memory.
-const WAITING_MAX: usize = 2;
+/// Batches that wait while one is being written: at the end of a file or of a row group writing takes longer, and the side
+/// that makes rows goes on meanwhile. Some three megabytes each.
+const WAITING_MAX: usize = 8;
 /// Files on their way to disk while the next one is written: syncing takes as long as writing a small one.
 const CLOSING_MAX: usize = 4;
 /// Rows at which a file is cut.

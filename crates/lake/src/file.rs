@@ -1,5 +1,7 @@
 //! What the lake knows of one data file without opening it: size, rows, partition and bounds of its columns.
 
+mod stats;
+
 use std::collections::{BTreeMap, HashMap};
 
 use arrow_array::cast::AsArray;
@@ -8,9 +10,10 @@ use arrow_array::{Array, RecordBatch};
 use deltalake::arrow::compute;
 use deltalake::kernel::{Add, Remove};
 use model::{Date, Time};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use tables::{ColumnKind, Table, TimeRange};
 
+use crate::file::stats::{Cell, Stats};
 use crate::write::uniform;
 
 /// Smallest and largest value of a column in a file, both inclusive.
@@ -77,17 +80,20 @@ impl DataFile {
         partitions: &HashMap<String, Option<String>>,
         stats: Option<&str>,
     ) -> Self {
-        let stats: Value = stats.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let stats: Stats<'_> = stats.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let day = |name| partitions.get(name).and_then(|value| Date::parse(value.as_deref()?));
         let bounds = table.columns.iter().filter_map(|column| {
-            let (low, high) = (&stats["minValues"][column.name], &stats["maxValues"][column.name]);
-            let bounds = match column.kind {
-                ColumnKind::Int64 | ColumnKind::Int32 => Bounds::Int(low.as_i64()?, high.as_i64()?),
-                // Other writers cut times to milliseconds, so the largest one may be a little later.
-                ColumnKind::Time => {
-                    Bounds::Int(Time::parse(low.as_str()?)?.0, Time::parse(high.as_str()?)?.0 + 999)
+            let bounds = match (column.kind, stats.low.get(column.name)?, stats.high.get(column.name)?) {
+                (ColumnKind::Int64 | ColumnKind::Int32, Cell::Int(low), Cell::Int(high)) => {
+                    Bounds::Int(*low, *high)
                 }
-                ColumnKind::Text => Bounds::Text(low.as_str()?.to_owned(), high.as_str()?.to_owned()),
+                // Other writers cut times to milliseconds, so the largest one may be a little later.
+                (ColumnKind::Time, Cell::Text(low), Cell::Text(high)) => {
+                    Bounds::Int(Time::parse(low)?.0, Time::parse(high)?.0 + 999)
+                }
+                (ColumnKind::Text, Cell::Text(low), Cell::Text(high)) => {
+                    Bounds::Text(low.clone().into_owned(), high.clone().into_owned())
+                }
                 _ => return None,
             };
             Some((column.name, bounds))
@@ -95,7 +101,7 @@ impl DataFile {
         Self {
             path,
             size: u64::try_from(size).unwrap_or(0),
-            rows: stats["numRecords"].as_u64().unwrap_or(0),
+            rows: stats.rows,
             partition: table.partition.column().and_then(day),
             written: Time::from_millis(written_millis).unwrap_or_default(),
             bounds: bounds.collect(),

@@ -12,7 +12,9 @@ use deltalake::datafusion::common::pruning::PruningStatistics;
 use deltalake::datafusion::common::{Column as ColumnName, DFSchema, JoinType, NullEquality, Result};
 use deltalake::datafusion::datasource::memory::MemorySourceConfig;
 use deltalake::datafusion::logical_expr::utils::conjunction;
-use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use deltalake::datafusion::logical_expr::{
+    BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType,
+};
 use deltalake::datafusion::physical_expr::PhysicalExpr;
 use deltalake::datafusion::physical_expr::expressions::Column;
 use deltalake::datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
@@ -55,6 +57,19 @@ impl LakeTable {
             .try_build(Arc::clone(predicate))?;
         let kept = pruning.prune(&known)?;
         Ok(files.iter().zip(kept).filter(|(_, is_kept)| *is_kept).map(|(file, _)| Arc::clone(file)).collect())
+    }
+
+    /// Whether every row that is in a file which may hold the instrument, or waits, is of it.
+    fn holds_alone(&self, instrument: &str) -> bool {
+        let is_settled = |file: &Arc<DataFile>| match file.bounds("instrument") {
+            Some(Bounds::Text(low, high)) => {
+                (low == instrument && high == instrument)
+                    || instrument < low.as_str()
+                    || instrument > high.as_str()
+            }
+            _ => false,
+        };
+        self.captured.buffer.is_empty() && self.captured.files.iter().all(is_settled)
     }
 
     /// The files without the rows whose keys wait in the buffer with newer values.
@@ -112,7 +127,11 @@ impl TableProvider for LakeTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        let answer = |filter: &&Expr| match named_instrument(filter) {
+            Some(instrument) if self.holds_alone(instrument) => TableProviderFilterPushDown::Exact,
+            _ => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(answer).collect())
     }
 
     async fn scan(
@@ -123,14 +142,17 @@ impl TableProvider for LakeTable {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (table, schema) = (self.captured.table, self.schema());
-        let predicate = match conjunction(filters.to_vec()) {
-            Some(filter) => {
-                let named = DFSchema::try_from(Arc::clone(&schema))?;
-                Some(state.create_physical_expr(filter, &named)?)
-            }
-            None => None,
+        let named = DFSchema::try_from(Arc::clone(&schema))?;
+        let physical = |filters: Vec<Expr>| {
+            conjunction(filters).map(|filter| state.create_physical_expr(filter, &named)).transpose()
         };
-        let files = self.files(predicate.as_ref())?;
+        let files = self.files(physical(filters.to_vec())?.as_ref())?;
+        // What the bounds of the files settled need not be asked of every row; and but for keyed tables, whose files stand
+        // below a join, the rest comes down to the files by itself: given here too, it would be asked twice.
+        let open = filters.iter().filter(|filter| {
+            table.is_keyed && !named_instrument(filter).is_some_and(|instrument| self.holds_alone(instrument))
+        });
+        let predicate = physical(open.cloned().collect())?;
         let projection = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
         let plan = |columns: Vec<usize>| {
             self.reader.plan(&FileAsk {
@@ -163,6 +185,20 @@ impl TableProvider for LakeTable {
             return Ok(Arc::new(EmptyExec::new(Arc::new(schema.project(&projection)?))));
         }
         UnionExec::try_new(parts)
+    }
+}
+
+/// The instrument that a condition names and nothing else.
+fn named_instrument(filter: &Expr) -> Option<&str> {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else { return None };
+    match (left.as_ref(), right.as_ref()) {
+        (Expr::Column(column), Expr::Literal(ScalarValue::Utf8(Some(text)), _))
+        | (Expr::Literal(ScalarValue::Utf8(Some(text)), _), Expr::Column(column))
+            if column.name == "instrument" =>
+        {
+            Some(text)
+        }
+        _ => None,
     }
 }
 

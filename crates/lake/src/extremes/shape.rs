@@ -49,7 +49,8 @@ impl Plain {
                     input = &projection.input;
                 }
                 LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
-                    // What the table was handed down stands above it again: it only promises to leave out files.
+                    // Most of what the table was handed down stands above it again; what its files settle does not.
+                    filters.extend(scan.filters.iter().cloned());
                     let table = source_as_provider(&scan.source).ok()?;
                     let groups = groups.iter().map(symbols::naming).collect::<Option<Vec<_>>>()?;
                     let filters = filters.into_iter().map(symbols::of_instruments);

@@ -126,3 +126,47 @@ async fn answers_know_their_schema_without_rows_and_have_plain_texts() {
     let kinds: Vec<_> = stream.schema.fields().iter().map(|field| field.data_type().to_string()).collect();
     assert_eq!(kinds, ["Utf8", "Utf8", "Utf8"]);
 }
+
+/// Files that hold one instrument alone are not asked row by row for it, and nothing of another one slips in.
+#[tokio::test]
+async fn files_of_one_instrument_answer_for_it_alone() {
+    let folder = TempDir::new().unwrap();
+    let lake = open(folder.path()).await;
+    for (base, ids, through) in [("BTC", 1..101, 100), ("ETH", 101..301, 300)] {
+        append_trades(&lake, base, ids);
+        commit(&lake, through).await;
+    }
+    let ask = |base: &str| {
+        format!(
+            "SELECT count(*), min(trade_id), max(trade_id), sum(trade_id) FROM trades \
+             WHERE instrument = 'binance-futures:{base}-USDT-PERP'"
+        )
+    };
+    let extremes = |base: &str| {
+        format!(
+            "SELECT min(trade_id), max(trade_id) FROM trades WHERE instrument = 'binance-futures:{base}-USDT-PERP'"
+        )
+    };
+    let check = async |waiting: i64| {
+        for (base, first, last) in [("BTC", 1, 100 + waiting), ("ETH", 101, 300), ("SOL", 1, 0)] {
+            let found = lines(&try_sql(&lake, &ask(base)).await.unwrap()).join("\n");
+            let ends = lines(&try_sql(&lake, &extremes(base)).await.unwrap()).join("\n");
+            if last < first {
+                assert!(found.starts_with('0'), "{base}: {found}");
+                continue;
+            }
+            // Those that wait came behind all others.
+            let ids = if base == "BTC" { (1..101).chain(301..301 + waiting) } else { (101..301).chain(0..0) };
+            let (count, sum, most) = (ids.clone().count(), ids.clone().sum::<i64>(), ids.max().unwrap());
+            assert_eq!(found, format!("{count} {first} {most} {sum}"));
+            assert_eq!(ends, format!("{first} {most}"));
+        }
+    };
+    check(0).await;
+    let plan = lines(&try_sql(&lake, &format!("EXPLAIN {}", ask("BTC"))).await.unwrap()).join("\n");
+    assert!(plan.contains("DataSourceExec") && !plan.contains("predicate="), "{plan}");
+    append_trades(&lake, "BTC", 301..311);
+    check(10).await;
+    let plan = lines(&try_sql(&lake, &format!("EXPLAIN {}", ask("BTC"))).await.unwrap()).join("\n");
+    assert!(plan.contains("instrument"), "rows that wait may be of others: {plan}");
+}

@@ -12,6 +12,8 @@ use crate::reading::{TRADE_COLUMNS, minute_bars, trades};
 
 /// So many minutes of trades are read from the store at once.
 const READ_MINUTES: i64 = 60;
+/// Bars further apart than this are looked after apart.
+pub(super) const APART: i64 = 30 * MINUTE;
 /// Minutes closed behind the newest trade while bars are folded.
 const CLOSE_BEHIND: i64 = 2 * MINUTE;
 
@@ -63,29 +65,17 @@ pub(super) fn minute_end(end: Time) -> Time {
     if start == end { end } else { start.plus_micros(MINUTE) }
 }
 
-/// Writes bars that are new or say something else than the stored ones, which they replace as revisions.
+/// Writes bars that are new or say something else than the stored ones, which they replace as revisions, in one commit. What
+/// lies between bars that are far apart is not read.
 pub(super) fn settle(
     doors: &ImportDoors,
     instrument: &InstrumentId,
     bars: Vec<Bar>,
 ) -> Result<u64, StoreError> {
-    let (Some(first), Some(last)) = (bars.first(), bars.last()) else { return Ok(0) };
-    let range = TimeRange { start: first.open_time, end: last.open_time.plus_micros(1) };
-    let scan = TableScan { instrument: Some(instrument.clone()), range: Some(range), ..TableScan::default() };
-    let stored = doors.runtime.block_on(doors.store.scan(TableName::Bars, scan))?;
-    let stored: HashMap<Time, Bar> = minute_bars(instrument, &stored)?
-        .into_iter()
-        .filter(|bar| bar.source == BarSource::Trades)
-        .map(|bar| (bar.open_time, bar))
-        .collect();
-    let rows: Vec<Bar> = bars
-        .into_iter()
-        .filter_map(|bar| match stored.get(&bar.open_time) {
-            None => Some(bar),
-            Some(known) if says_the_same(known, &bar) => None,
-            Some(known) => Some(Bar { revision: known.revision + 1, state: BarState::Revised, ..bar }),
-        })
-        .collect();
+    let mut rows = Vec::new();
+    for near in bars.chunk_by(|one, next| next.open_time.0 - one.open_time.0 < APART) {
+        rows.extend(doors.runtime.block_on(news(doors.store.as_ref(), instrument, near))?);
+    }
     let count = rows.len() as u64;
     if count > 0 {
         let mut writer = doors.bulk.begin(TableName::Bars)?;
@@ -93,6 +83,28 @@ pub(super) fn settle(
         writer.commit(None)?;
     }
     Ok(count)
+}
+
+/// What of these bars is not stored so yet.
+async fn news(
+    store: &dyn TableStore,
+    instrument: &InstrumentId,
+    bars: &[Bar],
+) -> Result<Vec<Bar>, StoreError> {
+    let (Some(first), Some(last)) = (bars.first(), bars.last()) else { return Ok(Vec::new()) };
+    let range = TimeRange { start: first.open_time, end: last.open_time.plus_micros(1) };
+    let scan = TableScan { instrument: Some(instrument.clone()), range: Some(range), ..TableScan::default() };
+    let stored: HashMap<Time, Bar> = minute_bars(instrument, &store.scan(TableName::Bars, scan).await?)?
+        .into_iter()
+        .filter(|bar| bar.source == BarSource::Trades)
+        .map(|bar| (bar.open_time, bar))
+        .collect();
+    let new = bars.iter().filter_map(|bar| match stored.get(&bar.open_time) {
+        None => Some(bar.clone()),
+        Some(known) if says_the_same(known, bar) => None,
+        Some(known) => Some(Bar { revision: known.revision + 1, state: BarState::Revised, ..bar.clone() }),
+    });
+    Ok(new.collect())
 }
 
 /// Whether two bars of a minute are made of the same trades, as far as bars tell.

@@ -1,15 +1,11 @@
 //! Past trades that came over REST, a batch of pages at a time.
 
-use model::time::MINUTE;
 use model::{Bar, InstrumentId, Source, Time, Trade};
 use tables::{Rows, StoreError, TableName, TimeRange};
 
-use super::bars::{from_store, minute_end, settle};
+use super::bars::{APART, from_store, minute_end, settle};
 use super::stored::{Keeping, Seen, Stored};
 use super::{ImportDoors, ImportError, ImportReport};
-
-/// Trades further apart than this are looked after apart: what lies between is not read.
-const APART: i64 = 30 * MINUTE;
 
 /// Runs of trades, sorted by time, that are not far apart.
 fn groups(trades: &[Trade]) -> impl Iterator<Item = &[Trade]> {
@@ -37,11 +33,7 @@ pub fn remake_bars(
         let made = from_store(doors.store.as_ref(), instrument, range, received);
         bars.extend(doors.runtime.block_on(made)?);
     }
-    let mut count = 0;
-    for near in bars.chunk_by(|one, next| next.open_time.0 - one.open_time.0 < APART) {
-        count += settle(doors, instrument, near.to_vec())?;
-    }
-    Ok(count)
+    settle(doors, instrument, bars)
 }
 
 /// Takes trades in that nobody had: what is stored already, from wherever, stays as it is. Bars of the touched minutes are made
