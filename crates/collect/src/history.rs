@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use model::status::RestStatus;
-use model::{Channel, Event, GapCause, Instrument, Time, Timeframe, VenueId};
+use model::{Channel, Event, Gap, GapCause, Instrument, Source, Time, Timeframe, VenueId};
+use rawlog::{Outcome, RecordKind};
 use runtime::{Clock, Stop, Tasks};
 use venues::Venue;
 
@@ -211,6 +212,29 @@ impl HistoryDesk {
 
     pub(crate) fn of(posts: Vec<HistoryPost>, bounds: &Bounds, clock: Arc<dyn Clock>) -> Self {
         Self { posts: Arc::new(posts), bounds: Arc::new(bounds.clone()), clock }
+    }
+
+    /// Tells the recording that its hole was filled from the archive: rows and bars stand in the tables. False where nothing is
+    /// recorded by this process, so that nobody was told.
+    pub async fn tell_brought(&self, gap: &Gap) -> Result<bool, String> {
+        let venue = gap.instrument.venue();
+        let post = self.posts.iter().find(|post| post.venue.facts().id == venue);
+        let Some(post) = post.filter(|post| post.desk.records()) else { return Ok(false) };
+        let outcome = Outcome {
+            instrument: gap.instrument.to_string(),
+            channel: gap.channel.as_str().into(),
+            first_id: gap.first_id,
+            last_id: gap.last_id,
+            first_time: gap.first_time.0,
+            result: Source::Archive.as_str().into(),
+        };
+        post.desk.write(venue, RecordKind::Outcome, outcome.to_payload()).await?;
+        Ok(true)
+    }
+
+    /// Whether this process records what the venue sends.
+    pub fn records(&self, venue: VenueId) -> bool {
+        self.posts.iter().any(|post| post.venue.facts().id == venue && post.desk.records())
     }
 
     /// How the budgets stand, by venue: for progress shown while a fetching waits.

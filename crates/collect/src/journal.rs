@@ -45,6 +45,11 @@ impl Journal {
         (Self { target: Target::Memory(Arc::clone(&records)), state, clock }, records, sender)
     }
 
+    /// Whether records are kept.
+    pub(crate) fn records(&self) -> bool {
+        !matches!(self.target, Target::Nowhere)
+    }
+
     /// The clock that stamps the records.
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use model::status::RestStatus;
 use model::{Time, VenueId};
 use rawlog::{Answer, RecordKind};
@@ -162,6 +162,17 @@ impl Desk {
     pub(crate) fn status(&self) -> RestStatus {
         let now = self.journal.clock().time();
         self.lock().budget.status(now)
+    }
+
+    /// Whether answers are kept in a log.
+    pub(crate) fn records(&self) -> bool {
+        self.journal.records()
+    }
+
+    /// Writes a record of something that was learned elsewhere.
+    pub(crate) async fn write(&self, venue: VenueId, kind: RecordKind, payload: Bytes) -> Result<(), String> {
+        let record = self.journal.record(Some(venue), 0, kind, payload);
+        self.journal.write(record).await.map_err(|closed| closed.to_string())
     }
 
     /// Until when the host is not asked.

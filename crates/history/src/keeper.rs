@@ -12,7 +12,7 @@ use refine::Refine;
 use runtime::clock::Stopwatch;
 use runtime::{Restart, Stop, Tasks};
 
-use crate::{Check, Doors, Error, Listener, News, Phase, Repair, Verdict};
+use crate::{Check, Doors, Error, Listener, News, Phase, Recorded, Repair, Tried, Verdict};
 
 /// How the past is looked after.
 #[derive(Clone, Debug)]
@@ -72,6 +72,7 @@ impl Keeper {
                 doors: Arc::clone(&doors),
                 keeper: own.clone(),
                 due: HashMap::new(),
+                tried: Tried::default(),
             };
             async move { work.run(stop).await }
         });
@@ -93,6 +94,8 @@ struct Work {
     keeper: Keeper,
     /// When each instrument is to be looked at again, by a clock that only goes forward.
     due: HashMap<InstrumentId, Duration>,
+    /// Holes of the recording that the archive's files were looked through for.
+    tried: Tried,
 }
 
 impl Work {
@@ -166,7 +169,16 @@ impl Work {
             parallel: self.settings.parallel,
             listener: &ear,
         };
-        Ok(Some(repair.run(instrument, days, stop).await?.verdict))
+        let verdict = repair.run(instrument, days, stop).await?.verdict;
+        if let Some(site) = repair.site {
+            let recorded =
+                Recorded { doors, site, desk: &self.doors.desk, tried: &self.tried, listener: &ear };
+            let filled = recorded.run(instrument, &verdict.live_holes, stop).await?;
+            if filled > 0 {
+                tracing::info!(instrument = %instrument.id, filled, "holes of the recording filled from the archive");
+            }
+        }
+        Ok(Some(verdict))
     }
 
     /// From the first day wanted until today; at least what there is, from `known` on.

@@ -11,6 +11,7 @@ mod keeper;
 mod neighbours;
 mod news;
 mod plan;
+mod recorded;
 mod repair;
 mod verify;
 
@@ -26,6 +27,7 @@ pub use files::{Files, Taken};
 pub use keeper::{Keeper, KeeperDoors, KeeperSettings};
 pub use news::{FileEnd, Listener, News, Phase, Silent};
 pub use plan::{Plan, Step};
+pub use recorded::{Recorded, Tried};
 pub use repair::{Repair, Repaired};
 pub use verify::{Check, Verdict};
 

@@ -308,7 +308,8 @@ async fn write(
     // Who is killed between the trades and their bars finds the spans noted.
     doors.control.note_unfolded(&instrument.id, &spans)?;
     let (import, id, now) = (doors.import(), instrument.id.clone(), doors.clock.time());
-    let done = runtime::tasks::blocking(move || import_trades(&import, &id, trades, now)).await;
+    let done =
+        runtime::tasks::blocking(move || import_trades(&import, &id, trades, (Source::Rest, now))).await;
     let report: ImportReport = done.map_err(Error::Store)?.map_err(|error| match error {
         ImportError::Store(error) => error.into(),
         other => Error::Store(other.to_string()),

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use model::{Channel, GapCause, InstrumentId, LogPosition, Nanos, Time, VenueId, Wish};
+use model::{Channel, GapCause, InstrumentId, LogPosition, Nanos, Source, Time, VenueId, Wish};
 use rawlog::{Answer, Outcome, Record, RecordKind};
 use venues::{Frame, Origin, Purpose, Venue};
 
@@ -292,6 +292,10 @@ impl House {
         if channel != Some(ledger.channel) {
             return;
         }
+        let asked = (outcome.first_id, outcome.last_id, Time(outcome.first_time));
+        if outcome.result == Source::Archive.as_str() {
+            return self.brought(at, asked, out);
+        }
         let done = match ledger.kind {
             Kind::Numbered(_) => GapCause::NotAtVenue,
             // The venue gave its most recent trades; what lies before them it no longer gives.
@@ -299,8 +303,15 @@ impl House {
         };
         let cause = GapCause::named(&outcome.result).unwrap_or(done);
         let mut findings = Findings::default();
-        let asked = (outcome.first_id, outcome.last_id, Time(outcome.first_time));
         ledger.outcome(asked, cause, self.now, &mut findings);
+        self.report(at, findings, out);
+    }
+
+    /// A file of the archive held what lacked; its rows and their bars are in the tables.
+    fn brought(&mut self, at: usize, asked: (Option<i64>, Option<i64>, Time), out: &mut Output) {
+        let mut findings = Findings::default();
+        let spans = self.tracks[at].ledger.brought(asked, Source::Archive, self.now, &mut findings);
+        out.reload.extend(spans.into_iter().map(|span| (self.tracks[at].ledger.instrument.clone(), span)));
         self.report(at, findings, out);
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Output {
     pub(crate) news: Vec<FeedItem>,
     pub(crate) wishes: Vec<Wish>,
     pub(crate) recompute: Vec<Recompute>,
+    /// Spans whose bars others wrote, to be shown as the store has them.
+    pub(crate) reload: Vec<(InstrumentId, (Time, Time))>,
     /// Bars that closed or were revised, for the cache: ours and the venues'.
     pub(crate) closed: Vec<Bar>,
     /// Tracks that changed, in the order of their first change.
@@ -98,6 +100,7 @@ impl Default for Output {
             news: Vec::new(),
             wishes: Vec::new(),
             recompute: Vec::new(),
+            reload: Vec::new(),
             closed: Vec::new(),
             touched: Vec::new(),
             generation: 1,

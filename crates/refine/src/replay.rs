@@ -42,6 +42,7 @@ impl Replay {
         self.shower.show(&self.house, &mut self.out);
         self.out.wishes.clear();
         self.out.recompute.clear();
+        self.out.reload.clear();
         self.out.take_rows()
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use derivations::MinuteBars;
 use model::time::MINUTE;
-use model::{BarSource, BarState, LogPosition, Nanos, Wish};
+use model::{BarSource, BarState, InstrumentId, LogPosition, Nanos, Time, Wish};
 use rawlog::{Log, LogReader, Record};
 use runtime::clock::Stopwatch;
 use runtime::{Clock, Sender, Stop};
@@ -182,6 +182,9 @@ impl Runner {
                 for ask in std::mem::take(&mut self.pace.out.recompute) {
                     self.recompute(&ask);
                 }
+            }
+            for (instrument, span) in std::mem::take(&mut self.pace.out.reload) {
+                self.reload(&instrument, span);
             }
             if self.pace.out.row_count() >= rows_max {
                 self.append(stop)?;
@@ -360,6 +363,24 @@ impl Runner {
         }
         self.shower.show_bar(&bar);
         self.pace.out.bar(bar);
+    }
+
+    /// Shows bars as the store has them: others wrote them.
+    fn reload(&self, instrument: &InstrumentId, (first, last): (Time, Time)) {
+        let range = TimeRange { start: first.minute_start(), end: last.plus_micros(1) };
+        let scan =
+            TableScan { instrument: Some(instrument.clone()), range: Some(range), ..TableScan::default() };
+        let bars =
+            self.scan(TableName::Bars, &scan).and_then(|batches| reading::minute_bars(instrument, &batches));
+        match bars {
+            Ok(bars) => {
+                bars.iter()
+                    .filter(|bar| bar.source == BarSource::Trades)
+                    .for_each(|bar| self.shower.show_bar(bar));
+            }
+            Err(error) => tracing::error!(%instrument, %first, %last, %error,
+                "bars of a filled hole are shown as they were until the next start"),
+        }
     }
 
     fn scan(&self, table: TableName, scan: &TableScan) -> Result<Vec<arrow_array::RecordBatch>, StoreError> {

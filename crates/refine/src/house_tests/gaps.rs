@@ -182,7 +182,7 @@ fn named(id: &str, ms: i64) -> String {
 }
 
 /// Two named trades, then the connection dies and another one follows 10 s later.
-fn cut() -> Script {
+pub(super) fn cut() -> Script {
     Script::started(BYBIT)
         .at(100_000)
         .say(&named("a", 100_000))

@@ -2,6 +2,7 @@
 
 mod answers;
 mod books;
+mod brought;
 mod gaps;
 mod klines;
 mod listings;

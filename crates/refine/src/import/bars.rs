@@ -70,7 +70,7 @@ pub(super) fn minute_end(end: Time) -> Time {
 pub(super) fn settle(
     doors: &ImportDoors,
     instrument: &InstrumentId,
-    bars: Vec<Bar>,
+    bars: &[Bar],
 ) -> Result<u64, StoreError> {
     let mut rows = Vec::new();
     for near in bars.chunk_by(|one, next| next.open_time.0 - one.open_time.0 < APART) {

@@ -33,16 +33,17 @@ pub fn remake_bars(
         let made = from_store(doors.store.as_ref(), instrument, range, received);
         bars.extend(doors.runtime.block_on(made)?);
     }
-    settle(doors, instrument, bars)
+    settle(doors, instrument, &bars)
 }
 
-/// Takes trades in that nobody had: what is stored already, from wherever, stays as it is. Bars of the touched minutes are made
-/// anew. Blocks until everything is durable; at most some hundred thousand trades should come at once.
+/// Takes trades in that nobody had, and says where they came from: what is stored already, from wherever, stays as it is. Bars of
+/// the touched minutes are made anew. Blocks until everything is durable; at most some hundred thousand trades should come at
+/// once.
 pub fn import_trades(
     doors: &ImportDoors,
     instrument: &InstrumentId,
     mut trades: Vec<Trade>,
-    received: Time,
+    (source, received): (Source, Time),
 ) -> Result<ImportReport, ImportError> {
     trades.retain(|trade| trade.instrument == *instrument);
     trades.sort_by_key(|trade| (trade.venue_time, trade.trade_id));
@@ -60,7 +61,7 @@ pub fn import_trades(
             } else if stored.holds(number, text) {
                 report.known += 1;
             } else {
-                rows.push(Trade { source: Source::Rest, received_time: received, ..trade.clone() });
+                rows.push(Trade { source, received_time: received, ..trade.clone() });
             }
         }
     }

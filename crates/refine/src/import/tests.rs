@@ -48,7 +48,8 @@ impl Shop {
     /// Trades that came over REST.
     fn paged(&self, ids: impl Iterator<Item = i64>) -> ImportReport {
         let id = "binance:BTC-USDT".parse().unwrap();
-        import_trades(&self.doors(), &id, ids.map(trade).collect(), Time(DAY_MS * 1_000 + 9)).unwrap()
+        import_trades(&self.doors(), &id, ids.map(trade).collect(), (Source::Rest, Time(DAY_MS * 1_000 + 9)))
+            .unwrap()
     }
 
     fn import_of(

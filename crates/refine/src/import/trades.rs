@@ -48,7 +48,7 @@ pub(super) fn import(
     } else {
         bars.finish(ask.received)
     };
-    let bars = super::bars::settle(doors, id, bars)?;
+    let bars = super::bars::settle(doors, id, &bars)?;
     let holes = holes(&seen, &stored, &edges);
     super::gaps::tell(doors, ask, (&holes, &blanks))?;
     Ok(ImportReport {

@@ -1,6 +1,6 @@
 //! How holes end: filled, split, or missing for a reason.
 
-use model::{GapCause, Nanos, Time};
+use model::{GapCause, Nanos, Source, Time};
 
 use super::{Findings, HOLES_MAX, Hole, HoleState, Kind, Ledger, Moment};
 
@@ -51,6 +51,44 @@ impl Ledger {
             }
         }
         self.forget_old(findings);
+    }
+
+    /// Rows of holes that stayed were written by whoever found them elsewhere: what is named here is filled from there. Gives
+    /// the spans whose bars are to be made anew.
+    pub(crate) fn brought(
+        &mut self,
+        asked: (Option<i64>, Option<i64>, Time),
+        source: Source,
+        now: Nanos,
+        findings: &mut Findings,
+    ) -> Vec<(Time, Time)> {
+        self.version += 1;
+        let mut spans = Vec::new();
+        for hole in std::mem::take(&mut self.holes) {
+            let (brought, left) = match (asked, &self.kind) {
+                _ if hole.state != HoleState::Missing => (None, vec![hole]),
+                ((Some(first), Some(last), _), Kind::Numbered(_))
+                    if hole.first_id <= last && first <= hole.last_id =>
+                {
+                    let beside = [hole.cut(i64::MIN, first - 1), hole.cut(last + 1, i64::MAX)];
+                    let left: Vec<Hole> = beside.into_iter().flatten().collect();
+                    findings.gaps.extend(left.iter().map(|hole| hole.gap(&self.instrument, self.channel)));
+                    (hole.cut(first, last), left)
+                }
+                ((None, None, first_time), Kind::Timed(_)) if hole.first_time == first_time => {
+                    (Some(hole), Vec::new())
+                }
+                _ => (None, vec![hole]),
+            };
+            self.holes.extend(left);
+            if let Some(hole) = brought {
+                spans.push((hole.first_time, hole.last_time));
+                let whole = Hole { parts: Vec::new(), source: Some(source), ..hole };
+                let cause = whole.cause;
+                self.close(&whole, cause, now, findings);
+            }
+        }
+        spans
     }
 
     /// An answer with the stream's most recent trades reached back to `oldest`; with `is_joined` it holds a trade that
