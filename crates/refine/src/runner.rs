@@ -1,17 +1,17 @@
 //! The one thread: reads the log, lets the house take it, hands rows and news on, and decides when to flush.
 
+mod minutes;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use derivations::MinuteBars;
-use model::time::MINUTE;
-use model::{BarSource, BarState, InstrumentId, LogPosition, Nanos, Time, Wish};
+use model::{LogPosition, Nanos, Wish};
 use rawlog::{Log, LogReader, Record};
 use runtime::clock::Stopwatch;
 use runtime::{Clock, Sender, Stop};
-use tables::{RowBatch, StoreError, TableName, TableScan, TableStore, TimeRange};
+use tables::{RowBatch, StoreError, TableName, TableStore};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -21,8 +21,7 @@ use crate::clock::nanos;
 use crate::feed::NewsFeed;
 use crate::flush::Job;
 use crate::house::House;
-use crate::output::{Output, Recompute};
-use crate::reading;
+use crate::output::Output;
 use crate::settings::RefineSettings;
 use crate::shower::Shower;
 use crate::state;
@@ -36,8 +35,6 @@ const ROWS_MAX: usize = 8_192;
 const APPEND_EVERY: Duration = Duration::from_millis(100);
 /// How long the log is followed after the end was asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
-/// Tries of a read before a bar is left as it was.
-const SCAN_TRIES: usize = 5;
 
 /// Those who wait for a flush; `None` once nobody flushes any more.
 #[derive(Clone)]
@@ -326,73 +323,6 @@ impl Runner {
         self.start_flush();
         while self.is_busy.load(Ordering::Acquire) && is_patient() {
             self.handle.block_on(runtime::sleep(Duration::from_millis(5)));
-        }
-    }
-
-    /// Folds a minute anew from the trades in the store, for a trade that came too late for memory.
-    fn recompute(&mut self, ask: &Recompute) {
-        let range = TimeRange { start: ask.minute, end: ask.minute.plus_micros(MINUTE) };
-        let scan = |columns: &[&'static str]| TableScan {
-            instrument: Some(ask.instrument.clone()),
-            range: Some(range),
-            columns: columns.to_vec(),
-            ..TableScan::default()
-        };
-        let trades = self
-            .scan(TableName::Trades, &scan(reading::TRADE_COLUMNS))
-            .and_then(|batches| reading::trades(&ask.instrument, &batches));
-        let stored = self
-            .scan(TableName::Bars, &scan(&[]))
-            .and_then(|batches| reading::minute_bars(&ask.instrument, &batches));
-        let (trades, stored) = match (trades, stored) {
-            (Ok(trades), Ok(stored)) => (trades, stored),
-            (Err(error), _) | (_, Err(error)) => {
-                metrics::counter!("tickhouse_recompute_failures_total").increment(1);
-                tracing::error!(instrument = %ask.instrument, minute = %ask.minute, %error,
-                    "a late trade's bar stays as it was: its minute could not be read back");
-                return;
-            }
-        };
-        let Some(mut bar) = MinuteBars::fold_minute(&ask.instrument, &trades, ask.available_time) else {
-            return;
-        };
-        let stored =
-            stored.into_iter().filter(|bar| bar.source == BarSource::Trades).map(|bar| bar.revision).max();
-        if let Some(revision) = stored {
-            (bar.revision, bar.state) = (revision.saturating_add(1), BarState::Revised);
-        }
-        self.shower.show_bar(&bar);
-        self.pace.out.bar(bar);
-    }
-
-    /// Shows bars as the store has them: others wrote them.
-    fn reload(&self, instrument: &InstrumentId, (first, last): (Time, Time)) {
-        let range = TimeRange { start: first.minute_start(), end: last.plus_micros(1) };
-        let scan =
-            TableScan { instrument: Some(instrument.clone()), range: Some(range), ..TableScan::default() };
-        let bars =
-            self.scan(TableName::Bars, &scan).and_then(|batches| reading::minute_bars(instrument, &batches));
-        match bars {
-            Ok(bars) => {
-                bars.iter()
-                    .filter(|bar| bar.source == BarSource::Trades)
-                    .for_each(|bar| self.shower.show_bar(bar));
-            }
-            Err(error) => tracing::error!(%instrument, %first, %last, %error,
-                "bars of a filled hole are shown as they were until the next start"),
-        }
-    }
-
-    fn scan(&self, table: TableName, scan: &TableScan) -> Result<Vec<arrow_array::RecordBatch>, StoreError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.handle.block_on(self.store.scan(table, scan.clone())) {
-                Err(_) if tries < SCAN_TRIES => {
-                    self.handle.block_on(runtime::sleep(Duration::from_millis(100)));
-                }
-                result => return result,
-            }
         }
     }
 }
