@@ -15,16 +15,18 @@ use serde_json::{Value, json};
 
 use crate::faults::parse_faults;
 use crate::past;
+use crate::receivers::Receivers;
 use crate::world::{House, Source};
 
 #[derive(Clone)]
 struct Admin {
     house: Arc<House>,
+    receivers: Receivers,
     tasks: Tasks,
 }
 
 /// The routes.
-pub(crate) fn router(house: &Arc<House>, tasks: &Tasks) -> Router {
+pub(crate) fn router(house: &Arc<House>, receivers: &Receivers, tasks: &Tasks) -> Router {
     Router::new()
         .route("/faults", post(faults))
         .route("/list", post(list))
@@ -38,7 +40,8 @@ pub(crate) fn router(house: &Arc<House>, tasks: &Tasks) -> Router {
         .route("/stop", post(stop))
         .route("/replay/start", post(replay_start))
         .route("/replay/status", get(replay_status))
-        .with_state(Admin { house: Arc::clone(house), tasks: tasks.clone() })
+        .route("/receivers", get(received).post(order))
+        .with_state(Admin { house: Arc::clone(house), receivers: receivers.clone(), tasks: tasks.clone() })
 }
 
 async fn faults(State(admin): State<Admin>, text: String) -> impl IntoResponse {
@@ -137,6 +140,14 @@ async fn days(
 async fn rewrite(State(admin): State<Admin>) -> axum::Json<Value> {
     admin.house.archive.rewrite(admin.house.time.now_ms());
     axum::Json(json!({"done": true}))
+}
+
+async fn received(State(admin): State<Admin>) -> axum::Json<Value> {
+    axum::Json(admin.receivers.told())
+}
+
+async fn order(State(admin): State<Admin>, text: String) -> impl IntoResponse {
+    told(admin.receivers.order(&text).map(drop))
 }
 
 async fn usage(State(admin): State<Admin>) -> axum::Json<Value> {

@@ -11,6 +11,7 @@ mod live;
 pub mod load;
 mod market;
 pub mod past;
+pub mod receivers;
 mod recording;
 mod replay;
 mod rest;
@@ -33,6 +34,7 @@ use crate::archive::Site;
 use crate::hub::Hub;
 use crate::listed::Listed;
 use crate::market::{MINUTE_MS, Protocol};
+use crate::receivers::Receivers;
 use crate::rest::quota::Quota;
 use crate::trouble::Trouble;
 use crate::truth::Truth;
@@ -76,6 +78,7 @@ pub struct Sim {
     endpoints: Vec<(VenueId, SocketAddr)>,
     admin: SocketAddr,
     archive: SocketAddr,
+    receivers: Receivers,
 }
 
 impl Sim {
@@ -127,7 +130,7 @@ impl Sim {
 
     /// `http://127.0.0.1:port` of the admin address: `POST /faults` (a list as [`parse_faults`] reads it),
     /// `POST /list` and `POST /delist` (`{"venue": …, "symbol": …}`), `GET /truth/summary`, `POST /quiet`, `POST /stop`,
-    /// `POST /replay/start`, `GET /replay/status`.
+    /// `POST /replay/start`, `GET /replay/status`, `GET /receivers` and `POST /receivers` ([`Receivers::order`]).
     pub fn admin_address(&self) -> String {
         format!("http://{}", self.admin)
     }
@@ -135,6 +138,11 @@ impl Sim {
     /// `http://127.0.0.1:port` of the archives: files of all venues, and their listings.
     pub fn archive_address(&self) -> String {
         format!("http://{}", self.archive)
+    }
+
+    /// Those who are told: a Telegram and a webhook.
+    pub fn receivers(&self) -> &Receivers {
+        &self.receivers
     }
 
     /// The past of an instrument day by day, until its markets stood still or now; `None` if it is not generated here.
@@ -187,7 +195,7 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
     if !settings.speed.is_finite() || settings.speed < 0.0 || (settings.speed == 0.0 && !is_recording) {
         return Err(Error::Setting(format!("speed {}: give a number above 0", settings.speed)));
     }
-    let time = Arc::new(WorldTime::new(clock, settings.speed));
+    let time = Arc::new(WorldTime::new(Arc::clone(&clock), settings.speed));
     let first_minute = (time.start_ms() - settings.history.as_millis() as i64).div_euclid(MINUTE_MS);
     let mut venues = Vec::new();
     let sources = sources(&settings, first_minute)?;
@@ -230,9 +238,10 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
     }
     let (listener, admin) = open(port(house.venues.len())?).await?;
     let (files, archive) = open(port(house.venues.len() + 1)?).await?;
+    let receivers = receivers::start(port(house.venues.len() + 2)?, clock, tasks).await?;
     server::serve("sim.archive".into(), files, Site::router(&house), tasks);
     // Doors close last, so that what markets still say can go out.
-    server::serve("sim.admin".into(), listener, admin::router(&house, tasks), tasks);
+    server::serve("sim.admin".into(), listener, admin::router(&house, &receivers, tasks), tasks);
     for (venue, listener) in doors {
         server::serve_venue(&house, &venue, listener, tasks);
     }
@@ -247,7 +256,7 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
             Ok(())
         }
     });
-    Ok(Sim { house, endpoints, admin, archive })
+    Ok(Sim { house, endpoints, admin, archive, receivers })
 }
 
 async fn open(port: u16) -> Result<(tokio::net::TcpListener, SocketAddr), Error> {

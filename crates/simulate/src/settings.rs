@@ -94,7 +94,7 @@ pub const SIMULATED: &[&str] = &["binance", "binance-futures", "bybit", "bybit-l
 pub enum Ports {
     /// Any free ports.
     Any,
-    /// The first venue here, the others and then the admin address on the ports that follow.
+    /// The first venue here; the others, the admin address, the archives and the receivers on the ports that follow.
     Base(u16),
 }
 

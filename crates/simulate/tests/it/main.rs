@@ -10,6 +10,7 @@ mod faults;
 mod listing;
 mod load;
 mod past;
+mod receivers;
 mod recordings;
 mod rest;
 mod world;

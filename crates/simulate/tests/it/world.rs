@@ -149,10 +149,27 @@ impl Bytes {
 }
 
 pub(crate) async fn bytes(method: &str, address: &str, path: &str, headers: &[(&str, &str)]) -> Bytes {
+    send_bytes((method, address, path), headers, "").await
+}
+
+/// Posts a text.
+pub(crate) async fn post_bytes(address: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Bytes {
+    let length = body.len().to_string();
+    let headers = [headers, &[("content-length", &*length)]].concat();
+    send_bytes(("POST", address, path), &headers, body).await
+}
+
+async fn send_bytes(
+    (method, address, path): (&str, &str, &str),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Bytes {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let more: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{}\r\n", more.concat());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{}\r\n{body}",
+        more.concat()
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut all = Vec::new();
     // An answer that breaks off may end in an error.

@@ -92,9 +92,13 @@ impl Sim {
         for (venue, rest, stream) in sim.endpoints() {
             venues.insert(venue.to_string(), json!({ "rest": rest, "stream": stream }));
         }
-        line(
-            json!({ "ready": true, "venues": venues, "admin": sim.admin_address(), "archive": sim.archive_address() }),
-        );
+        line(json!({
+            "ready": true,
+            "venues": venues,
+            "admin": sim.admin_address(),
+            "archive": sim.archive_address(),
+            "receivers": sim.receivers().report(),
+        }));
         let house = tasks.house_stop();
         tokio::select! {
             () = self.over() => {}
