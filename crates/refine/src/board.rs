@@ -214,6 +214,8 @@ pub(crate) struct Board {
     pub(crate) venues: RwLock<Vec<Arc<VenueTile>>>,
     refined: AtomicU64,
     committed: AtomicU64,
+    /// Why rows cannot be committed, while they cannot.
+    pub(crate) commit_trouble: Mutex<Option<String>>,
     pub(crate) counts: Mutex<Counts>,
     /// Bars in memory, all instruments together.
     pub(crate) bar_count: AtomicUsize,

@@ -1,7 +1,7 @@
 //! The thread that makes rows last: log durable first, then the state, then the tables, so that reading goes on.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use model::LogPosition;
@@ -80,13 +80,24 @@ impl Flusher {
         true
     }
 
+    fn tell(&self, trouble: Option<String>) {
+        *self.board.commit_trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
     /// Tries until it works or the end is asked for twice: once to the thread that feeds us, then to us.
     fn retry(&self, what: &str, stop: &Stop, mut attempt: impl FnMut() -> Result<(), String>) -> bool {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10), 11);
         loop {
-            let Err(error) = attempt() else { return true };
+            let Err(error) = attempt() else {
+                self.tell(None);
+                return true;
+            };
             metrics::counter!("tickhouse_flush_failures_total").increment(1);
             tracing::error!(what, error, "flush failed, trying again; rows wait in the log");
+            // What the next try mends is no trouble.
+            if backoff.tries() > 0 {
+                self.tell(Some(format!("{what}: {error}")));
+            }
             if stop.is_requested() || !self.handle.block_on(stop.sleep(backoff.next_wait())) {
                 return false;
             }

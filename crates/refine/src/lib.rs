@@ -38,8 +38,8 @@ mod recording_tests;
 #[cfg(test)]
 mod running_tests;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 
 use model::{InstrumentId, LogPosition, Time, Wish};
 use rawlog::Log;
@@ -243,6 +243,11 @@ impl Refine {
     /// Newest record whose rows are committed.
     pub fn committed(&self) -> LogPosition {
         self.board.committed()
+    }
+
+    /// Why rows cannot be committed, while they cannot.
+    pub fn commit_trouble(&self) -> Option<String> {
+        self.board.commit_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What was counted.

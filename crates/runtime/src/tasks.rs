@@ -83,7 +83,24 @@ struct Running {
 #[derive(Clone, Default)]
 pub struct Tasks {
     running: Arc<Mutex<Vec<Running>>>,
-    house: Stopper,
+    house: House,
+}
+
+/// What the tasks ask to be closed when one fails for good.
+#[derive(Clone, Default)]
+struct House {
+    stopper: Stopper,
+    /// The first that failed, and why.
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl House {
+    fn fail(&self, name: &str, error: &str) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert_with(|| format!("{name}: {error}"));
+        drop(failure);
+        self.stopper.stop();
+    }
 }
 
 impl Tasks {
@@ -94,12 +111,17 @@ impl Tasks {
 
     /// Resolves when a task that the house cannot stand without has failed, or `stop_house` was called.
     pub fn house_stop(&self) -> Stop {
-        self.house.watch()
+        self.house.stopper.watch()
     }
 
     /// Asks the owner of the house to close it.
     pub fn stop_house(&self) {
-        self.house.stop();
+        self.house.stopper.stop();
+    }
+
+    /// Which task or thread failed for good, and why, if the house is to be closed for it.
+    pub fn failure(&self) -> Option<String> {
+        self.house.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts a task; `body` is called anew for each restart.
@@ -138,7 +160,7 @@ impl Tasks {
                 };
                 if backoff.tries() >= tries_max {
                     tracing::error!(task = task_name, error, "task failed for good, closing the house");
-                    house.stop();
+                    house.fail(&task_name, &error);
                     return;
                 }
                 let wait = backoff.next_wait();
@@ -170,11 +192,11 @@ impl Tasks {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         tracing::error!(thread = thread_name, error, "thread failed, closing the house");
-                        house.stop();
+                        house.fail(&thread_name, &error);
                     }
                     Err(_) => {
                         tracing::error!(thread = thread_name, "thread panicked, closing the house");
-                        house.stop();
+                        house.fail(&thread_name, "panicked");
                     }
                 }
             })
@@ -267,6 +289,7 @@ mod tests {
         });
         tasks.house_stop().requested().await;
         assert_eq!(starts.load(Ordering::Relaxed), 4);
+        assert_eq!(tasks.failure().as_deref(), Some("test: no"));
     }
 
     #[test]

@@ -44,10 +44,23 @@ const METRICS: &[Metric] = {
         ("tickhouse_connections", Gauge, "venue", "Open connections to the venue."),
         ("tickhouse_connects_total", Counter, "venue", "Connections opened, reconnects included."),
         (
+            "tickhouse_disk_days_left",
+            Gauge,
+            "",
+            "Days until nothing can be recorded, at the pace of the last day; +Inf while that cannot be said.",
+        ),
+        ("tickhouse_disk_free_bytes", Gauge, "", "Free space of the disk that holds the data folder."),
+        (
             "tickhouse_disk_free_ratio",
             Gauge,
             "",
             "Free share of the disk that holds the data folder, 0 to 1.",
+        ),
+        (
+            "tickhouse_disk_state",
+            Gauge,
+            "state",
+            "1 for the state the disk is in, 0 for the others: `ok`, `low`, `full`.",
         ),
         ("tickhouse_duplicates_total", Counter, "", "Trades that came again and were left out."),
         (
@@ -107,6 +120,25 @@ const METRICS: &[Metric] = {
             "Damaged records of the raw log that refining had to leave out.",
         ),
         ("tickhouse_messages_total", Counter, "venue, channel", "Messages of subscribed streams."),
+        (
+            "tickhouse_notify_failures_total",
+            Counter,
+            "target",
+            "Tries to send a message that a target did not take.",
+        ),
+        (
+            "tickhouse_notify_lost_total",
+            Counter,
+            "target",
+            "Messages that could not be told: too many waited, for too long, or the target refused them.",
+        ),
+        (
+            "tickhouse_notify_sent_total",
+            Counter,
+            "target",
+            "Messages that a target took, those in digests too.",
+        ),
+        ("tickhouse_notify_waiting", Gauge, "target", "Messages that wait for a target."),
         (
             "tickhouse_polls_failed_total",
             Counter,
@@ -264,7 +296,13 @@ pub(crate) fn measure(status: &HouseStatus, counts: &LiveCounts) {
     counter!("process_cpu_seconds_total").absolute(status.cpu_seconds as u64);
     gauge!("process_resident_memory_bytes").set(status.memory_bytes as f64);
     gauge!("process_start_time_seconds").set(status.started.0 as f64 / 1e6);
+    gauge!("tickhouse_disk_days_left").set(status.disk_days_left.unwrap_or(f64::INFINITY));
+    gauge!("tickhouse_disk_free_bytes").set(status.disk_free_bytes as f64);
     gauge!("tickhouse_disk_free_ratio").set(status.disk_free_percent / 100.0);
+    for state in tables::DISK_STATES {
+        let is_it = status.disk_state == state;
+        gauge!("tickhouse_disk_state", "state" => state).set(f64::from(u8::from(is_it)));
+    }
     gauge!("tickhouse_log_bytes").set(status.log.bytes as f64);
     gauge!("tickhouse_log_ok").set(f64::from(u8::from(status.log.state == "ok")));
     let positions = [

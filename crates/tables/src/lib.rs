@@ -41,7 +41,7 @@ pub use ids::{FileIds, IdAsk, IdLedger};
 pub use market::{BookView, MarketView};
 pub use query::{BatchStream, QueryEngine, QueryError, QueryLimits};
 pub use rows::{InstrumentRow, RowBatch, Rows, TableName};
-pub use status::{HouseStatus, InstrumentStatusLine, LogStatus, PHASES, StatusSource};
+pub use status::{DISK_STATES, HouseStatus, InstrumentStatusLine, LogStatus, PHASES, StatusSource};
 pub use store::{StoreError, TableScan, TableStore};
 pub use trades::{TradeCells, TradeColumns};
 

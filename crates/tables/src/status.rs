@@ -30,6 +30,9 @@ pub const PHASES: [&str; 8] = [
     "down",
 ];
 
+/// How the disk can be: `ok`, `low` below the bound of a warning, `full` when nothing can be recorded.
+pub const DISK_STATES: [&str; 3] = ["ok", "low", "full"];
+
 /// Where an instrument is in its life, and what it brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstrumentStatusLine {
@@ -88,6 +91,12 @@ pub struct HouseStatus {
     pub disk_free_percent: f64,
     /// Free disk space, bytes.
     pub disk_free_bytes: u64,
+    /// One of [`DISK_STATES`].
+    pub disk_state: &'static str,
+    /// Days until nothing can be recorded, at the pace of the last day; `None` while that cannot be said.
+    pub disk_days_left: Option<f64>,
+    /// Why rows cannot be committed, while they cannot.
+    pub commit_trouble: Option<String>,
 }
 
 /// Tells the state of the house.

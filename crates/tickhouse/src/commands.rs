@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod init;
 mod log;
+mod notify;
 mod past;
 mod run;
 mod sim;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Tail(tail::Tail),
     /// Look into the raw log
     Log(log::Log),
+    /// Try out whether messages arrive
+    Notify(notify::NotifyCommand),
     /// Fake exchanges, seeded, with faults, or a recording played back
     Sim(sim::Sim),
 }
@@ -102,6 +105,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Done> {
         Command::Sql(sql) => wait(sql.run()),
         Command::Tail(tail) => wait(tail.run()),
         Command::Log(log) => log.run(),
+        Command::Notify(notify) => wait(notify.run()),
         Command::Sim(sim) => wait(sim.run()),
     }
 }

@@ -6,6 +6,7 @@
 mod check;
 mod file;
 mod list;
+mod notify;
 mod setting;
 pub(crate) mod settings;
 #[cfg(test)]
@@ -16,6 +17,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) use setting::Value;
+
+use ::notify::Secret;
 
 /// Name of the file looked for when none is named.
 pub(crate) const FILE_NAME: &str = "tickhouse.toml";
@@ -127,7 +130,11 @@ impl Config {
                 Ok(value) => self.set(&entry.key, value, entry.place),
                 Err(remedy) => mistakes.push(Mistake {
                     place: entry.place,
-                    what: format!("{} = {} is no {}", entry.key, entry.shown, setting.kind.name()),
+                    what: if setting.kind.is_secret() {
+                        format!("{} is no {}", entry.key, setting.kind.name())
+                    } else {
+                        format!("{} = {} is no {}", entry.key, entry.shown, setting.kind.name())
+                    },
                     remedy,
                 }),
             }
@@ -156,7 +163,11 @@ impl Config {
                 Ok(value) => self.set(&key, value, place),
                 Err(remedy) => mistakes.push(Mistake {
                     place,
-                    what: format!("{text:?} is no {}", setting.kind.name()),
+                    what: if setting.kind.is_secret() {
+                        format!("it is no {}", setting.kind.name())
+                    } else {
+                        format!("{text:?} is no {}", setting.kind.name())
+                    },
                     remedy,
                 }),
             }
@@ -202,6 +213,13 @@ impl Config {
         match self.value(key) {
             Value::Words(words) => words,
             other => panic!("setting {key} is declared as a list, not {other:?}"),
+        }
+    }
+
+    pub(crate) fn secret(&self, key: &str) -> &Secret {
+        match self.value(key) {
+            Value::Secret(secret) => secret,
+            other => panic!("setting {key} is declared as a secret, not {other:?}"),
         }
     }
 

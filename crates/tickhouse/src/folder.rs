@@ -39,6 +39,10 @@ const FORMAT: u32 = 1;
 
 /// Name of the file with the mark.
 const ABOUT: &str = "about.json";
+/// Name of the file that is there while a process serves from the folder.
+const RUNNING: &str = "running.json";
+/// Its name when the process did not close.
+const UNCLOSED: &str = "unclosed.json";
 
 /// An opened data folder. The lock goes with it.
 #[derive(Debug)]
@@ -80,13 +84,28 @@ impl Folder {
             let about = serde_json::to_vec_pretty(&About { format: FORMAT, markets })?;
             write_durably(&root.join(ABOUT), &about)?;
         }
+        if read_running(root).is_some() {
+            // Kept for the next run, should this be another command.
+            std::fs::rename(root.join(RUNNING), root.join(UNCLOSED))
+                .context("put the mark of the last run aside")?;
+        }
         Ok(Self { root: root.to_path_buf(), lock })
+    }
+
+    /// The process that served from here and did not close, if there was one; told once.
+    pub(crate) fn take_unclosed(&self) -> Option<u32> {
+        let path = self.root.join(UNCLOSED);
+        let running: Running = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(%error, "it will be told again that the last run did not close");
+        }
+        Some(running.pid)
     }
 
     /// Says where the process serves, for commands that look for it.
     pub(crate) fn announce(&self, address: SocketAddr) -> anyhow::Result<()> {
         let running = Running { pid: std::process::id(), address };
-        write_durably(&self.root.join("running.json"), &serde_json::to_vec_pretty(&running)?)
+        write_durably(&self.root.join(RUNNING), &serde_json::to_vec_pretty(&running)?)
     }
 
     /// A place within the folder.
@@ -103,7 +122,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         // The file may never have been written.
-        let _absent_is_fine = std::fs::remove_file(self.root.join("running.json"));
+        let _absent_is_fine = std::fs::remove_file(self.root.join(RUNNING));
     }
 }
 
@@ -144,7 +163,7 @@ fn write_durably(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn read_running(root: &Path) -> Option<Running> {
-    serde_json::from_slice(&std::fs::read(root.join("running.json")).ok()?).ok()
+    serde_json::from_slice(&std::fs::read(root.join(RUNNING)).ok()?).ok()
 }
 
 /// The process that runs in the folder, if one does. A file left by a killed one does not count.
@@ -181,6 +200,16 @@ mod tests {
         assert!(error.contains("in use"), "{error}");
         drop(first);
         assert!(running(place.path()).is_none());
+        let clean = Folder::open(place.path(), Markets::Simulated).expect("opens");
+        assert_eq!(clean.take_unclosed(), None, "the first one closed");
+        clean.announce("127.0.0.1:9".parse().expect("an address")).expect("announces");
+        let left = std::fs::read(place.path().join(RUNNING)).expect("is there");
+        drop(clean);
+        std::fs::write(place.path().join(RUNNING), left).expect("as if it had been killed");
+        drop(Folder::open(place.path(), Markets::Simulated).expect("another command opens"));
+        let next = Folder::open(place.path(), Markets::Simulated).expect("opens");
+        assert_eq!((next.take_unclosed(), next.take_unclosed()), (Some(std::process::id()), None));
+        drop(next);
         let error = Folder::open(place.path(), Markets::Real).expect_err("is simulated").to_string();
         assert!(error.contains("simulated markets"), "{error}");
         assert!(check_markets(place.path(), Markets::Simulated).is_ok_and(|mark| mark.is_some()));

@@ -51,7 +51,7 @@ fn report(error: &anyhow::Error) {
 }
 
 /// The error with its causes. Many a message holds its cause already: nothing is said twice.
-fn in_words(error: &anyhow::Error) -> String {
+pub(crate) fn in_words(error: &anyhow::Error) -> String {
     let mut words = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if words.is_empty() {

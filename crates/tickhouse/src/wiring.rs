@@ -1,8 +1,10 @@
 //! Puts the rooms together, and takes them apart in order: stop collecting, finish the log, checkpoint, let readers go.
 
+mod disk;
 mod state;
 mod stats;
 mod stored;
+mod telling;
 
 pub(crate) use state::{Budgets, cpu_seconds};
 
@@ -32,6 +34,7 @@ pub(crate) struct House {
     state: Arc<state::State>,
     address: SocketAddr,
     rooms: Rooms,
+    telling: telling::Telling,
     /// Trades that were recorded before this process.
     trades_before: u64,
 }
@@ -45,6 +48,17 @@ struct Rooms {
     collect: Tasks,
     history: Tasks,
     serve: Tasks,
+    notify: Tasks,
+    /// Those who look how the other rooms are.
+    watch: Tasks,
+}
+
+impl Rooms {
+    /// Those without which the house cannot stand.
+    fn needed(&self) -> [&Tasks; 6] {
+        let Self { log, lake, refine, collect, history, serve, .. } = self;
+        [log, lake, refine, collect, history, serve]
+    }
 }
 
 /// Wishes that may wait for the collector.
@@ -68,6 +82,23 @@ impl House {
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let folder = Folder::open(directory, markets)?;
+        let rooms = Rooms::default();
+        let telling = telling::Telling::start(config, &clock, &rooms.notify)?;
+        // Tasks end when nobody is left to ask them to.
+        let (told, _tellers) = (telling.clone(), rooms.notify.clone());
+        let opened = Self::open(config, (folder, markets), clock, (rooms, telling)).await;
+        if let Err(error) = &opened {
+            told.tell_failed_start(error).await;
+        }
+        opened
+    }
+
+    async fn open(
+        config: &Config,
+        (folder, markets): (Folder, Markets),
+        clock: Arc<dyn Clock>,
+        (rooms, telling): (Rooms, telling::Telling),
+    ) -> anyhow::Result<Self> {
         let lake_settings = settings::lake(config, &folder.path("lake"));
         // Tables elsewhere may be those of a folder with other markets.
         if let Some(above) = Path::new(&lake_settings.location).parent() {
@@ -75,7 +106,6 @@ impl House {
         }
         let metrics = Metrics::install().map_err(anyhow::Error::msg)?;
         serve::describe_metrics();
-        let rooms = Rooms::default();
 
         let lake = lake::Lake::open(lake_settings, Arc::clone(&clock), tables::TABLES)
             .await
@@ -86,6 +116,9 @@ impl House {
         let (log, recovery) =
             Log::open(log_settings, Arc::clone(&clock), &rooms.log).context("open the raw log")?;
         state::tell_recovery(&recovery);
+        if let Some(process) = folder.take_unclosed() {
+            telling.tell(&notify::words::unclean_end(process, !recovery.torn.is_empty(), clock.time()));
+        }
         lake.start_upkeep(&rooms.lake);
 
         let (wishes, wished) = runtime::queue("wishes", WISHES_MAX);
@@ -107,7 +140,7 @@ impl House {
         let collector =
             collect::start(settings::collect(config), doors, &rooms.collect).context("start collecting")?;
 
-        let past = past(config, &folder, (&lake, control, &clock), (&collector, &refine))?;
+        let past = past((config, &telling), &folder, (&lake, control, &clock), (&collector, &refine))?;
         let keeper = history::Keeper::start(settings::keeper(config), past, &rooms.history);
 
         let state = Arc::new(state::State {
@@ -116,29 +149,25 @@ impl House {
             clock: Arc::clone(&clock),
             markets,
             directory: folder.root().to_path_buf(),
+            disk: disk::Disk::new(folder.root(), settings::disk(config)),
             collector,
             refine: refine.clone(),
             log: log.clone(),
             store: lake.store(),
         });
-        let doors = serve::Doors {
-            feed: refine.feed(),
-            past: refine.past(),
-            candles: refine.candles(),
-            coverage: refine.coverage(),
-            market: refine.market(),
-            store: lake.store(),
-            query: lake.query(),
-            status: Arc::clone(&state) as Arc<dyn tables::StatusSource>,
-            metrics: Arc::new(move || metrics.render()),
-        };
+        let doors = readers(&lake, &refine, &state, metrics);
+        let started = clock.time();
         let server = serve::start(settings::serve(config), doors, clock, &rooms.serve)
             .await
             .context("start serving")?;
         let address = server.address;
         stats::start(Arc::clone(&state) as _, settings::stats_every(config), &rooms.serve);
         folder.announce(address)?;
-        Ok(Self { folder, log, refine, state, address, rooms, trades_before })
+        telling.follow(config, &state, &rooms.watch);
+        let venues = settings::enabled_venues(config);
+        let place = folder.root().display().to_string();
+        telling.tell(&notify::words::started(env!("CARGO_PKG_VERSION"), &place, &venues, started));
+        Ok(Self { folder, log, refine, state, address, rooms, telling, trades_before })
     }
 
     /// Where readers connect.
@@ -158,13 +187,23 @@ impl House {
 
     /// Each resolves when its room cannot go on.
     pub(crate) fn failures(&self) -> [Stop; 6] {
-        let Rooms { log, lake, refine, collect, history, serve } = &self.rooms;
-        [log, lake, refine, collect, history, serve].map(Tasks::house_stop)
+        self.rooms.needed().map(Tasks::house_stop)
     }
 
-    /// Closes in order and says what was written. Whatever does not end in time is left to the next start.
+    /// Closes in order and says what was written, while those who are not looking are told. Whatever does not end in time is
+    /// left to the next start.
     pub(crate) async fn close(self) -> Closing {
-        let Rooms { log, lake, refine, collect, history, serve } = &self.rooms;
+        // What the rooms do while they close is no trouble.
+        self.rooms.watch.close_together(ROOM_MIN).await;
+        let failure = self.rooms.needed().into_iter().find_map(Tasks::failure);
+        self.telling.tell_stop(&self.state, failure.as_deref());
+        let (closing, ()) = tokio::join!(self.close_rooms(), self.telling.farewell());
+        self.rooms.notify.close_together(ROOM_MIN).await;
+        closing
+    }
+
+    async fn close_rooms(&self) -> Closing {
+        let Rooms { log, lake, refine, collect, history, serve, .. } = &self.rooms;
         let watch = Stopwatch::start();
         let left = || CLOSING_MAX.saturating_sub(watch.elapsed()).max(ROOM_MIN);
         // With a full disk, what waits for the log would be lost: the reserve was kept for it.
@@ -248,7 +287,7 @@ impl std::fmt::Display for Closing {
 
 /// What looking after the past works with.
 fn past(
-    config: &Config,
+    (config, telling): (&Config, &telling::Telling),
     folder: &Folder,
     (lake, control, clock): (&lake::Lake, control::Control, &Arc<dyn Clock>),
     (collector, refine): (&collect::Collector, &refine::Refine),
@@ -265,8 +304,28 @@ fn past(
         sites: sites(config, folder)?,
         desk: collector.history(),
         refine: refine.clone(),
-        listener: Arc::new(history::Silent),
+        listener: telling.ear(),
     })
+}
+
+/// What readers are answered from.
+fn readers(
+    lake: &lake::Lake,
+    refine: &refine::Refine,
+    state: &Arc<state::State>,
+    metrics: Metrics,
+) -> serve::Doors {
+    serve::Doors {
+        feed: refine.feed(),
+        past: refine.past(),
+        candles: refine.candles(),
+        coverage: refine.coverage(),
+        market: refine.market(),
+        store: lake.store(),
+        query: lake.query(),
+        status: Arc::clone(state) as Arc<dyn tables::StatusSource>,
+        metrics: Arc::new(move || metrics.render()),
+    }
 }
 
 /// The archives of the venues that are collected from.

@@ -13,6 +13,7 @@ mod history;
 mod kills;
 mod listings;
 mod mutes;
+mod notifications;
 mod recorded_archives;
 mod recordings;
 mod resuming;

@@ -150,6 +150,8 @@ pub(crate) struct World {
     pub(crate) admin: String,
     pub(crate) venues: BTreeMap<String, (String, String)>,
     pub(crate) archive: String,
+    /// Those who are told: origins, tokens and chat of a Telegram and a webhook.
+    pub(crate) receivers: Value,
 }
 
 impl World {
@@ -166,7 +168,8 @@ impl World {
         let venues =
             venues.map(|(name, at)| (name.clone(), (text(&at["rest"]), text(&at["stream"])))).collect();
         let archive = ready["archive"].as_str().unwrap_or_default().to_owned();
-        Self { admin: text(&ready["admin"]), place, sim, venues, archive }
+        let receivers = ready["receivers"].clone();
+        Self { admin: text(&ready["admin"]), place, sim, venues, archive, receivers }
     }
 
     /// Writes a configuration for the exchanges; `extra` is added per venue section.

@@ -41,6 +41,13 @@ pub(crate) struct StatusForm {
     disk_free_percent: f64,
     /// Free disk space, bytes.
     disk_free_bytes: u64,
+    /// `ok`, `low` below the bound of a warning, `full` when nothing can be recorded.
+    #[schema(value_type = String)]
+    disk_state: &'static str,
+    /// Days until nothing can be recorded, at the pace of the last day; null while that cannot be said.
+    disk_days_left: Option<f64>,
+    /// Why rows cannot be committed, while they cannot.
+    commit_trouble: Option<String>,
 }
 
 /// The raw log.
@@ -270,6 +277,9 @@ impl From<&HouseStatus> for StatusForm {
             cpu_seconds: status.cpu_seconds,
             disk_free_percent: status.disk_free_percent,
             disk_free_bytes: status.disk_free_bytes,
+            disk_state: status.disk_state,
+            disk_days_left: status.disk_days_left,
+            commit_trouble: status.commit_trouble.clone(),
         }
     }
 }

@@ -75,6 +75,12 @@ fn reasons(status: &HouseStatus) -> Vec<String> {
     if !is_recording(status) {
         reasons.push(format!("nothing can be recorded: raw log {}", status.log.state));
     }
+    if status.disk_state != "ok" {
+        reasons.push(disk_reason(status));
+    }
+    if let Some(trouble) = &status.commit_trouble {
+        reasons.push(format!("rows cannot be committed and wait in the raw log: {trouble}"));
+    }
     let (rows, rows_max) = status.rows_buffered;
     if rows_max > 0 && rows >= rows_max {
         reasons.push(format!("{rows} rows wait for a commit, the rest waits in the raw log"));
@@ -99,6 +105,17 @@ fn reasons(status: &HouseStatus) -> Vec<String> {
         }
     }
     reasons
+}
+
+fn disk_reason(status: &HouseStatus) -> String {
+    let gib = status.disk_free_bytes as f64 / (1_u64 << 30) as f64;
+    let days =
+        status.disk_days_left.map(|days| format!(", enough for {days:.1} days at the pace of the last day"));
+    format!(
+        "the disk runs full: {gib:.1} GiB free, {:.1} %{}",
+        status.disk_free_percent,
+        days.unwrap_or_default()
+    )
 }
 
 /// Whether the house is well, in one look.

@@ -413,6 +413,9 @@ async fn a_degraded_house_says_why_and_stays_in_service() {
     {
         let mut status = world.fakes.status.lock().unwrap();
         status.rows_buffered = (200, 200);
+        (status.disk_state, status.disk_days_left) = ("low", Some(2.04));
+        (status.disk_free_bytes, status.disk_free_percent) = (9 << 29, 1.8);
+        status.commit_trouble = Some("commit tables: no space".into());
         status.venues[0].rest.banned_until = Some(status.now.plus_micros(1_000_000));
         for (at, stream) in status.venues[1].streams.iter_mut().enumerate() {
             stream.health = if at == 0 { StreamHealth::Down } else { StreamHealth::Mute };
@@ -425,6 +428,8 @@ async fn a_degraded_house_says_why_and_stays_in_service() {
     assert_eq!(
         body["reasons"],
         json!([
+            "the disk runs full: 4.5 GiB free, 1.8 %, enough for 2.0 days at the pace of the last day",
+            "rows cannot be committed and wait in the raw log: commit tables: no space",
             "200 rows wait for a commit, the rest waits in the raw log",
             "binance-futures: REST stands still until 2024-08-09T12:00:01.000000Z",
             "bybit-linear: stream-0 is down, stream-1 is mute, stream-2 is mute, stream-3 is mute, stream-4 is mute \

@@ -429,6 +429,9 @@ fn house_status() -> HouseStatus {
         cpu_seconds: 864.0,
         disk_free_percent: 45.2,
         disk_free_bytes: 452 << 30,
+        disk_state: "ok",
+        disk_days_left: None,
+        commit_trouble: None,
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use model::VenueId;
 use runtime::{SystemClock, Tasks};
-use simulate::{Ports, Sim, SimSettings, World};
+use simulate::{Ports, Sim, SimSettings, World, receivers};
 
 use super::{WrongUse, asked_to_end, parse_duration, parse_filter, start_logs};
 use crate::Done;
@@ -106,6 +106,14 @@ impl Demo {
         config.set("lake.location", Value::Text(String::new()), "demo");
         config.set("collect.klines_history_minutes", Value::Number(HISTORY_MINUTES), "demo");
         config.set("refine.flush_s", Value::Number(5), "demo");
+        // Whoever the environment names is not told of markets that are none.
+        let receivers = sim.receivers();
+        let secret = |text: &str| Value::Secret(notify::Secret::new(text));
+        config.set("notify.telegram_api", Value::Text(receivers.telegram_api()), "demo");
+        config.set("notify.telegram_token", secret(receivers::TELEGRAM_TOKEN), "demo");
+        config.set("notify.telegram_chat_id", Value::Text(receivers::TELEGRAM_CHAT_ID.into()), "demo");
+        config.set("notify.webhook", secret(&receivers.webhook_url()), "demo");
+        config.set("notify.webhook_token", secret(receivers::WEBHOOK_TOKEN), "demo");
         for (venue, rest, stream) in sim.endpoints() {
             let mut set =
                 |name: &str, value: Value| config.set(&format!("venues.{venue}.{name}"), value, "demo");

@@ -4,9 +4,11 @@ mod exchange;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use model::VenueId;
+use notify::disk::{DiskState, DiskWatch};
 
 use super::Place;
 use crate::Done;
@@ -73,6 +75,7 @@ impl Doctor {
             }
             None => report.tell("port", check_port(&config)),
         }
+        report.tell("messages", Ok(messages(&config)));
         report.tell("raw log", check_log(&directory.join("log")));
         if !self.offline {
             for venue in venues {
@@ -95,6 +98,19 @@ fn check_venues(venues: &[VenueId]) -> Finding {
     }
     let names: Vec<&str> = venues.iter().map(|venue| venue.as_str()).collect();
     Ok(format!("good; venues: {}", names.join(", ")))
+}
+
+/// Who is told; whether it arrives is left to `tickhouse notify test`, which sends something.
+fn messages(config: &Config) -> String {
+    let settings = settings::notify(config);
+    let targets = [("Telegram", settings.telegram.is_some()), ("a webhook", settings.webhook.is_some())];
+    let named: Vec<&str> =
+        targets.into_iter().filter(|(_, is_told)| *is_told).map(|(name, _)| name).collect();
+    if named.is_empty() {
+        "nobody is told of anything; see [notify]".into()
+    } else {
+        format!("{} is told; `tickhouse notify test` sends a message", named.join(" and "))
+    }
 }
 
 /// The folder itself, or the one it would be made in, takes files.
@@ -130,8 +146,10 @@ fn check_disk(config: &Config, directory: &Path) -> Finding {
     let free = fs4::available_space(place).map_err(|error| error.to_string())? >> 20;
     let reserve = config.number("rawlog.disk_reserve_mib");
     let text = format!("{} GiB free, capture stops below {reserve} MiB", gib(free));
-    if free < reserve.saturating_mul(4) {
-        return Err(format!("{text}: make room, or lower [rawlog] disk_reserve_mib"));
+    let total = fs4::total_space(place).map_err(|error| error.to_string())?;
+    let mut watch = DiskWatch::new(settings::disk(config));
+    if watch.see(Duration::ZERO, (free << 20, total), false).state != DiskState::Ok {
+        return Err(format!("{text}: make room, or lower disk_warn_gib and disk_warn_percent of [data]"));
     }
     Ok(text)
 }

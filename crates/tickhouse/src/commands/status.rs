@@ -14,8 +14,6 @@ use crate::output::line;
 
 /// Clocks that differ by more are worth a look.
 const SKEW_MICROS_MAX: i64 = 1_000_000;
-/// Less free space is worth a look.
-const DISK_PERCENT_MIN: f64 = 5.0;
 /// Endpoints named for each venue.
 const ENDPOINTS_NAMED_MAX: usize = 4;
 /// Streams named one by one per venue; of more, only how many.
@@ -207,9 +205,17 @@ fn findings(status: &Value) -> Vec<String> {
     if rows_max.as_u64() > Some(0) && rows.as_u64() >= rows_max.as_u64() {
         found.push("tables: no more rows may wait, commits fail or are too slow; the rest waits in the log: look at the disk and the log".into());
     }
-    let free = status["disk_free_percent"].as_f64().unwrap_or(100.0);
-    if free < DISK_PERCENT_MIN {
-        found.push(format!("disk: only {free:.1} % free: make room before capture stops"));
+    let disk = status["disk_state"].as_str().unwrap_or("ok");
+    if disk != "ok" {
+        let free = status["disk_free_percent"].as_f64().unwrap_or_default();
+        let days = status["disk_days_left"].as_f64();
+        let days = days.map_or_else(String::new, |days| {
+            format!(", enough for {days:.1} days at the pace of the last day")
+        });
+        found.push(format!("disk: {disk}, {free:.1} % free{days}: make room before capture stops"));
+    }
+    if let Some(trouble) = status["commit_trouble"].as_str() {
+        found.push(format!("tables: rows cannot be committed and wait in the raw log: {trouble}"));
     }
     for venue in status["venues"].as_array().into_iter().flatten() {
         findings_of_venue(venue, &mut found);
@@ -320,14 +326,17 @@ mod tests {
             "instruments": [{ "instrument": "bybit:BTC-USDT", "gaps_missing": 0 }],
         });
         assert_eq!(findings(&status), [""; 0]);
-        status["disk_free_percent"] = json!(3.0);
+        (status["disk_free_percent"], status["disk_state"]) = (json!(3.0), json!("low"));
+        status["disk_days_left"] = json!(2.04);
         status["venues"][0]["clock_skew_micros"] = json!(2_500_000);
         status["venues"][0]["streams"][0]["health"] = json!("mute");
         status["instruments"][0]["gaps_missing"] = json!(1);
         let found = findings(&status);
         assert_eq!(found.len(), 4, "{found:#?}");
         for (index, words) in
-            ["3.0 % free", "2.5 s behind", "stream a is mute", "1 hole could not"].iter().enumerate()
+            ["3.0 % free, enough for 2.0 days", "2.5 s behind", "stream a is mute", "1 hole could not"]
+                .iter()
+                .enumerate()
         {
             assert!(found[index].contains(words), "{found:#?}");
         }

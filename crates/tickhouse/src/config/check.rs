@@ -26,6 +26,14 @@ pub(super) fn check(config: &Config, mistakes: &mut Vec<Mistake>) {
                     .into(),
         });
     }
+    check_telegram(config, mistakes);
+    if config.secret("notify.webhook").is_empty() && !config.secret("notify.webhook_token").is_empty() {
+        mistakes.push(Mistake {
+            place: config.origin("notify.webhook_token").to_owned(),
+            what: "notify.webhook_token is set, but there is no webhook".into(),
+            remedy: "set notify.webhook to its address, or leave the token out".into(),
+        });
+    }
     for venue in settings::enabled_venues(config) {
         for (name, remedy) in [
             ("instruments", "use \"all\" or symbols such as [\"BTCUSDT\"]"),
@@ -40,6 +48,35 @@ pub(super) fn check(config: &Config, mistakes: &mut Vec<Mistake>) {
                 });
             }
         }
+    }
+}
+
+/// A bot without a chat tells nobody, and a chat without a bot is told by nobody.
+fn check_telegram(config: &Config, mistakes: &mut Vec<Mistake>) {
+    let (token, chat_id) = (config.secret("notify.telegram_token"), config.text("notify.telegram_chat_id"));
+    let mut add = |key: &str, what: &str, remedy: String| {
+        mistakes.push(Mistake { place: config.origin(key).to_owned(), what: what.into(), remedy });
+    };
+    match (token.is_empty(), chat_id.is_empty()) {
+        (true, true) => return,
+        (false, true) => add(
+            "notify.telegram_token",
+            "notify.telegram_token is set, but no chat is named that the bot should write to",
+            "set notify.telegram_chat_id to the chat's number or @name, or leave the token out".into(),
+        ),
+        (true, false) => add(
+            "notify.telegram_chat_id",
+            "notify.telegram_chat_id is set, but no bot is named that should write to it",
+            "set notify.telegram_token, as TICKHOUSE__NOTIFY__TELEGRAM_TOKEN in the environment or .env"
+                .into(),
+        ),
+        (false, false) => {}
+    }
+    if let Some(remedy) = (!token.is_empty()).then(|| notify::check_token(token).err()).flatten() {
+        add("notify.telegram_token", "notify.telegram_token cannot be a bot's token", remedy);
+    }
+    if let Some(remedy) = (!chat_id.is_empty()).then(|| notify::check_chat(chat_id).err()).flatten() {
+        add("notify.telegram_chat_id", "notify.telegram_chat_id is no chat", remedy);
     }
 }
 

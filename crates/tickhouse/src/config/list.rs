@@ -6,12 +6,34 @@ const MINUTE_TO_MONTH: u64 = 43_200;
 const CHANNELS: &[&str] =
     &["trades", "quotes", "book", "klines", "mark_prices", "funding", "open_interest", "instruments"];
 
-const fn setting(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Setting {
+pub(super) const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
     Setting { name, kind, default, doc }
 }
 
 const SECTIONS: &[(&str, &[Setting])] = &[
-    ("data", &[setting("directory", Kind::Text, "tickhouse-data", "Folder of everything Tickhouse keeps.")]),
+    (
+        "data",
+        &[
+            setting("directory", Kind::Text, "tickhouse-data", "Folder of everything Tickhouse keeps."),
+            setting(
+                "disk_warn_gib",
+                Kind::Number(0, 1_000_000),
+                "5",
+                "The disk of the folder counts as low below this free space; 0 for never.",
+            ),
+            setting(
+                "disk_warn_percent",
+                Kind::Number(0, 100),
+                "2",
+                "Or below this share of it; 0 for never. Capture stops at rawlog.disk_reserve_mib.",
+            ),
+        ],
+    ),
     (
         "telemetry",
         &[
@@ -94,6 +116,7 @@ const SECTIONS: &[(&str, &[Setting])] = &[
         ],
     ),
     ("history", HISTORY),
+    ("notify", super::notify::SETTINGS),
     (
         "refine",
         &[

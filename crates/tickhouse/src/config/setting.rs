@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use notify::Secret;
+
 /// One declared setting.
 pub(crate) struct Setting {
     /// Name within its section.
@@ -37,6 +39,10 @@ pub(crate) enum Kind {
     Day,
     /// A URL origin beginning with one of these schemes, or empty for the venue's own.
     Origin(&'static [&'static str]),
+    /// Any text that is not to be shown.
+    Secret,
+    /// A URL that is not to be shown, or empty for none.
+    SecretUrl,
 }
 
 /// A checked value.
@@ -46,6 +52,7 @@ pub(crate) enum Value {
     Number(u64),
     Truth(bool),
     Words(Vec<String>),
+    Secret(Secret),
 }
 
 impl fmt::Display for Value {
@@ -55,6 +62,7 @@ impl fmt::Display for Value {
             Self::Number(number) => number.fmt(f),
             Self::Truth(truth) => truth.fmt(f),
             Self::Words(words) => write!(f, "{words:?}"),
+            Self::Secret(secret) => write!(f, "{:?}", secret.to_string()),
         }
     }
 }
@@ -76,7 +84,14 @@ impl Kind {
             Self::Address => "address with port",
             Self::Day => "day",
             Self::Origin(_) => "URL origin",
+            Self::Secret => "text in quotes",
+            Self::SecretUrl => "address",
         }
+    }
+
+    /// Whether its values are not to be shown.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::SecretUrl)
     }
 
     /// Reads a TOML value; the error is the remedy.
@@ -125,6 +140,8 @@ impl Kind {
             Self::Origin(schemes) if text.is_empty() || is_origin(text, schemes) => {
                 Ok(Value::Text(text.trim_end_matches('/').into()))
             }
+            Self::Secret => Ok(Value::Secret(Secret::new(text))),
+            Self::SecretUrl if text.is_empty() || is_url(text) => Ok(Value::Secret(Secret::new(text))),
             _ => Err(self.remedy()),
         }
     }
@@ -140,7 +157,8 @@ impl Kind {
 
     fn remedy(self) -> String {
         match self {
-            Self::Text => "write it in quotes".into(),
+            Self::Text | Self::Secret => "write it in quotes".into(),
+            Self::SecretUrl => "use an address such as https://host/path".into(),
             Self::Choice(words) => format!("use one of {}", words.join(", ")),
             Self::Venue => format!("use one of {}", venues().collect::<Vec<_>>().join(", ")),
             Self::Number(low, high) => format!("use a whole number from {low} to {high}"),
@@ -152,6 +170,15 @@ impl Kind {
             Self::Origin(schemes) => format!("use {}://host[:port] without a path", schemes.join(":// or ")),
         }
     }
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with('/')
+            && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
+    })
 }
 
 fn is_origin(text: &str, schemes: &[&str]) -> bool {

@@ -8,6 +8,8 @@ use collect::{Bounds, CollectSettings, SessionSettings, VenueSettings, Wanted};
 use history::KeeperSettings;
 use lake::LakeSettings;
 use model::{Channel, Date, VenueId};
+use notify::disk::DiskBounds;
+use notify::{NotifySettings, TelegramSettings, WebhookSettings};
 use rawlog::LogSettings;
 use refine::RefineSettings;
 use runtime::telemetry::{LogForm, LogSettings as TelemetrySettings};
@@ -194,6 +196,51 @@ pub(crate) fn keeper(config: &Config) -> KeeperSettings {
         rest_age: rest_age(config),
         parallel: config.number("history.parallel") as usize,
     }
+}
+
+/// Who is told of what.
+pub(crate) fn notify(config: &Config) -> NotifySettings {
+    let seconds = |key: &str| Duration::from_secs(config.number(&format!("notify.{key}")));
+    let token = config.secret("notify.telegram_token");
+    let telegram = (!token.is_empty()).then(|| TelegramSettings {
+        api: config.text("notify.telegram_api").into(),
+        token: token.clone(),
+        chat_id: config.text("notify.telegram_chat_id").into(),
+    });
+    let url = config.secret("notify.webhook");
+    let webhook = (!url.is_empty())
+        .then(|| WebhookSettings { url: url.clone(), token: config.secret("notify.webhook_token").clone() });
+    NotifySettings {
+        house: config.text("notify.house").into(),
+        telegram,
+        webhook,
+        rules: notify::Rules {
+            kinds: config.words("notify.kinds").iter().filter_map(|kind| notify::Kind::named(kind)).collect(),
+            severity_min: notify::Severity::named(config.text("notify.severity")).unwrap_or_default(),
+            per_minute: config.number("notify.per_minute") as usize,
+            window: seconds("gather_s"),
+            repeat_after: seconds("repeat_s"),
+            waiting_max: config.number("notify.waiting_max") as usize,
+            keep: seconds("keep_s"),
+        },
+        answer_max: seconds("answer_s"),
+        trusted: Some(config.text("collect.trusted")).filter(|path| !path.is_empty()).map(Into::into),
+    }
+}
+
+/// When the disk is low, and when nothing can be recorded.
+pub(crate) fn disk(config: &Config) -> DiskBounds {
+    DiskBounds {
+        warn_bytes: config.number("data.disk_warn_gib") * GIB,
+        warn_percent: config.number("data.disk_warn_percent") as f64,
+        reserve_bytes: config.number("rawlog.disk_reserve_mib") * MIB,
+    }
+}
+
+/// Streams that bring nothing are told after so long, and the progress of recovery so often.
+pub(crate) fn watches(config: &Config) -> (Duration, Duration) {
+    let seconds = |key| Duration::from_secs(config.number(key));
+    (seconds("notify.streams_s"), seconds("notify.recovery_s"))
 }
 
 /// What readers are offered.

@@ -58,6 +58,50 @@ fn a_log_filter_and_an_empty_choice_are_checked_before_anything_starts() {
 }
 
 #[test]
+fn a_bot_without_a_chat_was_taken_for_a_good_configuration() {
+    for (text, line, words) in [
+        ("[notify]\ntelegram_token = \"1:secret\"\n", 2, "notify.telegram_chat_id"),
+        ("[notify]\ntelegram_chat_id = \"@house\"\n", 2, "TICKHOUSE__NOTIFY__TELEGRAM_TOKEN"),
+        ("[notify]\ntelegram_chat_id = \"5\"\ntelegram_token = \"secret\"\n", 3, "BotFather"),
+        ("[notify]\ntelegram_chat_id = \"five\"\ntelegram_token = \"1:secret\"\n", 2, "-1001234567890"),
+        ("[notify]\ntelegram_token = 12345678\n", 2, "in quotes"),
+        ("[notify]\nwebhook = \"secret\"\n", 2, "https://host/path"),
+        ("[notify]\nwebhook_token = \"secret\"\n", 2, "notify.webhook"),
+    ] {
+        let found = loaded(text);
+        assert!(found.len() == 1 && found[0].starts_with(&format!("t.toml:{line}:")), "{found:?}");
+        assert!(found[0].contains(words) && !found[0].contains("secret"), "{found:?}");
+        assert!(!found[0].contains("12345678;"), "{found:?}");
+    }
+    let good = "[notify]\ntelegram_token = \"1:secret\"\ntelegram_chat_id = \"-100\"\nwebhook = \"https://host/secret\"\n";
+    assert_eq!(loaded(good), [""; 0]);
+}
+
+#[test]
+fn secrets_are_shown_nowhere() {
+    let (mut config, mut mistakes) = (Config::defaults(), Vec::new());
+    let variables = [
+        ("TICKHOUSE__NOTIFY__TELEGRAM_TOKEN".to_owned(), "1:secret".to_owned()),
+        ("TICKHOUSE__NOTIFY__WEBHOOK".to_owned(), "https://host/secret".to_owned()),
+        ("TICKHOUSE__NOTIFY__WEBHOOK_TOKEN".to_owned(), "secret".to_owned()),
+    ];
+    config.take_environment(&variables, &mut mistakes);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let shown = format!("{} {config:?} {:?}", config.show(), settings::notify(&config));
+    assert!(shown.contains("telegram_token = \"(hidden)\"") && !shown.contains("secret"), "{shown}");
+    assert_eq!(settings::notify(&config).telegram.expect("a chat").token.reveal(), "1:secret");
+}
+
+#[test]
+fn the_kinds_that_can_be_chosen_are_those_there_are() {
+    let kinds: Vec<&str> = ::notify::Kind::ALL.into_iter().map(::notify::Kind::as_str).collect();
+    let setting = list::find("notify.kinds").expect("is declared");
+    assert_eq!(setting.kind, setting::Kind::Choices(&kinds.leak()[..]));
+    let chosen = settings::notify(&Config::defaults()).rules.kinds;
+    assert_eq!(chosen, ::notify::Rules::default().kinds);
+}
+
+#[test]
 fn a_file_that_is_no_toml_names_the_line() {
     let found = mistakes("[serve]\naddress = \n");
     assert!(found[0].starts_with("t.toml:2: not TOML"), "{found:?}");

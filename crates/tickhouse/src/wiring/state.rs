@@ -12,6 +12,7 @@ use rawlog::{Log, LogState, RecoveryReport};
 use runtime::Clock;
 use tables::{HouseStatus, InstrumentStatusLine, LogStatus, StatusSource, TableStore};
 
+use super::disk::Disk;
 use crate::folder::Markets;
 
 /// Where the numbers come from.
@@ -20,6 +21,7 @@ pub(crate) struct State {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) markets: Markets,
     pub(crate) directory: PathBuf,
+    pub(crate) disk: Disk,
     pub(crate) collector: collect::Collector,
     pub(crate) keeper: history::Keeper,
     pub(crate) refine: refine::Refine,
@@ -31,7 +33,8 @@ impl StatusSource for State {
     fn status(&self) -> HouseStatus {
         let mut venues = self.collector.status();
         tell_unknown(&mut venues, &self.collector.unknown_symbols());
-        let (disk_free_bytes, disk_free_percent) = disk_free(&self.directory);
+        let log = self.log.state();
+        let disk = self.disk.look(matches!(log, LogState::DiskFull { .. }));
         let counts = self.refine.counts();
         HouseStatus {
             version: env!("CARGO_PKG_VERSION"),
@@ -45,7 +48,7 @@ impl StatusSource for State {
                 written: self.log.written(),
                 durable: self.log.durable(),
                 bytes: self.log.bytes(),
-                state: match self.log.state() {
+                state: match log {
                     LogState::Open => "ok".into(),
                     LogState::DiskFull { free_bytes } => format!(
                         "disk_full: {} MiB free, capture stands still until there is more",
@@ -61,8 +64,11 @@ impl StatusSource for State {
             undecodable_total: counts.undecodable_total,
             memory_bytes: memory_bytes(),
             cpu_seconds: cpu_seconds(),
-            disk_free_percent,
-            disk_free_bytes,
+            disk_free_percent: disk.free_percent,
+            disk_free_bytes: disk.free_bytes,
+            disk_state: disk.state.as_str(),
+            disk_days_left: disk.days_left,
+            commit_trouble: self.refine.commit_trouble(),
         }
     }
 
@@ -146,14 +152,6 @@ pub(crate) fn cpu_seconds() -> f64 {
     let ticks =
         |index: usize| fields.get(index).and_then(|field| field.parse::<u32>().ok()).unwrap_or_default();
     (f64::from(ticks(11)) + f64::from(ticks(12))) / 100.0
-}
-
-/// Free space of the disk that holds the folder, in bytes and per cent; none and 100 where the system does not tell.
-fn disk_free(directory: &std::path::Path) -> (u64, f64) {
-    match (fs4::available_space(directory), fs4::total_space(directory)) {
-        (Ok(free), Ok(total)) if total > 0 => (free, free as f64 * 100.0 / total as f64),
-        _ => (0, 100.0),
-    }
 }
 
 /// Logs what the raw log repaired at its start.
