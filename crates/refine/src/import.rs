@@ -14,7 +14,7 @@ mod trades;
 use std::io::Read;
 use std::sync::Arc;
 
-use model::{Instrument, InstrumentId, Source, Time};
+use model::{Channel, Instrument, InstrumentId, Source, Time};
 use runtime::queue;
 use runtime::tasks::beside;
 use tables::{BulkStore, Outgoing, StoreError, TableStore, TimeRange};
@@ -166,10 +166,15 @@ pub fn import(
     bytes: &mut dyn Read,
 ) -> Result<ImportReport, ImportError> {
     match ask.file.data {
-        ArchiveData::Trades => trades::import(doors, ask, bytes),
+        ArchiveData::Trades | ArchiveData::RawTrades => trades::import(doors, ask, bytes),
         ArchiveData::Klines(_) => klines::import(doors, ask, bytes),
-        ArchiveData::RawTrades | ArchiveData::Funding => Err(ImportError::Unknown),
+        ArchiveData::Funding => Err(ImportError::Unknown),
     }
+}
+
+/// The channel whose rows a file of trades holds.
+fn feed(file: &ArchiveFile) -> Channel {
+    if file.data == ArchiveData::RawTrades { Channel::RawTrades } else { Channel::Trades }
 }
 
 /// The span that a file claims.

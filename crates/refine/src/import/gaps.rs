@@ -98,9 +98,10 @@ pub(super) fn tell(
     ask: &ImportAsk<'_>,
     (holes, blanks): (&[ImportHole], &[ImportHole]),
 ) -> Result<(), ImportError> {
+    let channel = super::feed(ask.file);
     let gap = |hole: &ImportHole, state: GapState, cause: GapCause| Gap {
         instrument: ask.instrument.id.clone(),
-        channel: Channel::Trades,
+        channel,
         first_id: Some(hole.first_id),
         last_id: Some(hole.last_id),
         first_time: hole.first_time,
@@ -113,7 +114,7 @@ pub(super) fn tell(
     };
     let missing: Vec<Gap> =
         holes.iter().map(|hole| gap(hole, GapState::Missing, GapCause::NotInArchive)).collect();
-    let reading = gaps(doors.store.as_ref(), &ask.instrument.id, Channel::Trades, Some(span(ask.file)));
+    let reading = gaps(doors.store.as_ref(), &ask.instrument.id, channel, Some(span(ask.file)));
     let mut known = doors.runtime.block_on(reading)?;
     let mut rows: Vec<Gap> = blanks
         .iter()

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use model::{Decimal, Instrument, LogPosition, Side, Source, Time, Timeframe, Trade, VenueId};
+use model::{Channel, Decimal, Instrument, LogPosition, Side, Source, Time, Timeframe, Trade, VenueId};
 use tables::{RowBatch, Rows, TableName, TableStore};
 use venues::archive::{ArchiveData, ArchiveFile, Archives, Period};
 
@@ -142,6 +142,25 @@ fn a_plain_file_becomes_trades_and_bars() {
     // Minutes of six trades; the first begins at the tenth second.
     let first = &shop.bars()[0];
     assert!(first.starts_with("binance:BTC-USDT 1m 1723075200000000 trades 60000.07 60000.35"), "{first}");
+}
+
+#[test]
+fn single_trades_are_taken_like_aggregates_and_their_holes_told_apart() {
+    let shop = Shop::new();
+    let rows: Vec<String> = [1, 2, 5, 6]
+        .map(|id| {
+            let trade = trade(id);
+            let (price, quantity, ms) = (trade.price, trade.quantity, DAY_MS + id * 10_000);
+            format!("{id},{price},{quantity},1.0,{ms},True,True")
+        })
+        .into();
+    let report = shop.import(ArchiveData::RawTrades, DAY, &rows.join("\n")).unwrap();
+    assert_eq!((report.added, report.holes.len(), report.bars), (4, 1, 2));
+    let of = |channel| {
+        let id = "binance:BTC-USDT".parse().unwrap();
+        shop.runtime.block_on(super::gaps(shop.store.as_ref(), &id, channel, None)).unwrap().len()
+    };
+    assert_eq!((of(Channel::RawTrades), of(Channel::Trades)), (1, 0));
 }
 
 #[test]
