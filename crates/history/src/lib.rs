@@ -18,6 +18,7 @@ mod verify;
 use std::sync::Arc;
 
 use control::Control;
+use model::Instrument;
 use refine::import::ImportDoors;
 use runtime::Clock;
 use tables::{BulkStore, IdLedger, QueryEngine, TableStore};
@@ -49,6 +50,16 @@ pub struct Doors {
 }
 
 impl Doors {
+    /// Enters instruments as their venue lists them into the tables, so that readers find rows by the venue's own names.
+    /// Only while nothing is recorded: a recording enters listings itself.
+    pub async fn enter_listed(&self, instruments: &[Instrument]) -> Result<(), Error> {
+        let (doors, instruments, now) = (self.import(), instruments.to_vec(), self.clock.time());
+        let entered =
+            runtime::tasks::blocking(move || refine::listed::enter(&doors, &instruments, now)).await;
+        let _count = entered.map_err(Error::Store)??;
+        Ok(())
+    }
+
     /// Where imported rows go. To be called within a tokio runtime.
     fn import(&self) -> ImportDoors {
         ImportDoors {

@@ -52,6 +52,12 @@ impl InstrumentStatus {
             Self::Delisted => "delisted",
         }
     }
+
+    /// The status of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Announced, Self::Trading, Self::Halted, Self::Delisted];
+        all.into_iter().find(|status| status.as_str() == name)
+    }
 }
 
 /// An instrument as its venue lists it.

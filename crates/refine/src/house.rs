@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::{Channel, GapCause, InstrumentId, LogPosition, Nanos, Source, Time, VenueId, Wish};
 use rawlog::{Answer, Outcome, Record, RecordKind};
+use tables::InstrumentRow;
 use venues::{Frame, Origin, Purpose, Venue};
 
 use crate::Counts;
@@ -91,6 +92,8 @@ pub(crate) struct House {
     /// Tracks with minutes to be compared with their klines.
     checked: BTreeSet<usize>,
     reach: Option<Reach>,
+    /// Instruments that the tables know of venues that no record named yet; not part of the state.
+    listed_before: Vec<InstrumentRow>,
 }
 
 impl House {
@@ -110,6 +113,7 @@ impl House {
             late: Vec::new(),
             checked: BTreeSet::new(),
             reach: None,
+            listed_before: Vec::new(),
         }
     }
 
@@ -125,7 +129,9 @@ impl House {
             // The log lost records: what streams said in them is not known.
             self.stood_still(before, GapCause::Undecodable, out);
         }
+        let desks = self.desks.len();
         let desk = record.venue.and_then(|venue| self.desk(venue));
+        out.listed.extend(desks..self.desks.len());
         match (record.kind, desk) {
             (RecordKind::Session, _) => self.session(),
             (RecordKind::Tick, _) => self.tick(out),
@@ -150,6 +156,8 @@ impl House {
         let described = (self.rules.lookup)(venue)?;
         let channel = self.channel_of(venue);
         self.desks.push(Desk::new(described, channel, self.now));
+        let rows = std::mem::take(&mut self.listed_before);
+        self.know(rows);
         Some(self.desks.len() - 1)
     }
 

@@ -20,6 +20,7 @@ mod house;
 pub mod import;
 mod klines;
 mod ledger;
+pub mod listed;
 mod output;
 mod past;
 mod presence;

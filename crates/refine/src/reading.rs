@@ -4,10 +4,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, RecordBatch};
 use model::{
-    Bar, BarSource, BarState, Channel, Condition, Decimal, Gap, GapCause, GapState, InstrumentId, Side,
-    Source, Time, Timeframe, Trade,
+    Bar, BarSource, BarState, Channel, Condition, Decimal, Gap, GapCause, GapState, Instrument, InstrumentId,
+    InstrumentStatus, Side, Source, Time, Timeframe, Trade,
 };
-use tables::{DayCondition, DayCover, StoreError};
+use tables::{DayCondition, DayCover, InstrumentRow, StoreError};
 
 /// One batch with its columns found by name.
 struct Reading<'a>(&'a RecordBatch);
@@ -59,6 +59,12 @@ impl<'a> Reading<'a> {
     fn floats(&self, name: &str) -> Result<Vec<Decimal>, StoreError> {
         let array = self.column(name)?.as_primitive_opt::<Float64Type>().ok_or_else(|| Self::wrong(name))?;
         array.values().iter().map(|value| decimal(*value).ok_or_else(|| Self::wrong(name))).collect()
+    }
+
+    fn floats_or_null(&self, name: &str) -> Result<Vec<Option<Decimal>>, StoreError> {
+        let array = self.column(name)?.as_primitive_opt::<Float64Type>().ok_or_else(|| Self::wrong(name))?;
+        let read = |value: Option<f64>| value.map(|value| decimal(value).ok_or_else(|| Self::wrong(name)));
+        array.iter().map(|value| read(value).transpose()).collect()
     }
 
     fn exact(&self, name: &str) -> Result<Vec<Option<Decimal>>, StoreError> {
@@ -208,6 +214,50 @@ pub(crate) fn days(channel: Channel, batches: &[RecordBatch]) -> Result<Vec<DayC
     }
     days.sort_by_key(|day| day.day);
     Ok(days)
+}
+
+/// Forms of instruments.
+pub(crate) fn instruments(batches: &[RecordBatch]) -> Result<Vec<InstrumentRow>, StoreError> {
+    let mut forms = Vec::new();
+    for batch in batches {
+        let rows = Reading(batch);
+        let [ids, symbols, bases, quotes, settles, states] =
+            ["instrument", "venue_symbol", "base", "quote", "settle", "status"].map(|name| rows.text(name));
+        let (ids, symbols, bases, quotes, settles, states) =
+            (ids?, symbols?, bases?, quotes?, settles?, states?);
+        let [ticks, lots, quantities, notionals] =
+            ["tick_size", "lot_size", "quantity_min", "notional_min"].map(|name| rows.floats_or_null(name));
+        let (ticks, lots, quantities, notionals) = (ticks?, lots?, quantities?, notionals?);
+        let (sizes, froms) = (rows.floats("contract_size")?, rows.times("valid_from")?);
+        let (listed, ends) = (rows.times_or_null("listed_time")?, rows.times_or_null("valid_to")?);
+        let owned = |text: Option<&str>| Box::<str>::from(text.unwrap_or_default());
+        for row in 0..batch.num_rows() {
+            let id: Option<InstrumentId> = ids[row].and_then(|id| id.parse().ok());
+            let (Some(id), Some(status)) = (id, states[row].and_then(InstrumentStatus::named)) else {
+                return Err(StoreError::Failed(format!(
+                    "a row of instruments is not understood: {:?}",
+                    ids[row]
+                )));
+            };
+            let instrument = Instrument {
+                symbol: owned(symbols[row]),
+                base: owned(bases[row]),
+                quote: owned(quotes[row]),
+                settle: owned(settles[row]),
+                kind: id.kind(),
+                status,
+                tick_size: ticks[row],
+                lot_size: lots[row],
+                quantity_min: quantities[row],
+                notional_min: notionals[row],
+                contract_size: sizes[row],
+                listed_time: listed[row],
+                id,
+            };
+            forms.push(InstrumentRow { instrument, valid_from: froms[row], valid_to: ends[row] });
+        }
+    }
+    Ok(forms)
 }
 
 /// Gap rows of one instrument.

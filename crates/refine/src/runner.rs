@@ -21,6 +21,7 @@ use crate::clock::nanos;
 use crate::feed::NewsFeed;
 use crate::flush::Job;
 use crate::house::House;
+use crate::listed;
 use crate::output::Output;
 use crate::settings::RefineSettings;
 use crate::shower::Shower;
@@ -121,6 +122,7 @@ impl Pace {
 impl Runner {
     /// Follows the log until the end is asked for or the log is closed, then flushes what is left.
     pub(crate) fn run(mut self, mut reader: LogReader, stop: &Stop) -> Result<(), String> {
+        self.take_up_listed()?;
         let mut records = Vec::with_capacity(READ_MAX);
         let mut ending: Option<(Stopwatch, LogPosition)> = None;
         loop {
@@ -153,6 +155,14 @@ impl Runner {
         self.append(stop)?;
         let since_end = ending.map_or_else(Stopwatch::start, |(watch, _)| watch);
         self.flush(stop, &since_end);
+        Ok(())
+    }
+
+    /// Takes up what the tables know of instruments beyond the saved state: entered by those who filled the past alone.
+    fn take_up_listed(&mut self) -> Result<(), String> {
+        let held = self.handle.block_on(listed::holding(self.store.as_ref()));
+        self.house.know(held.map_err(|error| format!("read the table instruments: {error}"))?);
+        self.shower.show_all(&self.house);
         Ok(())
     }
 

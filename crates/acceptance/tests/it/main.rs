@@ -14,6 +14,7 @@ mod kills;
 mod listings;
 mod mutes;
 mod notifications;
+mod past_names;
 mod recorded_archives;
 mod recordings;
 mod resuming;

@@ -14,6 +14,27 @@ use crate::output::Output;
 const PAGES_MAX: usize = 64;
 
 impl House {
+    /// Takes forms of instruments over from the tables, where they are newer than what is known.
+    pub(crate) fn know(&mut self, rows: Vec<InstrumentRow>) {
+        let mut learned = HashSet::new();
+        for row in rows {
+            let venue = row.instrument.id.venue();
+            let Some(desk) = self.desks.iter().position(|desk| desk.id() == venue) else {
+                self.listed_before.push(row);
+                continue;
+            };
+            let known = &mut self.desks[desk].instruments;
+            if known.get(&row.instrument.id).is_none_or(|old| old.valid_from < row.valid_from) {
+                let listed = Listed { instrument: row.instrument, valid_from: row.valid_from };
+                known.insert(listed.instrument.id.clone(), listed);
+                learned.insert(desk);
+            }
+        }
+        for desk in learned {
+            self.desks[desk].learn();
+        }
+    }
+
     pub(super) fn listing(&mut self, desk: usize, listing: Listing, out: &mut Output) {
         let time = listing.received_time;
         let mut is_changed = self.list(desk, &listing.instruments, time, out);
@@ -65,7 +86,8 @@ impl House {
     fn enter(&mut self, desk: usize, instrument: &Instrument, time: Time, out: &mut Output) -> bool {
         let known = &mut self.desks[desk].instruments;
         if let Some(old) = known.get(&instrument.id) {
-            if old.instrument == *instrument {
+            // A later form may be known from the tables.
+            if old.instrument == *instrument || old.valid_from > time {
                 return false;
             }
             // Rows are told apart by their first moment; a form that held for none is replaced by the row that follows.

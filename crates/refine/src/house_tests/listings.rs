@@ -27,6 +27,31 @@ fn a_form_holds_until_it_is_replaced() {
 }
 
 #[test]
+fn instruments_that_the_tables_know_are_not_listed_twice() {
+    let script = Script::bare("binance").at(1_000).answer("listing", "list BTC ETH SOL");
+    let mut rows = told(&script).instruments.rows;
+    assert_eq!(listed_words(&rows)[2..], ["SOL trading 1000.."]);
+    rows.retain(|row| &*row.instrument.base != "ETH");
+    for row in &mut rows {
+        row.valid_from = model::Time(500_000);
+    }
+    let script = script.at(2_000).answer("listing", "list BTC:halted ETH SOL");
+    let mut house = fakes::house();
+    house.know(rows.clone());
+    let out = run(&mut house, &script);
+    assert_eq!(
+        listed_words(&out.instruments.rows),
+        ["ETH trading 0..", "BTC trading 500..2000", "BTC halted 2000.."]
+    );
+    assert_eq!(out.listed.first(), Some(&0), "readers see what the tables knew");
+    // Records from before what the tables know tell nothing new.
+    rows[0].valid_from = model::Time(9_000_000);
+    let mut house = fakes::house();
+    house.know(rows);
+    assert_eq!(listed_words(&run(&mut house, &script).instruments.rows), ["ETH trading 0.."]);
+}
+
+#[test]
 fn pages_delist_only_once_they_are_complete() {
     let script = Script::bare("binance")
         .at(1_000)

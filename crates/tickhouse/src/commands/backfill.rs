@@ -96,7 +96,11 @@ impl Backfill {
         let desk = past.desk(&config, venue, &tasks)?;
         let plan = Plan { site: &site, data: self.kind.data(self.timeframe), days: (from, to) };
         let mut steps = Vec::new();
-        for instrument in instruments(&desk, venue, (&self.instruments, &stop)).await? {
+        let instruments = instruments(&desk, venue, (&self.instruments, &stop)).await?;
+        if !self.dry_run {
+            past.doors.enter_listed(&instruments).await?;
+        }
+        for instrument in instruments {
             steps.extend(plan.steps(&past.doors, &Arc::new(instrument), &stop).await?);
         }
         self.tell_plan(&steps);

@@ -115,7 +115,11 @@ impl Verify {
         let stop = stopper.watch();
         let site = past.site(config, venue).ok();
         let desk = if self.repair { Some(past.desk(config, venue, tasks)?) } else { None };
-        for instrument in self.wanted(desk.as_ref(), (venue, ids), &stop).await? {
+        let wanted = self.wanted(desk.as_ref(), (venue, ids), &stop).await?;
+        if self.repair {
+            past.doors.enter_listed(&wanted).await?;
+        }
+        for instrument in wanted {
             let instrument = Arc::new(instrument);
             let today = SystemClock.time().date();
             let known = past.doors.control.archive_first_day(&instrument.id, Channel::Trades)?;
