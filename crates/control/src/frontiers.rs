@@ -41,4 +41,14 @@ impl Control {
                 .map(|_rows| ())
         })
     }
+
+    /// Forgets it: the trade it names is not there any more.
+    pub fn forget_frontier(&self, instrument: &InstrumentId) -> Result<(), Error> {
+        self.with("write", |connection| {
+            connection
+                .prepare_cached("DELETE FROM frontiers WHERE instrument = ?1")?
+                .execute(params![instrument.as_str()])
+                .map(|_rows| ())
+        })
+    }
 }

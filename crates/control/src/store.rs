@@ -18,6 +18,8 @@ const MIGRATIONS: &[&str] = &[
     crate::budgets::ENDPOINTS_SCHEMA,
     crate::frontiers::SCHEMA,
     crate::unfolded::SCHEMA,
+    crate::jobs::SCHEMA,
+    crate::oldest::SCHEMA,
 ];
 
 /// The control state. Cheap to clone; every call blocks for as long as the disk takes.

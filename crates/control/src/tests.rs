@@ -28,7 +28,7 @@ fn budgets_outlive_a_restart() {
     let control = Control::open(&path).unwrap();
     let expect = [budget("https://a", 7, Some(9)), budget("https://b", 6, Some(-1))];
     assert_eq!(control.load_budgets().unwrap(), expect);
-    assert_eq!(control.schema_version().unwrap(), 5);
+    assert_eq!(control.schema_version().unwrap(), 7);
 }
 
 #[test]
@@ -172,6 +172,11 @@ fn the_first_frontier_stays() {
     let control = Control::open(&file).unwrap();
     assert_eq!(control.frontier(&btc).unwrap(), Some((Some(7), Time(100))));
     assert_eq!(control.frontier(&eth).unwrap(), Some((None, Time(300))));
+    control.forget_frontier(&eth).unwrap();
+    assert_eq!(control.frontier(&eth).unwrap(), None);
+    assert_eq!(control.oldest_file(&eth, model::Channel::Trades).unwrap(), None);
+    control.keep_oldest_file(&eth, model::Channel::Trades, model::Date(5)).unwrap();
+    assert_eq!(control.oldest_file(&eth, model::Channel::Trades).unwrap(), Some(model::Date(5)));
 }
 
 #[test]
@@ -189,4 +194,46 @@ fn spans_without_bars_are_remembered_until_they_have_them() {
     control.forget_unfolded(&btc, &[one]).unwrap();
     assert_eq!(control.unfolded(&btc).unwrap(), [two]);
     assert_eq!(control.unfolded(&"binance:ETH-USDT".parse().unwrap()).unwrap(), []);
+}
+
+#[test]
+fn a_job_goes_from_one_process_to_another_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("control.sqlite");
+    let (command, house) = (Control::open(&file).unwrap(), Control::open(&file).unwrap());
+    assert_eq!(house.take_job(Time(1)).unwrap(), None);
+    let ask = crate::JobAsk {
+        kind: "backfill".into(),
+        venue: "binance".into(),
+        instruments: vec!["BTCUSDT".into(), "ETHUSDT".into()],
+        days: (Some(model::Date(19_000)), None),
+        flags: vec!["keep".into()],
+        parallel: 4,
+        ..crate::JobAsk::default()
+    };
+    let [first, second, third] = [2, 3, 4].map(|now| command.add_job(&ask, Time(now)).unwrap());
+    let taken = house.take_job(Time(5)).unwrap().unwrap();
+    assert_eq!((taken.id, &taken.ask, taken.state), (first, &ask, crate::JobState::Running));
+    let progress = crate::Progress {
+        phase: "archive_recovery of BTCUSDT".into(),
+        files_done: 1,
+        running: vec![("BTCUSDT 2024-08-01.zip".into(), 5, 10)],
+        budgets: vec![("binance".into(), 20, 6_000)],
+        ..crate::Progress::default()
+    };
+    let lines = ["one".to_owned(), "two".to_owned()];
+    assert!(!house.tell_job(first, (&progress, &lines[..1]), Time(6)).unwrap());
+    command.cancel_job(first).unwrap();
+    assert!(house.tell_job(first, (&progress, &lines[1..]), Time(7)).unwrap(), "it is called off");
+    assert_eq!(command.job(first).unwrap().unwrap().progress, progress);
+    assert_eq!(command.job_lines(first, 1).unwrap(), [(2, "two".to_owned())]);
+    house.settle_job(first, (crate::JobState::Cancelled, "why"), Time(8)).unwrap();
+    // One that waits is called off at once; one whose process was killed waits again.
+    command.cancel_job(second).unwrap();
+    assert_eq!(house.take_job(Time(9)).unwrap().unwrap().id, third);
+    drop(house);
+    let house = Control::open(&file).unwrap();
+    assert_eq!(house.take_job(Time(10)).unwrap(), None);
+    assert_eq!((house.revive_jobs().unwrap(), house.open_jobs().unwrap()[0].id), (1, third));
+    assert_eq!(house.take_job(Time(11)).unwrap().unwrap().id, third);
 }
