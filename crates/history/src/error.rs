@@ -11,6 +11,8 @@ pub enum Error {
     Control(control::Error),
     /// The venue did not give what was asked for, and goes on refusing.
     Venue(String),
+    /// What is asked for makes no sense; says what to do instead.
+    Wrong(String),
     /// We were told to stop.
     Stopped,
 }
@@ -20,7 +22,7 @@ impl fmt::Display for Error {
         match self {
             Self::Store(what) => write!(f, "the tables: {what}"),
             Self::Control(error) => write!(f, "{error}"),
-            Self::Venue(what) => f.write_str(what),
+            Self::Venue(what) | Self::Wrong(what) => f.write_str(what),
             Self::Stopped => f.write_str("stopped; run it again to go on"),
         }
     }

@@ -59,9 +59,12 @@ impl Files<'_> {
     /// Does all steps. A file that is spoilt or absent is told and left; only what concerns all of them ends the work.
     pub async fn run(&self, steps: Vec<Step>, stop: &Stop) -> Result<Taken, Error> {
         let mut taken = Taken::default();
+        self.tell_plan(&steps);
         let fetched = futures::stream::iter(steps).map(|step| async move {
             let Step::Fetch { file, .. } = &step else { return (step, Err(FetchError::Absent)) };
-            let progress = |bytes| self.listener.hear(&News::Bytes(bytes));
+            let name: Arc<str> = file.name.as_str().into();
+            self.listener.hear(&News::Fetching { file: Arc::clone(&name), bytes: file.size_bytes });
+            let progress = |bytes| self.listener.hear(&News::Bytes { file: Arc::clone(&name), bytes });
             let fetched = self.site.fetch(file, &progress, stop).await;
             (step, fetched)
         });
@@ -86,6 +89,17 @@ impl Files<'_> {
             }
         }
         Ok(taken)
+    }
+
+    fn tell_plan(&self, steps: &[Step]) {
+        let (mut files, mut bytes) = (0, 0);
+        for step in steps {
+            if let Step::Fetch { file, .. } = step {
+                files += 1;
+                bytes += file.size_bytes.unwrap_or(0);
+            }
+        }
+        self.listener.hear(&News::Planned { files, bytes });
     }
 
     async fn take_in(

@@ -3,11 +3,12 @@
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use control::Control;
 use futures::TryStreamExt;
 use model::time::MINUTE;
 use model::{InstrumentId, Time};
 use refine::import::Frontier;
-use tables::QueryLimits;
+use tables::{QueryLimits, TableName, TableScan, TableStore, TimeRange};
 
 use crate::{Doors, Error};
 
@@ -25,6 +26,11 @@ impl Doors {
             self.control.keep_frontier(instrument, (frontier.id, frontier.time))?;
         }
         Ok(found)
+    }
+
+    /// Forgets a first trade that is not in the table any more: somebody emptied it by hand.
+    pub(crate) async fn check_frontier(&self, instrument: &InstrumentId) -> Result<(), Error> {
+        check(&self.control, self.store.as_ref(), instrument).await
     }
 
     /// Whether no earlier trade can become the first one.
@@ -47,5 +53,103 @@ impl Doors {
     pub(crate) async fn ask(&self, question: &str) -> Result<Vec<RecordBatch>, Error> {
         let answer = self.query.query(question, QueryLimits::default()).await?;
         Ok(answer.batches.try_collect().await?)
+    }
+}
+
+async fn check(control: &Control, store: &dyn TableStore, instrument: &InstrumentId) -> Result<(), Error> {
+    let Some((_, time)) = control.frontier(instrument)? else { return Ok(()) };
+    let scan = TableScan {
+        instrument: Some(instrument.clone()),
+        range: Some(TimeRange { start: time, end: time.plus_micros(1) }),
+        columns: vec!["venue_time"],
+        limit: Some(1),
+        ..TableScan::default()
+    };
+    let rows = store.scan(TableName::Trades, scan).await?;
+    if rows.iter().all(|batch| batch.num_rows() == 0) {
+        tracing::warn!(%instrument, first = %time, "the first recorded trade is not there any more: the past is counted anew");
+        control.forget_frontier(instrument)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for a table that was emptied by hand.
+    use std::collections::BTreeMap;
+
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use model::LogPosition;
+    use tables::{RowBatch, Rows, StoreError};
+
+    use super::*;
+
+    /// A table with one trade at this moment.
+    struct OneTrade(Time);
+
+    impl TableStore for OneTrade {
+        fn append(&self, _: RowBatch) -> Result<(), StoreError> {
+            Err(StoreError::BufferFull)
+        }
+
+        fn commit(&self, _: LogPosition) -> BoxFuture<'_, Result<(), StoreError>> {
+            futures::future::ready(Ok(())).boxed()
+        }
+
+        fn buffered(&self) -> (usize, usize) {
+            (0, 0)
+        }
+
+        fn positions(&self) -> BTreeMap<TableName, LogPosition> {
+            BTreeMap::new()
+        }
+
+        fn scan(&self, _: TableName, scan: TableScan) -> BoxFuture<'_, Result<Vec<RecordBatch>, StoreError>> {
+            let is_there = scan.range.is_some_and(|range| range.contains(self.0));
+            let row = Rows::Trades(Vec::new()).to_batch();
+            let of_one = tables::Rows::Gaps(vec![gap()]).to_batch();
+            futures::future::ready(Ok(vec![if is_there { of_one } else { row }])).boxed()
+        }
+
+        fn replace(
+            &self,
+            _: TableName,
+            _: InstrumentId,
+            _: TimeRange,
+            _: RecordBatch,
+        ) -> BoxFuture<'_, Result<(), StoreError>> {
+            futures::future::ready(Ok(())).boxed()
+        }
+    }
+
+    /// Any row will do.
+    fn gap() -> model::Gap {
+        model::Gap {
+            instrument: "binance:BTC-USDT".parse().expect("an id"),
+            channel: model::Channel::Trades,
+            first_id: None,
+            last_id: None,
+            first_time: Time(0),
+            last_time: Time(1),
+            state: model::GapState::Open,
+            cause: model::GapCause::Unexplained,
+            source: None,
+            found_time: Time(0),
+            closed_time: None,
+        }
+    }
+
+    #[test]
+    fn a_frontier_goes_with_the_trade_it_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let control = Control::open(folder.path().join("control.sqlite")).expect("it opens");
+        let id: InstrumentId = "binance:BTC-USDT".parse().expect("an id");
+        control.keep_frontier(&id, (Some(7), Time(100))).expect("it is kept");
+        for (there, left) in [(Time(100), Some((Some(7), Time(100)))), (Time(101), None), (Time(100), None)] {
+            let checked = check(&control, &OneTrade(there), &id).now_or_never();
+            checked.expect("nothing waits").expect("it is checked");
+            assert_eq!(control.frontier(&id).expect("it is read"), left);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Looks after the past while the recording goes on: looks whether it is whole, fills what lacks, tells readers, and begins again
 //! some time later. Live comes first: an instrument's turn comes when its recording has begun.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use collect::archive::ArchiveSite;
@@ -11,7 +11,9 @@ use model::{Channel, Date, Instrument, InstrumentId, VenueId};
 use refine::Refine;
 use runtime::clock::Stopwatch;
 use runtime::{Restart, Stop, Tasks};
+use venues::archive::ArchiveData;
 
+use crate::jobs::Jobs;
 use crate::{Check, Doors, Error, Listener, News, Phase, Recorded, Repair, Tried, Verdict};
 
 /// How the past is looked after.
@@ -47,7 +49,30 @@ pub struct KeeperDoors {
 
 /// The keeper's outside. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Keeper(Arc<Mutex<HashMap<InstrumentId, Phase>>>);
+pub struct Keeper(Arc<Mutex<Shared>>);
+
+#[derive(Default)]
+struct Shared {
+    phases: HashMap<InstrumentId, Phase>,
+    /// Instruments whose past somebody works on.
+    claimed: HashSet<InstrumentId>,
+    /// Whether everything is to be looked at again soon.
+    is_stirred: bool,
+}
+
+/// Keeps others away from an instrument's past until it is dropped.
+pub(crate) struct Claim {
+    keeper: Keeper,
+    instrument: InstrumentId,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut shared = self.keeper.shared();
+        shared.claimed.remove(&self.instrument);
+        shared.phases.remove(&self.instrument);
+    }
+}
 
 /// How soon an instrument is looked at again whose recording has not begun, or whose looking failed.
 const AGAIN: Duration = Duration::from_secs(20);
@@ -55,7 +80,22 @@ const AGAIN: Duration = Duration::from_secs(20);
 impl Keeper {
     /// What is being done about an instrument's past just now.
     pub fn phase(&self, instrument: &InstrumentId) -> Option<Phase> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(instrument).copied()
+        self.shared().phases.get(instrument).copied()
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an instrument for the caller alone, unless somebody has it.
+    pub(crate) fn claim(&self, instrument: &InstrumentId) -> Option<Claim> {
+        let is_free = self.shared().claimed.insert(instrument.clone());
+        is_free.then(|| Claim { keeper: self.clone(), instrument: instrument.clone() })
+    }
+
+    /// Everything is looked at again soon: others worked on the past.
+    pub(crate) fn stir(&self) {
+        self.shared().is_stirred = true;
     }
 
     /// Whether something is being done about the past of a venue just now.
@@ -67,10 +107,15 @@ impl Keeper {
     /// Starts looking after the past of everything that is recorded.
     pub fn start(settings: KeeperSettings, doors: KeeperDoors, tasks: &Tasks) -> Self {
         let keeper = Self::default();
+        let (settings, doors) = (Arc::new(settings), Arc::new(doors));
+        let jobs = (Arc::clone(&settings), Arc::clone(&doors), keeper.clone());
+        tasks.start("history.jobs", Restart::WithBackoff { tries_max: 1_000 }, move |stop| {
+            let (settings, doors, keeper) = jobs.clone();
+            Jobs { settings, doors, keeper }.run(stop)
+        });
         if !settings.checks && !settings.fills {
             return keeper;
         }
-        let (settings, doors) = (Arc::new(settings), Arc::new(doors));
         let own = keeper.clone();
         tasks.start("history", Restart::WithBackoff { tries_max: 1_000 }, move |stop| {
             let work = Work {
@@ -85,8 +130,8 @@ impl Keeper {
         keeper
     }
 
-    fn set(&self, instrument: &InstrumentId, phase: Option<Phase>) {
-        let mut phases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn set(&self, instrument: &InstrumentId, phase: Option<Phase>) {
+        let phases = &mut self.shared().phases;
         match phase {
             Some(phase) => phases.insert(instrument.clone(), phase),
             None => phases.remove(instrument),
@@ -108,6 +153,9 @@ impl Work {
     async fn run(mut self, stop: Stop) -> Result<(), String> {
         let watch = Stopwatch::start();
         loop {
+            if std::mem::take(&mut self.keeper.shared().is_stirred) {
+                self.due.values_mut().for_each(|due| *due = Duration::ZERO);
+            }
             for instrument in self.instruments() {
                 if stop.is_requested() {
                     return Ok(());
@@ -115,8 +163,9 @@ impl Work {
                 if self.due.get(&instrument.id).is_some_and(|due| *due > watch.elapsed()) {
                     continue;
                 }
+                let Some(claim) = self.keeper.claim(&instrument.id) else { continue };
                 let wait = self.look_after(&instrument, &stop).await;
-                self.keeper.set(&instrument.id, None);
+                drop(claim);
                 self.due.insert(instrument.id.clone(), watch.elapsed() + wait);
             }
             if !stop.sleep(Duration::from_secs(1)).await {
@@ -153,6 +202,10 @@ impl Work {
         stop: &Stop,
     ) -> Result<Option<Verdict>, Error> {
         let doors = &self.doors.doors;
+        if !self.due.contains_key(&instrument.id) {
+            self.doors.refine.flush_now().await;
+            doors.check_frontier(&instrument.id).await?;
+        }
         // Until then its first trade may not be the first one.
         let Some(frontier) = doors.frontier(&instrument.id).await? else { return Ok(None) };
         if !doors.is_settled(frontier) {
@@ -160,7 +213,8 @@ impl Work {
         }
         let known = doors.control.archive_first_day(&instrument.id, Channel::Trades)?;
         let recorded = frontier.time.date();
-        let days = self.days(instrument, known.map_or(recorded, |known| known.min(recorded)));
+        let known = known.map_or(recorded, |known| known.min(recorded));
+        let days = self.days(instrument, known, stop).await?;
         self.doors.refine.flush_now().await;
         let ear = Ear { keeper: &self.keeper, listener: self.doors.listener.as_ref() };
         if !self.settings.fills {
@@ -188,17 +242,24 @@ impl Work {
     }
 
     /// From the first day wanted until today; at least what there is, from `known` on.
-    fn days(&self, instrument: &Instrument, known: Date) -> (Date, Date) {
+    async fn days(&self, instrument: &Instrument, known: Date, stop: &Stop) -> Result<(Date, Date), Error> {
         let today = self.doors.doors.clock.time().date();
         let from = self.settings.from.get(&instrument.id.venue()).copied();
         let listed = instrument.listed_time.map(model::Time::date);
         let first = match from {
             Some(from) => listed.map_or(from, |listed| listed.max(from)),
-            // Binance spot does not say when it listed anything: then only what began is made whole.
-            None if self.settings.fills => listed.unwrap_or(known),
+            None if self.settings.fills && listed.is_some() => listed.unwrap_or(known),
+            // Binance spot does not say when it listed anything: its oldest file does.
+            None if self.settings.fills => match self.doors.sites.get(&instrument.id.venue()) {
+                Some(site) => {
+                    let ask = (instrument, ArchiveData::Trades);
+                    self.doors.doors.oldest_file(site, ask, stop).await?.unwrap_or(known)
+                }
+                None => known,
+            },
             None => known,
         };
-        (first.min(known), today)
+        Ok((first.min(known), today))
     }
 }
 

@@ -7,13 +7,16 @@ mod cover;
 mod error;
 mod files;
 mod frontier;
+mod jobs;
 mod keeper;
+mod meter;
 mod neighbours;
 mod news;
 mod plan;
 mod recorded;
 mod repair;
 mod verify;
+mod work;
 
 use std::sync::Arc;
 
@@ -26,11 +29,13 @@ use tables::{BulkStore, IdLedger, QueryEngine, TableStore};
 pub use error::Error;
 pub use files::{Files, Taken};
 pub use keeper::{Keeper, KeeperDoors, KeeperSettings};
+pub use meter::{Meter, beside};
 pub use news::{FileEnd, Listener, News, Phase, Silent};
 pub use plan::{Plan, Step};
 pub use recorded::{Recorded, Tried};
 pub use repair::{Repair, Repaired};
 pub use verify::{Check, Verdict};
+pub use work::{Backfill, Kind, Outside, Supply, Task, Turn, Verify, Work};
 
 /// What filling the past works with. Cheap to clone.
 #[derive(Clone)]

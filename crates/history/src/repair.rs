@@ -78,6 +78,9 @@ impl Repair<'_> {
         if !young.is_empty() {
             self.phase(instrument, Phase::HistoricalLoad);
             self.ask_for(instrument, young, (&mut done, stop)).await?;
+            if self.site.is_none() {
+                verdict = self.doors.verify(instrument, check).await?;
+            }
         }
         if let Some(site) = self.site {
             self.phase(instrument, Phase::ArchiveRecovery);
@@ -154,6 +157,7 @@ impl Repair<'_> {
             }
             let rows = purse.empty().await?;
             done.rest_rows += rows;
+            self.listener.hear(&News::Rows(rows));
             let (numbered, spans): (Vec<_>, Vec<_>) =
                 asked.into_iter().partition(|(gap, _)| gap.first_id.is_some());
             for (gap, _) in spans.iter().filter(|(_, is_whole)| *is_whole) {
@@ -177,7 +181,7 @@ impl Repair<'_> {
     }
 
     /// Asks for what happened before the first trade that is stored, or after the last.
-    async fn ask_for_edge(
+    pub(crate) async fn ask_for_edge(
         &self,
         instrument: &Arc<Instrument>,
         edge: TimeRange,
@@ -186,7 +190,9 @@ impl Repair<'_> {
         let purse = Purse::new(self.doors, instrument);
         let wish = HistoryWish::TradesByTime { range: edge.start..edge.end };
         let fetched = self.fetch(instrument, wish, (&purse, stop)).await;
-        done.rest_rows += purse.empty().await?;
+        let rows = purse.empty().await?;
+        done.rest_rows += rows;
+        self.listener.hear(&News::Rows(rows));
         if fetched?.is_whole() {
             self.settle_asked(instrument, edge)?;
         }

@@ -148,19 +148,6 @@ impl House {
         self.settle(out);
     }
 
-    /// The desk of a venue, made when it is first heard of; `None` for a venue that this binary cannot read.
-    fn desk(&mut self, venue: VenueId) -> Option<usize> {
-        if let Some(at) = self.desks.iter().position(|desk| desk.id() == venue) {
-            return Some(at);
-        }
-        let described = (self.rules.lookup)(venue)?;
-        let channel = self.channel_of(venue);
-        self.desks.push(Desk::new(described, channel, self.now));
-        let rows = std::mem::take(&mut self.listed_before);
-        self.know(rows);
-        Some(self.desks.len() - 1)
-    }
-
     pub(crate) fn channel_of(&self, venue: VenueId) -> Channel {
         let chosen = self.rules.channels.iter().find(|(known, _)| *known == venue);
         chosen.map_or(Channel::Trades, |(_, channel)| *channel)

@@ -8,12 +8,23 @@ use tables::{InstrumentRow, Rows, StoreError, TableName, TableScan, TableStore};
 
 use crate::import::ImportDoors;
 use crate::reading;
+use crate::runner::Runner;
 
 /// The forms that hold now.
 pub(crate) async fn holding(store: &dyn TableStore) -> Result<Vec<InstrumentRow>, StoreError> {
     let mut forms = reading::instruments(&store.scan(TableName::Instruments, TableScan::default()).await?)?;
     forms.retain(|form| form.valid_to.is_none());
     Ok(forms)
+}
+
+impl Runner {
+    /// Takes up what the tables know of instruments beyond the saved state: entered by those who filled the past alone.
+    pub(crate) fn take_up_listed(&mut self) -> Result<(), String> {
+        let held = self.handle.block_on(holding(self.store.as_ref()));
+        self.house.know(held.map_err(|error| format!("read the table instruments: {error}"))?);
+        self.shower.show_all(&self.house);
+        Ok(())
+    }
 }
 
 /// Enters instruments as their venues list them, in place of the forms that held; a form that holds already is left as it

@@ -21,7 +21,6 @@ use crate::clock::nanos;
 use crate::feed::NewsFeed;
 use crate::flush::Job;
 use crate::house::House;
-use crate::listed;
 use crate::output::Output;
 use crate::settings::RefineSettings;
 use crate::shower::Shower;
@@ -155,14 +154,6 @@ impl Runner {
         self.append(stop)?;
         let since_end = ending.map_or_else(Stopwatch::start, |(watch, _)| watch);
         self.flush(stop, &since_end);
-        Ok(())
-    }
-
-    /// Takes up what the tables know of instruments beyond the saved state: entered by those who filled the past alone.
-    fn take_up_listed(&mut self) -> Result<(), String> {
-        let held = self.handle.block_on(listed::holding(self.store.as_ref()));
-        self.house.know(held.map_err(|error| format!("read the table instruments: {error}"))?);
-        self.shower.show_all(&self.house);
         Ok(())
     }
 

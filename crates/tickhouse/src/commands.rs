@@ -1,9 +1,11 @@
 //! The commands, one file each.
 
 mod backfill;
+mod bars;
 mod config;
 mod demo;
 mod doctor;
+mod follow;
 mod init;
 mod log;
 mod notify;
@@ -36,7 +38,7 @@ pub(crate) enum Command {
     Init(init::Init),
     /// Check configuration, folder, disk, clock, port and exchanges
     Doctor(doctor::Doctor),
-    /// Take history from the venues' public archives
+    /// Take history from the venues' public archives and over REST
     Backfill(backfill::Backfill),
     /// Look whether the past is whole, and fill what lacks
     Verify(verify::Verify),

@@ -67,6 +67,8 @@ fn arguments<'a>(venue: &'a str, from: &'a str, data: &'a str) -> Vec<&'a str> {
         data,
         "-c",
         "tickhouse.toml",
+        "--source",
+        "archive",
     ]
 }
 

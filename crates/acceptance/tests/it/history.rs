@@ -199,7 +199,7 @@ fn said(text: &str, after: &str) -> u64 {
 #[test]
 fn a_past_full_of_defects_ends_whole_and_every_defect_is_told() {
     let mut past = Past::start("31", &Scale::now(), "none");
-    let (code, words, peak) = past.command("backfill");
+    let (code, words, peak) = past.command("backfill --source archive");
     assert_eq!(code, Some(3), "{words}");
     let (status, _) = post(&format!("{}/archive/rewrite", past.world.admin), "");
     assert_eq!(status, 200);
@@ -246,11 +246,11 @@ fn kills_while_the_past_is_filled_change_nothing() {
     let count: u64 = if is_soak() { 50 } else { 5 };
     let mut peak = 0;
     for kill in 0..count {
-        let command = if kill * 2 < count { "backfill" } else { "verify --repair" };
+        let command = if kill * 2 < count { "backfill --source archive" } else { "verify --repair" };
         // Earlier and later from kill to kill.
         past.killed(command, Duration::from_millis(150 + (kill * 467) % 2_300));
     }
-    for command in ["backfill", "verify --repair"] {
+    for command in ["backfill --source archive", "verify --repair"] {
         let (code, words, held) = past.command(command);
         assert!(matches!(code, Some(0 | 3)), "{command}: {words}");
         peak = peak.max(held);
@@ -389,9 +389,4 @@ fn what_cannot_be_done_about_the_past_is_told_with_a_remedy() {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert_eq!((output.status.code(), said.contains(part)), (Some(code), true), "{words:?}: {said}");
     }
-    let (mut process, _address) = world.run();
-    let output = tickhouse(world.place.path(), &["verify", "-c", "tickhouse.toml"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && said.contains("stop it first"), "{said}");
-    process.end();
 }

@@ -36,7 +36,8 @@ fn what_was_only_backfilled_has_its_symbol_and_is_listed_once() {
         |symbol: &str| world.sql(&format!("select count(*) from trades_local where symbol = '{symbol}'"));
     let before: u64 = trades("BTCUSDT")[0][0].parse().expect("a count");
     assert!(before > 2_000, "{before} trades under their symbol");
-    let current = "select venue_symbol, count(*) from v_instruments where status = 'trading' group by 1 order by 1";
+    let current =
+        "select venue_symbol, count(*) from v_instruments where status = 'trading' group by 1 order by 1";
     assert_eq!(world.sql(current), [["BTCUSDT", "1"]]);
     // Twice: the second start takes up a state of its own.
     for _start in 0..2 {

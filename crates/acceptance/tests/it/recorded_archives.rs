@@ -162,7 +162,7 @@ fn real_files_come_in_with_what_they_lack() {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         (output.status.code(), said)
     };
-    let hours = "backfill --venue binance --instruments BTCUSDT --kind klines --timeframe 1h --from 2023-01-01 --to 2023-05-31";
+    let hours = "backfill --venue binance --instruments BTCUSDT --source archive --kind klines --timeframe 1h --from 2023-01-01 --to 2023-05-31";
     let (code, said) = backfill(hours);
     assert_eq!(code, Some(3), "an hour lacks: {said}");
     let lacking: Vec<&str> = said.lines().filter(|line| line.contains("bars missing")).collect();
@@ -170,11 +170,12 @@ fn real_files_come_in_with_what_they_lack() {
         matches!(lacking[..], [line] if line.contains("2023-03: 743 rows") && line.contains("1 bars missing")),
         "{said}"
     );
-    let one = "backfill --venue binance --instruments ADABTC --kind klines --from 2021-11-28 --to 2021-11-28";
+    let one = "backfill --venue binance --instruments ADABTC --source archive --kind klines --from 2021-11-28 --to 2021-11-28";
     let (code, said) = backfill(one);
     assert!(code == Some(0) && said.contains(&format!("{minutes} rows")), "{said}");
-    let (code, said) =
-        backfill("backfill --venue binance --instruments XRPETH --from 2019-10-11 --to 2019-10-13");
+    let (code, said) = backfill(
+        "backfill --source archive --venue binance --instruments XRPETH --from 2019-10-11 --to 2019-10-13",
+    );
     assert!(code == Some(0) && said.contains("12477 rows added, 0 known before, 0 twice"), "{said}");
     let asked = |query: &str| sql(place.path(), "data", query);
     let bars =

@@ -2,18 +2,31 @@
 
 use std::collections::HashSet;
 
-use model::{Instrument, InstrumentId, InstrumentStatus, Listing, Time};
+use model::{Instrument, InstrumentId, InstrumentStatus, Listing, Time, VenueId};
 use tables::{InstrumentRow, News};
 use venues::contract::gather;
 
 use super::House;
-use crate::desk::Listed;
+use crate::desk::{Desk, Listed};
 use crate::output::Output;
 
 /// Most pages of one listing; more is a venue that pages in circles.
 const PAGES_MAX: usize = 64;
 
 impl House {
+    /// The desk of a venue, made when it is first heard of; `None` for a venue that this binary cannot read.
+    pub(super) fn desk(&mut self, venue: VenueId) -> Option<usize> {
+        if let Some(at) = self.desks.iter().position(|desk| desk.id() == venue) {
+            return Some(at);
+        }
+        let described = (self.rules.lookup)(venue)?;
+        let channel = self.channel_of(venue);
+        self.desks.push(Desk::new(described, channel, self.now));
+        let rows = std::mem::take(&mut self.listed_before);
+        self.know(rows);
+        Some(self.desks.len() - 1)
+    }
+
     /// Takes forms of instruments over from the tables, where they are newer than what is known.
     pub(crate) fn know(&mut self, rows: Vec<InstrumentRow>) {
         let mut learned = HashSet::new();

@@ -1,13 +1,17 @@
 //! `tickhouse status`: what the running process is doing, or that none runs.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use control::{Control, Job};
 use serde_json::{Value, json};
 
 use super::Place;
+use super::bars::words;
+use super::follow::describe;
 use crate::Done;
 use crate::folder::{Running, running};
 use crate::output::line;
@@ -40,18 +44,37 @@ impl Status {
             line(if self.json { json!({ "running": false, "message": text }).to_string() } else { text });
             return Ok(Done::Findings);
         };
-        let status = ask(&process).await?;
+        let mut status = ask(&process).await?;
+        let jobs = jobs(&directory)?;
+        status["jobs"] = jobs
+            .iter()
+            .map(|job| {
+                json!({ "job": job.id, "state": job.state.as_str(),
+            "what": describe(job), "progress": words(&job.progress) })
+            })
+            .collect();
         let findings = findings(&status);
         if self.json {
             line(&status);
         } else {
             line(summary(&status, &process).trim_end());
+            for job in &jobs {
+                let state = job.state.as_str();
+                line(format!("  job {} {state}: {}; {}", job.id, describe(job), words(&job.progress)));
+            }
             for finding in &findings {
                 line(format!("! {finding}"));
             }
         }
         Ok(if findings.is_empty() { Done::Clean } else { Done::Findings })
     }
+}
+
+/// Work on the past that commands handed to the process.
+fn jobs(directory: &Path) -> anyhow::Result<Vec<Job>> {
+    let file = directory.join("control.sqlite");
+    let control = Control::open(file).context("open the control state")?;
+    control.open_jobs().context("read the jobs")
 }
 
 async fn ask(process: &Running) -> anyhow::Result<Value> {
