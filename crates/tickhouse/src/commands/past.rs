@@ -74,7 +74,7 @@ async fn alone(config: &Config, directory: &Path, (task, ask): (&Task, &JobAsk))
         bars.show(&progress, &lines);
     };
     let done = tokio::select! {
-        done = beside(task.run(&work, &stop), SHOW_EVERY, &mut show) => done,
+        done = beside(Box::pin(task.run(&work, &stop)), SHOW_EVERY, &mut show) => done,
         () = asked_to_end() => Err(Error::Stopped),
     };
     stopper.stop();
