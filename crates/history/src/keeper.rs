@@ -100,8 +100,7 @@ impl Keeper {
 
     /// Whether something is being done about the past of a venue just now.
     pub fn is_busy(&self, venue: VenueId) -> bool {
-        let phases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        phases.keys().any(|instrument| instrument.venue() == venue)
+        self.shared().phases.keys().any(|instrument| instrument.venue() == venue)
     }
 
     /// Starts looking after the past of everything that is recorded.

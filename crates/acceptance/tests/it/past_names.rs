@@ -18,7 +18,7 @@ fn what_was_only_backfilled_has_its_symbol_and_is_listed_once() {
         "--history",
         "3d",
         "--trades-per-day",
-        "2000",
+        "40000",
         "--days-only",
     ]);
     world.configure(
@@ -43,7 +43,9 @@ fn what_was_only_backfilled_has_its_symbol_and_is_listed_once() {
     for _start in 0..2 {
         let (mut process, _address) = world.run();
         eventually(PATIENCE, "trades come live beside the past", || {
-            let live = world.sql("select count(*) from trades where source = 'stream'");
+            let live = world.sql(
+                "select count(*) from trades where source = 'stream' and instrument = 'binance:BTC-USDT'",
+            );
             (live[0][0] != "0" && world.sql(current).len() == 2).then_some(())
         });
         process.end();

@@ -183,7 +183,13 @@ impl Listener for Ear {
         let mut watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match news {
             // That all is looked at comes again and again, and is no news.
-            News::Phase { phase: Phase::IntegrityCheck, .. } | News::Bytes(_) | News::Absent { .. } => {}
+            News::Phase { phase: Phase::IntegrityCheck, .. }
+            | News::Planned { .. }
+            | News::Fetching { .. }
+            | News::Bytes { .. }
+            | News::Rows(_)
+            | News::Said(_)
+            | News::Absent { .. } => {}
             News::Phase { instrument, .. } => watch.begin(&instrument.id),
             News::File { instrument, end, .. } => match end {
                 FileEnd::Imported(report) => watch.file(instrument.id.venue(), report.added),
