@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use collect::archive::ArchiveSite;
 use collect::history::HistoryDesk;
-use model::{Channel, Date, Instrument, InstrumentId, VenueId};
+use model::{Date, Instrument, InstrumentId, VenueId};
 use refine::Refine;
 use runtime::clock::Stopwatch;
 use runtime::{Restart, Stop, Tasks};
-use venues::archive::ArchiveData;
 
 use crate::jobs::Jobs;
 use crate::{Check, Doors, Error, Listener, News, Phase, Recorded, Repair, Tried, Verdict};
@@ -210,7 +209,7 @@ impl Work {
         if !doors.is_settled(frontier) {
             return Ok(None);
         }
-        let known = doors.control.archive_first_day(&instrument.id, Channel::Trades)?;
+        let known = doors.control.archive_first_day(&instrument.id, doors.feed(instrument.id.venue()))?;
         let recorded = frontier.time.date();
         let known = known.map_or(recorded, |known| known.min(recorded));
         let days = self.days(instrument, known, stop).await?;
@@ -251,7 +250,7 @@ impl Work {
             // Binance spot does not say when it listed anything: its oldest file does.
             None if self.settings.fills => match self.doors.sites.get(&instrument.id.venue()) {
                 Some(site) => {
-                    let ask = (instrument, ArchiveData::Trades);
+                    let ask = (instrument, self.doors.doors.feed_files(instrument.id.venue()));
                     self.doors.doors.oldest_file(site, ask, stop).await?.unwrap_or(known)
                 }
                 None => known,

@@ -18,13 +18,15 @@ mod repair;
 mod verify;
 mod work;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use control::Control;
-use model::Instrument;
+use model::{Channel, Instrument, VenueId};
 use refine::import::ImportDoors;
 use runtime::Clock;
 use tables::{BulkStore, IdLedger, QueryEngine, TableStore};
+use venues::archive::ArchiveData;
 
 pub use error::Error;
 pub use files::{Files, Taken};
@@ -52,9 +54,21 @@ pub struct Doors {
     pub control: Control,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Venues whose single trades are the canonical ones, in place of aggregates.
+    pub raw_trades: Arc<BTreeSet<VenueId>>,
 }
 
 impl Doors {
+    /// The feed of a venue that fills the table `trades`.
+    pub(crate) fn feed(&self, venue: VenueId) -> Channel {
+        if self.raw_trades.contains(&venue) { Channel::RawTrades } else { Channel::Trades }
+    }
+
+    /// The files that hold this feed.
+    pub(crate) fn feed_files(&self, venue: VenueId) -> ArchiveData {
+        if self.raw_trades.contains(&venue) { ArchiveData::RawTrades } else { ArchiveData::Trades }
+    }
+
     /// Enters instruments as their venue lists them into the tables, so that readers find rows by the venue's own names.
     /// Only while nothing is recorded: a recording enters listings itself.
     pub async fn enter_listed(&self, instruments: &[Instrument]) -> Result<(), Error> {

@@ -63,7 +63,7 @@ impl Plan<'_> {
     ) -> Result<Vec<Step>, Error> {
         let channel = channel(self.data);
         let frontier = match channel {
-            Channel::Trades => doors.frontier(&instrument.id).await?,
+            Channel::Trades | Channel::RawTrades => doors.frontier(&instrument.id).await?,
             _ => None,
         };
         let mut days = self.days;

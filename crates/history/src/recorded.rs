@@ -9,7 +9,7 @@ use collect::history::HistoryDesk;
 use model::{Date, Gap, GapCause, GapState, IdRuns, Instrument, InstrumentId, Source, Time, Trade};
 use refine::import::{ImportError, ImportReport, import_trades};
 use runtime::Stop;
-use venues::archive::{ArchiveData, ArchiveFile, ArchiveRow, Period};
+use venues::archive::{ArchiveFile, ArchiveRow, Period};
 
 use crate::{Doors, Error, Listener, News};
 
@@ -88,7 +88,8 @@ impl Recorded<'_> {
         let mut ids = IdRuns::new();
         for day in hole.first_time.date().0..=hole.last_time.date().0 {
             let archives = self.site.archives();
-            let file = archives.file(ArchiveData::Trades, &instrument.symbol, Period::day(Date(day)));
+            let data = self.doors.feed_files(instrument.id.venue());
+            let file = archives.file(data, &instrument.symbol, Period::day(Date(day)));
             let Some(file) = file else { return Ok(None) };
             let silent = |_bytes: u64| {};
             let fetched = match self.site.fetch(&file, &silent, stop).await {

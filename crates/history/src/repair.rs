@@ -7,13 +7,12 @@ use std::time::Duration;
 use collect::archive::ArchiveSite;
 use collect::history::{HistoryAsk, HistoryDesk, HistoryEnd, HistoryReport, HistoryWish, Taken as Taking};
 use control::{ArchiveRecord, FileState};
-use model::{Channel, Date, Event, Gap, GapCause, GapState, Instrument, Source, Trade};
+use model::{Date, Event, Gap, GapCause, GapState, Instrument, Source, Trade};
 use refine::import::{
     ImportError, ImportReport, import_trades, reconciled, remake_bars, spans_of, write_gaps,
 };
 use runtime::Stop;
 use tables::TimeRange;
-use venues::archive::ArchiveData;
 
 use crate::news::Phase;
 use crate::{Check, Doors, Error, Files, Listener, News, Plan, Taken, Verdict};
@@ -84,12 +83,12 @@ impl Repair<'_> {
         }
         if let Some(site) = self.site {
             self.phase(instrument, Phase::ArchiveRecovery);
-            let plan = Plan { site, data: ArchiveData::Trades, days };
+            let data = self.doors.feed_files(instrument.id.venue());
+            let plan = Plan { site, data, days };
             let steps = plan.steps(self.doors, instrument, stop).await?;
             if !steps.is_empty() {
                 let Self { doors, parallel, listener, .. } = *self;
-                let files =
-                    Files { doors, site, data: ArchiveData::Trades, keeps_files: false, parallel, listener };
+                let files = Files { doors, site, data, keeps_files: false, parallel, listener };
                 done.files = files.run(steps, stop).await?;
             }
             verdict = self.doors.verify(instrument, check).await?;
@@ -202,8 +201,12 @@ impl Repair<'_> {
     /// Remembers of the days of a span that the venue gave what it has of them.
     fn settle_asked(&self, instrument: &Instrument, span: TimeRange) -> Result<(), Error> {
         let (first, last) = (span.start.date(), span.end.plus_micros(-1).date());
-        let record =
-            ArchiveRecord::without_file(&instrument.id, Channel::Trades, (first, last), FileState::Asked);
+        let record = ArchiveRecord::without_file(
+            &instrument.id,
+            self.doors.feed(instrument.id.venue()),
+            (first, last),
+            FileState::Asked,
+        );
         let record = ArchiveRecord { settled_time: self.doors.clock.time(), ..record };
         self.doors.control.settle_archive_file(&record)?;
         Ok(())

@@ -68,8 +68,9 @@ impl Doors {
         let ask = IdAsk { table: TableName::Trades, instrument: id.clone(), range, is_deep: check.is_deep };
         let files = self.ids.ids(ask).await?;
         let frontier = self.frontier(id).await?;
-        let known = gaps(self.store.as_ref(), id, Channel::Trades, None).await?;
-        let records = self.control.archive_files(id, Channel::Trades, check.days)?;
+        let channel = self.feed(id.venue());
+        let known = gaps(self.store.as_ref(), id, channel, None).await?;
+        let records = self.control.archive_files(id, channel, check.days)?;
         let (past_known, live_known): (Vec<Gap>, Vec<Gap>) =
             known.into_iter().partition(|gap| is_past(frontier, gap.first_id, gap.first_time));
         let stored = Stored::of(&files);
@@ -84,7 +85,7 @@ impl Doors {
             .partition(|(first, _)| frontier.is_none_or(|end| end.id.is_none_or(|end| *first < end)));
         let mut holes = self.past_holes(id, &past, (&past_known, &records)).await?;
         self.tell_gaps((&past_known, &holes), range).await?;
-        holes.extend(absent_spans(instrument, (first, last), &files, &records, frontier));
+        holes.extend(absent_spans((instrument, channel), (first, last), &files, &records, frontier));
         holes.sort_by_key(|gap| (gap.first_time, gap.first_id));
         let is_told = |(first, last): &(i64, i64)| {
             live_known.iter().any(|gap| gap.first_id <= Some(*first) && Some(*last) <= gap.last_id)
@@ -133,7 +134,7 @@ impl Doors {
         for ((first, last), (before, after)) in times_of(self, id, &unknown).await? {
             holes.push(Gap {
                 instrument: id.clone(),
-                channel: Channel::Trades,
+                channel: self.feed(id.venue()),
                 first_id: Some(first),
                 last_id: Some(last),
                 first_time: before,
@@ -150,17 +151,14 @@ impl Doors {
 
     /// Tells the table `coverage_days` what is new.
     async fn tell_days(&self, id: &InstrumentId, days: &[DayCover]) -> Result<(), Error> {
-        let known = known_days(self.store.as_ref(), id, Channel::Trades).await?;
+        let channel = self.feed(id.venue());
+        let known = known_days(self.store.as_ref(), id, channel).await?;
         let is_new = |day: &&DayCover| {
             known.binary_search_by_key(&day.day, |known| known.day).map(|at| known[at]) != Ok(**day)
         };
         let checked_time = self.clock.time();
-        let row = |cover: &DayCover| CoverageDay {
-            instrument: id.clone(),
-            channel: Channel::Trades,
-            cover: *cover,
-            checked_time,
-        };
+        let row =
+            |cover: &DayCover| CoverageDay { instrument: id.clone(), channel, cover: *cover, checked_time };
         let rows: Vec<CoverageDay> = days.iter().filter(is_new).map(row).collect();
         let doors = self.import();
         let done = runtime::tasks::blocking(move || write_days(&doors, rows)).await;
@@ -208,7 +206,7 @@ fn cause_between(records: &[ArchiveRecord], first: Date, last: Date) -> GapCause
 /// Days that ids cannot tell of: where there are none, or nothing beside them. One gap per run of days whose file is not
 /// there or was set aside.
 fn absent_spans(
-    instrument: &Instrument,
+    (instrument, channel): (&Instrument, Channel),
     (first, last): (Date, Date),
     files: &[FileIds],
     records: &[ArchiveRecord],
@@ -232,7 +230,7 @@ fn absent_spans(
         let (first, last) = (run.first()?, run.last()?);
         Some(Gap {
             instrument: instrument.id.clone(),
-            channel: Channel::Trades,
+            channel,
             first_id: None,
             last_id: None,
             first_time: first.start(),

@@ -300,6 +300,7 @@ fn past(
             ids: lake.ids(),
             control,
             clock: Arc::clone(clock),
+            raw_trades: Arc::new(settings::raw_trades(config)),
         },
         sites: sites(config, folder)?,
         desk: collector.history(),

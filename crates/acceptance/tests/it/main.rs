@@ -16,6 +16,7 @@ mod mutes;
 mod notifications;
 mod past_jobs;
 mod past_names;
+mod past_raw;
 mod past_sources;
 mod recorded_archives;
 mod recordings;

@@ -11,7 +11,7 @@ use venues::archive::ArchiveData;
 use super::names::Meant;
 use super::rest::Brought;
 use super::{Turn, Work, check_order, known_venue};
-use crate::{Error, Files, Plan, Step, Taken};
+use crate::{Doors, Error, Files, Plan, Step, Taken};
 
 /// What is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,9 +127,9 @@ impl Backfill {
     }
 
     /// What its files hold, if there may be any.
-    fn data(&self) -> Option<ArchiveData> {
+    fn data(&self, doors: &Doors) -> Option<ArchiveData> {
         match self.kind {
-            Kind::Trades => Some(ArchiveData::Trades),
+            Kind::Trades => Some(doors.feed_files(self.venue)),
             Kind::Klines => Some(ArchiveData::Klines(self.timeframe)),
             Kind::Funding | Kind::OpenInterest => None,
         }
@@ -137,13 +137,14 @@ impl Backfill {
 
     pub(super) async fn run(&self, work: &Work<'_>, stop: &Stop) -> Result<bool, Error> {
         let site = work.outside.site(self.venue)?;
-        let files = self.data().zip(site.clone()).filter(|_| self.supply != Supply::Rest);
+        let data = self.data(work.doors);
+        let files = data.zip(site.clone()).filter(|_| self.supply != Supply::Rest);
         if self.supply == Supply::Archive && files.is_none() {
             let venue = self.venue;
             let what = format!("{venue} publishes no archive that is known here: use --source rest");
             return Err(Error::Wrong(what));
         }
-        let known_by = (site.as_deref(), self.data().unwrap_or(ArchiveData::Trades));
+        let known_by = (site.as_deref(), data.unwrap_or(ArchiveData::Trades));
         let meant = work.meant((self.venue, &self.names), known_by, stop).await?;
         let parts = self.parts(work, (&meant, known_by), stop).await?;
         let mut turns: Vec<Turn> = Vec::new();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use collect::history::{HistoryAsk, HistoryWish};
 use control::{ArchiveRecord, FileState};
 use model::time::DAY;
-use model::{Channel, Date, Instrument, InstrumentKind};
+use model::{Date, Instrument, InstrumentKind};
 use runtime::Stop;
 use tables::{DayCondition, TimeRange};
 
@@ -90,7 +90,8 @@ impl Backfill {
             parallel: self.parallel,
             listener: work.listener,
         };
-        let records = work.doors.control.archive_files(&instrument.id, Channel::Trades, days)?;
+        let records =
+            work.doors.control.archive_files(&instrument.id, work.doors.feed(instrument.id.venue()), days)?;
         let frontier = work.doors.frontier(&instrument.id).await?;
         let mut edges = Repaired::default();
         for (first, last) in unbrought(&records, days) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use control::JobAsk;
-use model::{Channel, Date, Gap, GapState, Instrument, InstrumentId, Timeframe, VenueId};
+use model::{Date, Gap, GapState, Instrument, InstrumentId, Timeframe, VenueId};
 use runtime::Stop;
 use tables::{DayCondition, DayCover};
 
@@ -104,7 +104,7 @@ impl Verify {
     ) -> Result<Verdict, Error> {
         let doors = work.doors;
         let today = doors.clock.time().date();
-        let known = doors.control.archive_first_day(&instrument.id, Channel::Trades)?;
+        let known = doors.control.archive_first_day(&instrument.id, doors.feed(instrument.id.venue()))?;
         let days = (self.days.0.or(known).unwrap_or(today), self.days.1.unwrap_or(today));
         let check = Check { days, is_deep: self.is_deep };
         if !self.repairs {
@@ -158,7 +158,7 @@ impl Verify {
             return Ok(Vec::new());
         }
         let site = work.outside.site(venue)?;
-        let known_by = (site.as_deref(), venues::archive::ArchiveData::Trades);
+        let known_by = (site.as_deref(), work.doors.feed_files(venue));
         let meant = work.meant((venue, &names), known_by, stop).await?;
         Ok(meant.into_iter().map(|meant| Instrument::clone(&meant.instrument)).collect())
     }

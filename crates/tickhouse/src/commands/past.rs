@@ -55,6 +55,7 @@ async fn alone(config: &Config, directory: &Path, (task, ask): (&Task, &JobAsk))
         ids: lake.ids(),
         control,
         clock: SystemClock::shared(),
+        raw_trades: Arc::new(settings::raw_trades(config)),
     };
     let (stopper, tasks) = (Stopper::default(), Tasks::new());
     let stop = stopper.watch();

@@ -1,5 +1,6 @@
 //! Turns checked values into each room's own settings.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -111,6 +112,12 @@ pub(crate) fn collect(config: &Config) -> CollectSettings {
         },
         ..CollectSettings::default()
     }
+}
+
+/// Venues whose single trades are the canonical ones.
+pub(crate) fn raw_trades(config: &Config) -> BTreeSet<VenueId> {
+    let known = super::setting::venues().filter_map(VenueId::known);
+    known.filter(|venue| trade_channel(config, *venue) == Channel::RawTrades).collect()
 }
 
 fn trade_channel(config: &Config, venue: VenueId) -> Channel {
