@@ -20,12 +20,20 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Store(what) => write!(f, "the tables: {what}"),
-            Self::Control(error) => write!(f, "{error}"),
-            Self::Venue(what) | Self::Wrong(what) => f.write_str(what),
+            Self::Store(what) => write!(f, "the tables: {what}{}", remedy(what)),
+            Self::Control(error) => write!(f, "{error}{}", remedy(&error.to_string())),
+            Self::Venue(what) => write!(f, "{what}{}", remedy(what)),
+            Self::Wrong(what) => f.write_str(what),
             Self::Stopped => f.write_str("stopped; run it again to go on"),
         }
     }
+}
+
+/// What helps where the disk is the trouble: the rooms below hand its errors on as texts.
+fn remedy(what: &str) -> &'static str {
+    let is_full =
+        ["No space left on device", "database or disk is full"].iter().any(|word| what.contains(word));
+    if is_full { "; make room and run it again: what was taken in before stays" } else { "" }
 }
 
 impl std::error::Error for Error {}

@@ -74,10 +74,10 @@ fn a_second_ctrl_c_ends_at_once_and_loses_nothing() {
 }
 
 /// A small disk of its own for the data folder; `None` where it may not be mounted.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(place: &Path, mib: u32) -> Option<Self> {
+    pub(crate) fn mount(place: &Path, mib: u32) -> Option<Self> {
         std::fs::create_dir_all(place).expect("the test folder is writable");
         let size = format!("size={mib}m");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(place).output();
@@ -89,7 +89,7 @@ impl SmallDisk {
     }
 
     /// Leaves only so much room, in a file that can be removed again.
-    fn fill(&self, free_bytes: u64) {
+    pub(crate) fn fill(&self, free_bytes: u64) {
         let ballast = self.0.join("ballast");
         let mut file = std::fs::File::create(&ballast).expect("the disk takes a file");
         let block = vec![0_u8; 256 << 10];
@@ -102,7 +102,7 @@ impl SmallDisk {
         while fs_free(&self.0) > free_bytes && std::io::Write::write_all(&mut file, &block[..4096]).is_ok() {}
     }
 
-    fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         std::fs::remove_file(self.0.join("ballast")).expect("the ballast is there");
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::closing::SmallDisk;
 use crate::world::{World, get, post, tickhouse};
 
 fn world(seed: &str) -> World {
@@ -128,4 +129,36 @@ fn what_is_not_listed_any_more_comes_from_its_archive() {
     // What a recording lists later does not touch it.
     let (code, said) = run(&world, "verify --repair --instruments ETHUSDT");
     assert!(code == Some(0) && said.contains("1 instruments: "), "{said}");
+}
+
+#[test]
+fn a_disk_that_runs_full_on_the_way_is_told_and_what_was_taken_in_stays() {
+    let world = World::start(&[
+        "--seed",
+        "64",
+        "--instruments",
+        "1",
+        "--venues",
+        "binance",
+        "--history",
+        "40d",
+        "--trades-per-day",
+        "60000",
+        "--days-only",
+    ]);
+    let Some(disk) = SmallDisk::mount(&world.place.path().join("data"), 64) else { return };
+    world.configure(&format!("archive = \"{}\"", world.archive), "");
+    let days = days(&world, "binance", "BTCUSDT");
+    let words = format!("backfill --venue binance --instruments BTCUSDT --parallel 1 --from {}", days[1].0);
+    disk.fill(8 << 20);
+    let (code, said) = run(&world, &words);
+    assert!(code == Some(1) && said.contains("make room and run it again"), "{said}");
+    disk.make_room();
+    let before = count(&world, "select count(*) from trades");
+    let (code, said) = run(&world, &words);
+    assert_eq!(code, Some(0), "{said}");
+    let all: u64 = days[1..].iter().map(|(_, trades)| trades).sum();
+    let after = world.sql("select count(*), count(distinct trade_id) from trades");
+    assert!(0 < before && before < all, "{before} of {all}");
+    assert_eq!((&after[0][0], &after[0][1]), (&all.to_string(), &all.to_string()), "{said}");
 }
