@@ -240,6 +240,9 @@ impl State {
         context: &Context,
         emit: &mut dyn FnMut(ArchiveRow<'_>),
     ) -> Result<(), FileError> {
+        if fields.text.is_empty() && fields.integers[columns::ID] < 0 {
+            return Err(self.refuse_id(fields.integers[columns::ID]));
+        }
         let [price, quantity] = [fields.numbers[columns::PRICE], fields.numbers[columns::QUANTITY]];
         let is_positive = price.mantissa() > 0 && quantity.mantissa() > 0;
         if !is_positive {
@@ -333,6 +336,12 @@ impl State {
                 due = timeframe.bucket_end(due);
             }
         }
+    }
+
+    /// Rows of a trade without a name could be told from nothing.
+    #[cold]
+    fn refuse_id(&self, id: i64) -> FileError {
+        FileError::new(self.line, Some("id"), id.to_string().as_bytes(), "is no id of a trade")
     }
 
     #[cold]

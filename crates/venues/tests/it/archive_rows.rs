@@ -192,6 +192,10 @@ fn a_bad_file_is_refused_with_line_and_column() {
     );
     check("", r#"line 2: "" 1 columns where 8 should be"#);
     check("3512340001,-1.5,2,1,1,1723075200000,True,True", r#"line 2: "-1.5,2" is a trade below zero"#);
+    check(
+        "-3512340001,1.5,2,1,1,1723075200000,True,True",
+        r#"line 2, column id: "-3512340001" is no id of a trade"#,
+    );
     // Seconds and nanoseconds cannot be true, whichever day it is.
     for (time, shown) in [
         ("1723161600000", "2024-08-09T00:00:00.000000Z"),
