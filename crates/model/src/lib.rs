@@ -2,6 +2,8 @@
 //!
 //! Pure values: nothing here reads a clock, opens a socket or knows a wire format; every border converts for itself.
 
+pub mod chain;
+pub mod chain_series;
 pub mod decimal;
 pub mod event;
 pub mod gap;
@@ -13,6 +15,13 @@ pub mod status;
 pub mod time;
 pub mod wish;
 
+pub use chain::{
+    BlockFacts, BlockHash, BlockHashError, BlockHeader, BlockPlace, BlockSums, Network, SpentAge, Work,
+};
+pub use chain_series::{
+    BUCKET, ChainBucket, ComposedPrice, MetricValue, Ohlcv, PriceMethod, PriceSource, RejectedSource,
+    VenuePrice,
+};
 pub use decimal::{Decimal, DecimalError};
 pub use event::{Event, Listing, Notice};
 pub use gap::{Gap, GapCause, GapState};
