@@ -4,6 +4,7 @@
 
 pub mod bars;
 pub mod fold;
+pub mod price;
 
 pub use bars::{BarSum, MinuteBars, MinuteInput, MinuteNews, Rollup, Taken};
 pub use fold::{Error, Fold};

@@ -136,6 +136,17 @@ pub struct Ohlcv {
     pub volume: Decimal,
 }
 
+/// A candle of a venue, shorter than ten minutes: what ten minutes are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candle {
+    /// When it opens.
+    pub open_time: Time,
+    /// Prices and volume.
+    pub price: Ohlcv,
+    /// Whether the venue will not change it any more.
+    pub is_closed: bool,
+}
+
 /// Ten minutes of one venue, as the venue says. Only what exists: no row stands for ten minutes without any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VenuePrice {

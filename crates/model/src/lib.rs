@@ -19,7 +19,7 @@ pub use chain::{
     BlockFacts, BlockHash, BlockHashError, BlockHeader, BlockPlace, BlockSums, Network, SpentAge, Work,
 };
 pub use chain_series::{
-    BUCKET, ChainBucket, ComposedPrice, MetricValue, Ohlcv, PriceMethod, PriceSource, RejectedSource,
+    BUCKET, Candle, ChainBucket, ComposedPrice, MetricValue, Ohlcv, PriceMethod, PriceSource, RejectedSource,
     VenuePrice,
 };
 pub use decimal::{Decimal, DecimalError};
