@@ -173,6 +173,17 @@ pub struct BlockHeader {
     pub nonce: u32,
 }
 
+impl BlockHeader {
+    /// How many times harder than the easiest target: a double, by the steps a node takes, so that every bit agrees.
+    pub fn difficulty(&self) -> f64 {
+        let exponent = self.bits >> 24;
+        let mut difficulty = f64::from(0xffff) / f64::from(self.bits & 0x00ff_ffff);
+        (exponent..29).for_each(|_| difficulty *= 256.0);
+        (29..exponent).for_each(|_| difficulty /= 256.0);
+        difficulty
+    }
+}
+
 /// A header with its place on the chain that leads to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockPlace {
@@ -301,6 +312,23 @@ mod tests {
         let low = Work::parse(&format!("{}ff", "00".repeat(31))).unwrap();
         let one = Work::parse(&format!("{}01", "00".repeat(31))).unwrap();
         assert_eq!(low.plus(one).to_string(), format!("{}0100", "00".repeat(30)));
+    }
+
+    #[test]
+    fn difficulty_is_what_a_node_prints() {
+        let header = |bits| BlockHeader {
+            hash: BlockHash::default(),
+            previous: BlockHash::default(),
+            version: 1,
+            merkle_root: BlockHash::default(),
+            time: 0,
+            bits,
+            nonce: 0,
+        };
+        assert_eq!(header(0x1d00_ffff).difficulty().to_string(), "1");
+        assert_eq!(format!("{:e}", header(0x207f_ffff).difficulty()), "4.6565423739069247e-10");
+        // Block 739990.
+        assert_eq!(format!("{:.2}", header(0x1709_4b6a).difficulty()), "30283293547736.68");
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub struct ChainBucket {
     pub best_block_hash_last: BlockHash,
     /// How often the subsidy had halved at that height.
     pub halving_epoch: u32,
-    /// Mean of the header times' differences of consecutive heights within; absent below two blocks.
+    /// Mean of the differences between the header times of neighbours by height, of the blocks within; absent below two
+    /// blocks. As miners' clocks say: a difference can be zero or negative, and neighbours need not follow each other on the chain.
     pub block_interval_mean_sec: Option<f64>,
     /// Their median.
     pub block_interval_median_sec: Option<f64>,
