@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod contract;
+pub mod prices;
 
 mod binance;
 mod binance_futures;

@@ -4,6 +4,7 @@
 
 mod archive_files;
 mod archive_rows;
+mod candles;
 mod fixture;
 mod garbage;
 mod golden;
