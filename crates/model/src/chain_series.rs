@@ -231,7 +231,8 @@ pub struct ComposedPrice {
     pub used: Vec<PriceSource>,
     /// Venues not used, sorted by name.
     pub rejected: Vec<RejectedSource>,
-    /// How far the close in USDT lies above the close in USD, in basis points; absent where one of them is not known.
+    /// How far the close in USDT lies above the close in USD, in basis points. By method 2 the last one of a day where USDT venues
+    /// stand in for USD ones: what they were divided by. Absent where it is not known.
     pub basis_usdt_bp: Option<f64>,
 }
 
