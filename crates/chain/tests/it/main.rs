@@ -5,6 +5,8 @@ mod data;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
 mod mainnet;
 #[cfg(test)]
 mod malformed;
