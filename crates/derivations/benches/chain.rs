@@ -1,6 +1,7 @@
-//! How fast blocks become buckets: a chain as long as Bitcoin's, with generated fees.
+//! How fast blocks become buckets and buckets metrics: a chain as long as Bitcoin's, with generated fees.
 
-use derivations::chain::{BlockInput, BucketStream, Carry, Span, build};
+use derivations::chain::metrics::YEAR_BUCKETS;
+use derivations::chain::{BlockInput, BucketStream, Carry, METRICS, MetricInputs, Prepared, Span, build};
 use model::time::{DAY, SECOND};
 use model::{BUCKET, BlockHash, ChainBucket, Time, Work};
 
@@ -107,4 +108,37 @@ fn one_day_bucket_of_430_000_fees(bencher: divan::Bencher<'_, '_>) {
 fn block_of(height: u32) -> BlockInput<'static> {
     static NONE: [Vec<i64>; LISTS] = [const { Vec::new() }; LISTS];
     block(&NONE, height)
+}
+
+/// Some hundred days more than a year of buckets with closes.
+fn buckets() -> (Vec<ChainBucket>, Vec<Option<f64>>) {
+    let mut rows = Vec::new();
+    let mut stream = BucketStream::new(BUCKET);
+    for height in 1..=(YEAR_BUCKETS + 15_000) as u32 {
+        stream.take(&block_of(height), &mut |bucket| rows.push(bucket));
+    }
+    stream.finish(Time(0), &mut |bucket| rows.push(bucket));
+    let closes = (0..rows.len()).map(|place| Some(9_000.0 + (place % 977) as f64)).collect();
+    (rows, closes)
+}
+
+#[divan::bench]
+fn all_metrics_of_the_newest_ten_minutes(bencher: divan::Bencher<'_, '_>) {
+    let (rows, closes) = buckets();
+    let last = rows[rows.len() - 1].bucket;
+    bencher.bench_local(|| values(&rows, &closes, (last, last)));
+}
+
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn all_metrics_of_a_year_of_ten_minutes(bencher: divan::Bencher<'_, '_>) {
+    let (rows, closes) = buckets();
+    let count = METRICS.len() * rows.len();
+    bencher
+        .counter(divan::counter::ItemsCount::new(count))
+        .bench_local(|| values(&rows, &closes, (Time(0), Time(i64::MAX))));
+}
+
+fn values(buckets: &[ChainBucket], price_close: &[Option<f64>], range: (Time, Time)) -> usize {
+    let prepared = Prepared::new(MetricInputs { buckets, price_close, coins: None }).expect("rows in a row");
+    METRICS.iter().map(|metric| metric.values(&prepared, 10, range).len()).sum()
 }

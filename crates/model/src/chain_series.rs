@@ -247,6 +247,6 @@ pub struct MetricValue {
     pub bucket: Time,
     /// The value; absent where it is not defined.
     pub value: Option<f64>,
-    /// Why it is not defined: `no_price`, `no_transfers`, …
+    /// Why it is not defined: `price_missing`, `no_transfers`, … All of them stand in `derivations::chain::reasons`.
     pub reason: Option<&'static str>,
 }

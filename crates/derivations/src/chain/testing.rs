@@ -1,6 +1,8 @@
 //! The regtest chain of the fixtures, as tests want it.
 
-use model::{BlockFacts, BlockHeader, BlockPlace, BlockSums, Network, Work};
+use std::collections::BTreeMap;
+
+use model::{BlockFacts, BlockHeader, BlockPlace, BlockSums, Network, SpentAge, Work};
 use serde_json::Value;
 
 /// Lines of one of the chain's files.
@@ -25,6 +27,55 @@ fn text<'a>(row: &'a Value, field: &str) -> &'a str {
 pub(super) fn chain() -> Vec<BlockFacts> {
     let rows = lines("ref_primitives.jsonl.zst");
     rows.iter().map(|line| facts(&serde_json::from_str(line).expect("each line is one value"))).collect()
+}
+
+/// An output: the transaction that made it, and its place there.
+pub(super) type Outpoint = (String, i64);
+
+/// What a block does to coins, read from verbose answers.
+pub(super) struct VerboseBlock {
+    /// Outputs that can be spent, with satoshi. The first block's is none.
+    pub(super) made: Vec<(Outpoint, i64)>,
+    /// Outputs that it spends.
+    pub(super) spent: Vec<Outpoint>,
+    /// The same by the height that made them, ascending.
+    pub(super) ages: Vec<SpentAge>,
+}
+
+/// All blocks of the chain with what they do to coins, by height.
+pub(super) fn verbose_chain() -> Vec<VerboseBlock> {
+    let blocks = lines("getblock_v3.jsonl.zst");
+    blocks.iter().map(|line| verbose(&serde_json::from_str(line).expect("each line is one value"))).collect()
+}
+
+/// The chain with ages of coins.
+pub(super) fn chain_with_ages() -> Vec<BlockFacts> {
+    let mut blocks = chain();
+    for (block, verbose) in blocks.iter_mut().zip(verbose_chain()) {
+        block.sums.spent = Some(verbose.ages);
+    }
+    blocks
+}
+
+fn verbose(block: &Value) -> VerboseBlock {
+    let list = |value: &Value, field: &str| value[field].as_array().cloned().unwrap_or_default();
+    let sat = |value: &Value| (value["value"].as_f64().expect("an amount") * 1e8).round() as i64;
+    let mut found = VerboseBlock { made: Vec::new(), spent: Vec::new(), ages: Vec::new() };
+    let mut ages = BTreeMap::new();
+    for transaction in list(block, "tx") {
+        for output in list(&transaction, "vout") {
+            let script = text(&output["scriptPubKey"], "hex");
+            if int(block, "height") > 0 && !script.starts_with("6a") && script.len() <= 20_000 {
+                found.made.push(((text(&transaction, "txid").to_owned(), int(&output, "n")), sat(&output)));
+            }
+        }
+        for input in list(&transaction, "vin").iter().filter(|input| input.get("coinbase").is_none()) {
+            found.spent.push((text(input, "txid").to_owned(), int(input, "vout")));
+            *ages.entry(int(&input["prevout"], "height") as u32).or_insert(0) += sat(&input["prevout"]);
+        }
+    }
+    found.ages = ages.into_iter().map(|(height, sat)| SpentAge { height, sat }).collect();
+    found
 }
 
 fn facts(row: &Value) -> BlockFacts {

@@ -1,0 +1,220 @@
+//! Coins against a plain walk over every output of a real chain, and rewinds.
+
+use std::collections::BTreeMap;
+
+use model::time::{DAY, MINUTE, SECOND};
+use model::{BUCKET, BlockFacts, SpentAge, Time};
+use proptest::prelude::*;
+
+use super::buckets::{BlockInput, Span, bucket_start, build};
+use super::reasons::{AGES_UNKNOWN, COINS_BEHIND, NOT_FROM_GENESIS, PRICE_MISSING};
+use super::testing::{Outpoint, chain, chain_with_ages, verbose_chain};
+use super::{CoinBlock, CoinError, CoinHistory, CoinInput, CoinLedger, coin_flows, created_sat};
+use crate::fold::Error;
+
+/// A price path: none before block 120, none in some single ten minutes, and if wanted none for long after block 179.
+fn price(block: &BlockFacts, has_hole: bool) -> Option<f64> {
+    let place = (block.place.time().0 / SECOND - 1_600_000_200) / 600;
+    let is_hole = has_hole && (180..=184).contains(&block.place.height);
+    let is_there = block.place.height >= 120 && place % 13 != 5 && !is_hole;
+    is_there.then(|| 20_000.0 + 13.37 * place as f64 + 900.0 * (place as f64 / 30.0).sin())
+}
+
+fn followed(blocks: &[BlockFacts], has_hole: bool) -> Vec<CoinBlock> {
+    let (mut ledger, mut history) = (CoinLedger::new(), CoinHistory::new());
+    let one = |block: &BlockFacts| {
+        ledger.take(&CoinInput::of(block, price(block, has_hole)), &mut history).unwrap()
+    };
+    blocks.iter().map(one).collect()
+}
+
+/// Worth of a bitcoin at each block by the rules, not a number where it is not known.
+fn worths(blocks: &[BlockFacts], has_hole: bool) -> Vec<f64> {
+    let mut worths = Vec::new();
+    let mut last: Option<(f64, i64)> = None;
+    for block in blocks {
+        let seconds = i64::from(block.place.header.time);
+        if let Some(price) = price(block, has_hole) {
+            last = Some((price, seconds));
+        }
+        worths.push(match last {
+            None => 0.0,
+            Some((price, since)) if seconds - since <= 86_400 => price,
+            Some(_) => f64::NAN,
+        });
+    }
+    worths
+}
+
+fn check(found: Option<f64>, expected: f64, what: &str) {
+    match found {
+        None => assert!(expected.is_nan(), "{what}: nothing, where {expected} was expected"),
+        Some(found) => {
+            assert!((found - expected).abs() <= 1e-9 * expected.abs(), "{what}: {found}, not {expected}");
+        }
+    }
+}
+
+#[test]
+fn every_block_equals_a_walk_over_all_outputs() {
+    for has_hole in [false, true] {
+        let blocks = chain_with_ages();
+        let found = followed(&blocks, has_hole);
+        let worth = worths(&blocks, has_hole);
+        let mut coins: BTreeMap<Outpoint, (usize, i64)> = BTreeMap::new();
+        for (height, verbose) in verbose_chain().into_iter().enumerate() {
+            let (mut value, mut cost, mut days) = (0.0, 0.0, 0.0);
+            let made_sat: i64 = verbose.made.iter().map(|made| made.1).sum();
+            assert_eq!(created_sat(&blocks[height]), made_sat, "block {height}");
+            coins.extend(verbose.made.into_iter().map(|(outpoint, sat)| (outpoint, (height, sat))));
+            for outpoint in &verbose.spent {
+                let (from, sat) = coins.remove(outpoint).expect("the coin was there");
+                let age =
+                    i64::from(blocks[height].place.header.time) - i64::from(blocks[from].place.header.time);
+                value += sat as f64 / 1e8 * worth[height];
+                cost += sat as f64 / 1e8 * worth[from];
+                days += sat as f64 / 1e8 * age.max(0) as f64 / 86_400.0;
+            }
+            let all: i64 = coins.values().map(|coin| coin.1).sum();
+            assert_eq!(Some(all), blocks[height].supply_total_sat, "block {height}");
+            let realized: f64 = coins.values().map(|(from, sat)| *sat as f64 / 1e8 * worth[*from]).sum();
+            let block = &found[height];
+            check(block.spent_value_usd, value, &format!("value at {height}"));
+            check(block.spent_cost_usd, cost, &format!("cost at {height}"));
+            check(block.coin_days_destroyed, days, &format!("days at {height}"));
+            check(block.realized_cap_usd, realized, &format!("all coins at {height}"));
+            let is_whole = block.realized_cap_usd.is_some()
+                && block.spent_value_usd.is_some()
+                && block.spent_cost_usd.is_some();
+            assert_eq!(block.reason, (!is_whole).then_some(PRICE_MISSING));
+        }
+        assert_eq!(
+            found[334].realized_cap_usd.is_none(),
+            has_hole,
+            "coinbases of blocks without a price are unspent"
+        );
+    }
+}
+
+fn input(height: u32, created_sat: i64, spent: &[SpentAge], price: Option<f64>) -> CoinInput<'_> {
+    let time = Time(1_600_000_000 * SECOND + i64::from(height) * 2 * DAY);
+    CoinInput { height, time, created_sat, spent: Some(spent), price }
+}
+
+#[test]
+fn coins_without_a_price_are_forgotten_once_they_are_spent() {
+    let (mut ledger, mut history) = (CoinLedger::new(), CoinHistory::new());
+    let spent = [SpentAge { height: 2, sat: 100_000_000 }];
+    let mut take = |block: CoinInput<'_>| ledger.take(&block, &mut history).unwrap();
+    assert_eq!(take(input(1, 300_000_000, &[], Some(10.0))).realized_cap_usd, Some(30.0));
+    let hole = take(input(2, 100_000_000, &[], None));
+    assert_eq!((hole.realized_cap_usd, hole.reason), (None, Some(PRICE_MISSING)));
+    let healed = take(input(3, 100_000_000, &spent, Some(12.0)));
+    assert_eq!(healed.realized_cap_usd, Some(42.0));
+    assert_eq!((healed.spent_value_usd, healed.spent_cost_usd), (Some(12.0), None));
+    assert_eq!((healed.coin_days_destroyed, healed.reason), (Some(2.0), Some(PRICE_MISSING)));
+}
+
+#[test]
+fn what_was_not_followed_is_told() {
+    let blocks = chain_with_ages();
+    let (mut ledger, mut history) = (CoinLedger::new(), CoinHistory::new());
+    let mut late = Vec::new();
+    for block in &blocks[150..] {
+        late.push(ledger.take(&CoinInput::of(block, price(block, false)), &mut history).unwrap());
+    }
+    assert!(late.iter().all(|block| block.realized_cap_usd.is_none()));
+    assert!(late.iter().all(|block| block.reason == Some(NOT_FROM_GENESIS)));
+    // Coins made and spent within what was seen are known all the same.
+    let whole = followed(&blocks, false);
+    let known: Vec<&CoinBlock> =
+        late.iter().filter(|block| block.coin_days_destroyed.is_some_and(|days| days > 0.0)).collect();
+    assert!(known.len() > 3);
+    assert!(known.iter().all(|block| block.spent_cost_usd == whole[block.height as usize].spent_cost_usd));
+
+    let ageless: Vec<BlockFacts> = chain();
+    let told = followed(&ageless, false);
+    assert!(
+        told.iter().all(|block| block.coin_days_destroyed.is_none() && block.reason == Some(AGES_UNKNOWN))
+    );
+}
+
+#[test]
+fn blocks_out_of_order_are_refused_and_change_nothing() {
+    let (mut ledger, mut history) = (CoinLedger::new(), CoinHistory::new());
+    ledger.take(&input(1, 5, &[], None), &mut history).unwrap();
+    let before = (ledger.clone(), history.clone());
+    let skipped = ledger.take(&input(3, 5, &[], None), &mut history).unwrap_err();
+    assert_eq!(skipped, CoinError::Height { expected: 2, found: 3 });
+    let ahead = [SpentAge { height: 9, sat: 1 }];
+    let future = ledger.take(&input(2, 5, &ahead, None), &mut history).unwrap_err();
+    assert_eq!(future, CoinError::Future { height: 2, spent: 9 });
+    assert_eq!((ledger, history), before);
+}
+
+#[test]
+fn a_ledger_of_version_1_is_still_read() {
+    let mut ledger = CoinLedger::new();
+    let mut history = CoinHistory::new();
+    ledger.take(&input(1, 5_000_000_000, &[], Some(61_234.56)), &mut history).unwrap();
+    ledger.take(&CoinInput { spent: None, ..input(2, 7, &[], None) }, &mut history).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/coin_ledger_v1.bin");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, ledger.save()).unwrap();
+    }
+    assert_eq!(std::fs::read(path).unwrap(), ledger.save());
+    let mut restored = CoinLedger::new();
+    assert!(matches!(restored.restore(&[7]), Err(Error::Version { found: Some(7), .. })));
+    restored.restore(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(restored, ledger);
+}
+
+#[test]
+fn flows_of_ten_minutes_sum_their_blocks_and_keep_the_state_of_the_highest() {
+    let blocks = chain_with_ages();
+    let found = followed(&blocks, false);
+    let mut inputs: Vec<BlockInput<'_>> = blocks.iter().map(BlockInput::from).collect();
+    let mut buckets = Vec::new();
+    let span = Span { from: Time(0), through: Time(1_600_447_800 * SECOND), length: 10 * MINUTE };
+    build(span, None, &mut inputs, &mut |bucket| buckets.push(bucket));
+    let flows = coin_flows(&buckets, &found);
+    for (bucket, flow) in buckets.iter().zip(&flows) {
+        let within = found[1..].iter().filter(|block| bucket_start(block.time, BUCKET) == bucket.bucket);
+        let days: f64 = within.filter_map(|block| block.coin_days_destroyed).sum();
+        assert_eq!(flow.coin_days_destroyed, Some(days));
+        assert_eq!(flow.realized_cap_usd, found[bucket.best_block_height_last as usize].realized_cap_usd);
+        assert_eq!(flow.reason, None);
+    }
+    // A part, with the highest block before it; and a ledger that is behind.
+    let part = &buckets[400..];
+    let from = buckets[399].best_block_height_last as usize;
+    assert_eq!(coin_flows(part, &found[from..]), flows[400..]);
+    let behind = coin_flows(part, &found[from..300]);
+    assert_eq!((behind[0], behind.last().unwrap().reason), (flows[400], Some(COINS_BEHIND)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The fork, the branch that lost with other prices, and back.
+    #[test]
+    fn a_rewind_gives_what_a_clean_run_gives(fork in 1_usize..334, lost in 1_usize..20, has_hole: bool) {
+        let blocks = chain_with_ages();
+        let truth = followed(&blocks, has_hole);
+        let (mut ledger, mut history) = (CoinLedger::new(), CoinHistory::new());
+        for block in &blocks[..=fork] {
+            ledger.take(&CoinInput::of(block, price(block, has_hole)), &mut history).unwrap();
+        }
+        let state = ledger.save();
+        for block in blocks[fork + 1..].iter().take(lost) {
+            ledger.take(&CoinInput { spent: None, ..CoinInput::of(block, Some(1.0)) }, &mut history).unwrap();
+        }
+        let mut ledger = CoinLedger::new();
+        ledger.restore(&state).unwrap();
+        history.truncate(fork as u32);
+        for block in &blocks[fork + 1..] {
+            let again = ledger.take(&CoinInput::of(block, price(block, has_hole)), &mut history).unwrap();
+            prop_assert_eq!(&again, &truth[block.place.height as usize]);
+        }
+    }
+}
