@@ -10,6 +10,7 @@ mod listed;
 mod live;
 pub mod load;
 mod market;
+pub mod node;
 pub mod past;
 pub mod receivers;
 mod recording;

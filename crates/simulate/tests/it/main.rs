@@ -9,6 +9,7 @@ mod decoders;
 mod faults;
 mod listing;
 mod load;
+mod node;
 mod past;
 mod receivers;
 mod recordings;

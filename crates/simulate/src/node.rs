@@ -1,0 +1,373 @@
+//! A Bitcoin Core that is not there: it serves a recorded chain or one made from a seed, over JSON-RPC, REST and block files, mines
+//! and reorganises on command, and is as troublesome as real ones are. What clients make of it is left to them.
+
+mod block;
+mod bytes;
+mod coin;
+mod cookie;
+mod door;
+mod files;
+mod folder;
+mod generate;
+mod json;
+mod keys;
+mod ledger;
+mod methods;
+mod miner;
+mod orders;
+mod rest;
+mod rpc;
+mod settings;
+mod state;
+mod stats;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use model::chain::BlockHash;
+use runtime::{Clock, Restart, Tasks};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::server;
+use crate::settings::Error;
+
+use cookie::Cookie;
+use orders::{Change, Order, Trouble};
+use state::State;
+
+pub use coin::{Coin, Spent};
+pub use generate::{FIRST_TIME, GeneratedBlock, generate, generate_large};
+pub use settings::{NodeSettings, NodeSource};
+
+/// What became of the active chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Blocks that left it, the highest first.
+    pub left: Vec<BlockHash>,
+    /// Blocks that joined it, the lowest first.
+    pub joined: Vec<BlockHash>,
+}
+
+impl From<ledger::Step> for Moved {
+    fn from(step: ledger::Step) -> Self {
+        Self { left: step.left, joined: step.joined }
+    }
+}
+
+/// What came, by the way it came.
+#[derive(Debug, Default)]
+struct Asked {
+    rpc: AtomicU64,
+    rest: AtomicU64,
+    refused: AtomicU64,
+    unknown: AtomicU64,
+}
+
+struct Inner {
+    clock: Arc<dyn Clock>,
+    started_ms: i64,
+    port: u16,
+    has_rest: bool,
+    state: Mutex<State>,
+    cookie: Mutex<Cookie>,
+    tip: watch::Sender<BlockHash>,
+    trouble: watch::Sender<Trouble>,
+    every: watch::Sender<Option<Duration>>,
+    asked: Asked,
+    /// Where the cookie lies if no folder was named.
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// A running node. Cheap to clone; it ends with the tasks it was started on.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+/// What is to be done with a request.
+enum Pass {
+    /// Answer.
+    Free,
+    /// Say that the node is warming up.
+    Warm,
+    /// Say that too many wait.
+    Busy,
+}
+
+/// Starts a node.
+pub async fn start(settings: NodeSettings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Node, Error> {
+    let listener = server::bind(settings.port).await?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { port: settings.port, source })?;
+    let made = settings.clone();
+    let state = runtime::tasks::blocking(move || State::new(&made)).await.map_err(Error::Setting)??;
+    let mut own_folder = None;
+    let folder = if let Some(folder) = settings.cookie_folder {
+        std::fs::create_dir_all(&folder).map_err(|source| Error::File { path: folder.clone(), source })?;
+        folder
+    } else {
+        let made =
+            tempfile::tempdir().map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
+        own_folder.insert(made).path().to_owned()
+    };
+    let cookie = Cookie::new(folder.join(".cookie"), settings.user.as_ref(), clock.now().0)?;
+    let node = Node {
+        inner: Arc::new(Inner {
+            started_ms: clock.time().millis(),
+            clock,
+            port: address.port(),
+            has_rest: settings.has_rest,
+            tip: watch::Sender::new(state.ledger.tip().place.header.hash),
+            state: Mutex::new(state),
+            cookie: Mutex::new(cookie),
+            trouble: watch::Sender::new(Trouble::none(settings.has_spent_outputs)),
+            every: watch::Sender::new(settings.mine_every),
+            asked: Asked::default(),
+            _folder: own_folder,
+        }),
+    };
+    door::open(&node, listener, tasks);
+    node.mine_on_schedule(tasks);
+    Ok(node)
+}
+
+impl Node {
+    /// Where it answers, RPC and REST alike: `http://127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.inner.port)
+    }
+
+    /// The cookie file.
+    pub fn cookie_path(&self) -> PathBuf {
+        self.cookie().path()
+    }
+
+    /// Hash and height of the last block of the active chain.
+    pub fn tip_and_height(&self) -> (BlockHash, u32) {
+        let place = self.state().ledger.tip().place;
+        (place.header.hash, place.height)
+    }
+
+    /// The hash at a height of the active chain.
+    pub fn hash_at(&self, height: u32) -> Option<BlockHash> {
+        self.state().ledger.at(height)
+    }
+
+    /// The bytes of a block, on the active chain or not.
+    pub fn block_bytes(&self, hash: BlockHash) -> Option<Vec<u8>> {
+        self.state().entry(hash).map(|entry| entry.bytes.to_vec())
+    }
+
+    /// Everything a client needs, as the line of `tickhouse sim` tells it.
+    pub fn report(&self) -> Value {
+        json!({"url": self.address(), "cookie": self.cookie_path()})
+    }
+
+    /// How it stands, and what it was asked.
+    pub fn told(&self) -> Value {
+        let asked = &self.inner.asked;
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let state = self.state();
+        let place = state.ledger.tip().place;
+        json!({
+            "height": place.height,
+            "tip": place.header.hash.to_string(),
+            "known": state.ledger.arrived().len(),
+            "coming": state.coming_count(),
+            "pruned_below": state.pruned_below,
+            "asked": {"rpc": count(&asked.rpc), "rest": count(&asked.rest), "refused": count(&asked.refused),
+                      "unknown": count(&asked.unknown)},
+        })
+    }
+
+    /// Mines blocks; with a first header time the others follow ten minutes apart, else by chance.
+    pub fn mine(&self, blocks: u32, first_time: Option<u32>) -> Result<Moved, String> {
+        self.change(|state| state.mine(blocks, first_time))
+    }
+
+    /// Replaces so many of the last blocks by so many others, no fewer.
+    pub fn reorganise(&self, depth: u32, blocks: u32) -> Result<Moved, String> {
+        self.change(|state| state.reorganise(depth, blocks))
+    }
+
+    /// Lets so many recorded blocks come that have not come yet.
+    pub fn feed(&self, blocks: usize) -> Result<Moved, String> {
+        self.change(|state| state.feed(blocks))
+    }
+
+    /// Forgets the blocks below a height.
+    pub fn prune(&self, below: u32) -> Result<(), String> {
+        self.state().prune(below)
+    }
+
+    /// Does what a list of words says, in order:
+    ///
+    /// | word | meaning |
+    /// |---|---|
+    /// | `mine=3` `mine=3@1700000000` | mines blocks; the first with this header time, the others ten minutes apart |
+    /// | `reorg=3:5` `reorg=3` `replace` | replaces the last 3 blocks by 5 others, by one more, the last by another one |
+    /// | `feed=5` `feed` | lets the next recorded blocks come, or all |
+    /// | `every=10s` `every=never` | mines a block so often |
+    /// | `prune=100` | forgets the blocks below this height |
+    /// | `rotate` | another cookie |
+    /// | `warm=5` `warm` | so many requests, or all, are told that the node is warming up |
+    /// | `busy=5` | so many requests are told that too many wait |
+    /// | `idle=5s` | connections that say nothing for so long are closed |
+    /// | `hang` | requests are taken and not answered |
+    /// | `gone` | nobody listens |
+    /// | `network=main` | it says that it is of another network |
+    /// | `spent=off` `spent=on` | it has no `/rest/spenttxouts`, as before v30, or has it |
+    /// | `none` | the trouble ends |
+    pub fn order(&self, text: &str) -> Result<Moved, String> {
+        let mut moved = Moved::default();
+        for order in orders::parse(text)? {
+            let next = match order {
+                Order::Mine(blocks, first_time) => self.mine(blocks, first_time)?,
+                Order::Reorganise(depth, blocks) => self.reorganise(depth, blocks)?,
+                Order::Feed(blocks) => self.feed(blocks)?,
+                other => {
+                    self.obey(other)?;
+                    Moved::default()
+                }
+            };
+            moved.left.extend(next.left);
+            moved.joined.extend(next.joined);
+        }
+        Ok(moved)
+    }
+
+    fn obey(&self, order: Order) -> Result<(), String> {
+        match order {
+            Order::Prune(below) => self.prune(below)?,
+            Order::Rotate => {
+                self.cookie().rotate(self.inner.clock.now().0).map_err(|error| error.to_string())?;
+            }
+            Order::Every(pause) => drop(self.inner.every.send_replace(pause)),
+            Order::Trouble(change) => self.trouble(change),
+            Order::Mine(..) | Order::Reorganise(..) | Order::Feed(_) => {}
+        }
+        Ok(())
+    }
+
+    fn trouble(&self, change: Change) {
+        self.inner.trouble.send_modify(|trouble| trouble.take(change));
+    }
+
+    fn change(&self, act: impl FnOnce(&mut State) -> Result<ledger::Step, String>) -> Result<Moved, String> {
+        let mut state = self.state();
+        let outcome = act(&mut state);
+        // Told while nobody else can change it, so that tips are told in their order.
+        self.inner.tip.send_replace(state.ledger.tip().place.header.hash);
+        outcome.map(Moved::from)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cookie(&self) -> MutexGuard<'_, Cookie> {
+        self.inner.cookie.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn port(&self) -> u16 {
+        self.inner.port
+    }
+
+    fn has_rest(&self) -> bool {
+        self.inner.has_rest
+    }
+
+    fn has_spent_outputs(&self) -> bool {
+        self.inner.trouble.borrow().has_spent_outputs
+    }
+
+    /// The network it claims to be of, if not its own.
+    fn network_name(&self) -> Option<String> {
+        self.inner.trouble.borrow().network.clone()
+    }
+
+    fn tip(&self) -> BlockHash {
+        *self.inner.tip.borrow()
+    }
+
+    fn tips(&self) -> watch::Receiver<BlockHash> {
+        self.inner.tip.subscribe()
+    }
+
+    fn troubles(&self) -> watch::Receiver<Trouble> {
+        self.inner.trouble.subscribe()
+    }
+
+    fn uptime_seconds(&self) -> i64 {
+        (self.inner.clock.time().millis() - self.inner.started_ms) / 1_000
+    }
+
+    /// Counts a request and says what is to be done with it; hangs as long as the node does.
+    async fn pass(&self, is_rest: bool) -> Pass {
+        let asked = &self.inner.asked;
+        let counter = if is_rest { &asked.rest } else { &asked.rpc };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let mut troubles = self.troubles();
+        drop(troubles.wait_for(|trouble| !trouble.hangs && !trouble.is_gone).await);
+        let mut pass = Pass::Free;
+        self.inner.trouble.send_if_modified(|trouble| {
+            match (&mut trouble.busy, &mut trouble.warm) {
+                (0, Some(0)) => {}
+                (0, warm) => {
+                    pass = Pass::Warm;
+                    if let Some(left) = warm {
+                        *left -= 1;
+                    }
+                }
+                (busy, _) => {
+                    pass = Pass::Busy;
+                    *busy -= 1;
+                }
+            }
+            // Counting concerns nobody who waits.
+            false
+        });
+        if !matches!(pass, Pass::Free) {
+            asked.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        pass
+    }
+
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let is_known = self.cookie().admits(headers);
+        if !is_known {
+            self.inner.asked.unknown.fetch_add(1, Ordering::Relaxed);
+        }
+        is_known
+    }
+
+    fn mine_on_schedule(&self, tasks: &Tasks) {
+        let node = self.clone();
+        tasks.start("sim.node.miner", Restart::Never, move |stop| {
+            let node = node.clone();
+            async move {
+                let mut every = node.inner.every.subscribe();
+                loop {
+                    let pause = *every.borrow_and_update();
+                    let wait = async {
+                        match pause {
+                            Some(pause) => runtime::sleep(pause).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        () = stop.requested() => return Ok(()),
+                        _changed = every.changed() => {}
+                        () = wait => {
+                            let now = node.inner.clock.time().millis() / 1_000;
+                            node.mine(1, u32::try_from(now).ok())?;
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
