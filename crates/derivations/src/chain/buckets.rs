@@ -132,7 +132,7 @@ impl Carry {
     }
 }
 
-/// Which buckets, and how long they are.
+/// Which buckets, and how long they are. Moments within a bucket stand for its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Start of the first bucket.
@@ -162,14 +162,15 @@ pub fn build(
     emit: &mut dyn FnMut(ChainBucket),
 ) -> Option<Carry> {
     blocks.sort_unstable_by_key(|block| (bucket_start(block.time, span.length), block.height));
+    let (from, through) = (bucket_start(span.from, span.length), bucket_start(span.through, span.length));
     let mut carry = carry;
     let mut flows = Flows::default();
     let mut rest = blocks
         .iter()
-        .filter(|block| block.height > 0 && bucket_start(block.time, span.length) >= span.from)
+        .filter(|block| block.height > 0 && bucket_start(block.time, span.length) >= from)
         .peekable();
-    let mut bucket = span.from;
-    while bucket <= span.through {
+    let mut bucket = from;
+    while bucket <= through {
         while let Some(block) = rest.next_if(|block| bucket_start(block.time, span.length) == bucket) {
             flows.add(block);
         }

@@ -1,7 +1,7 @@
 //! Buckets against a real chain and its independent reference, in one piece and in many.
 
 use model::time::{DAY, MINUTE, SECOND};
-use model::{BUCKET, BlockFacts, ChainBucket, Time};
+use model::{BUCKET, BlockFacts, ChainBucket, Network, Time};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -124,6 +124,59 @@ fn a_stream_by_height_gives_what_one_piece_gives() {
     }
 }
 
+/// Mainnet's first headers as blocks without content.
+fn mainnet() -> Vec<BlockFacts> {
+    let path =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/mainnet/chain/headers-0-10236.bin.zst");
+    let headers = zstd::decode_all(std::fs::read(path).unwrap().as_slice()).unwrap();
+    let word = |header: &[u8], at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+    let first = chain().swap_remove(1);
+    let mut blocks: Vec<BlockFacts> = Vec::new();
+    for (height, header) in headers.chunks_exact(80).enumerate() {
+        let mut block = first.clone();
+        block.network = Network::Main;
+        (block.place.height, block.place.header.time) = (height as u32, word(header, 68));
+        block.place.header.bits = word(header, 72);
+        blocks.push(block);
+        blocks[height].place.median_time = median_time(&blocks).unwrap();
+    }
+    blocks
+}
+
+#[test]
+fn mainnets_first_weeks_fall_into_the_days_of_their_headers() {
+    let blocks = mainnet();
+    assert_eq!(blocks.len(), 10_237);
+    let span = Span { from: Time(0), through: blocks[10_236].place.time(), length: BUCKET };
+    let buckets = built(&blocks, span, None);
+    assert_eq!(buckets.iter().map(|bucket| bucket.block_count).max(), Some(5));
+    assert_eq!(buckets.iter().map(|bucket| bucket.block_count).sum::<i64>(), 10_236);
+    assert!(buckets.iter().all(|bucket| bucket.difficulty_last.to_string() == "1"));
+    let mut days = Vec::new();
+    rollup(&buckets, DAY, &mut |day| days.push(day));
+    // By median time it would be 19.
+    assert_eq!(
+        (days[0].bucket.to_string().as_str(), days[0].block_count),
+        ("2009-01-09T00:00:00.000000Z", 14)
+    );
+    // Blocks that re-open a bucket earlier than one that was there already.
+    let mut newest = Time(0);
+    let late = blocks.iter().filter(|block| {
+        let bucket = bucket_start(block.place.time(), BUCKET);
+        let is_late = bucket < newest;
+        newest = newest.max(bucket);
+        is_late
+    });
+    assert_eq!(late.count(), 61);
+    let mut stream = BucketStream::new(BUCKET);
+    let mut again = Vec::new();
+    for block in &blocks {
+        stream.take(&BlockInput::from(block), &mut |bucket| again.push(bucket));
+    }
+    stream.finish(Time(0), &mut |bucket| again.push(bucket));
+    assert_eq!(again, buckets);
+}
+
 #[test]
 fn an_idle_hour_is_written_too() {
     let through = LAST.plus_micros(60 * MINUTE);
@@ -159,8 +212,38 @@ fn hours_and_days_of_ten_minutes_equal_those_of_blocks_but_for_medians() {
     }
 }
 
+/// Median of the last eleven header times, those of the first blocks of fewer.
+fn median_time(blocks: &[BlockFacts]) -> Option<u32> {
+    let mut times: Vec<u32> = blocks.iter().rev().take(11).map(|block| block.place.header.time).collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Clocks as wild as the rules allow: after the median of the eleven before, up to two hours ahead.
+    #[test]
+    fn a_stream_agrees_whatever_miners_say_the_time_is(steps in prop::collection::vec((0_u32..2_000, 1_u32..12_000), 1..120)) {
+        let mut blocks = chain();
+        let mut now = blocks[1].place.header.time;
+        for (place, (passed, ahead)) in steps.iter().enumerate() {
+            now += passed;
+            let before = median_time(&blocks[1..=place]).map_or(now, |median| (median + ahead).min(now + 7_200).max(median + 1));
+            blocks[place + 1].place.header.time = before;
+            blocks[place + 1].place.median_time = median_time(&blocks[1..place + 2]).unwrap();
+        }
+        blocks.truncate(steps.len() + 1);
+        let mut stream = BucketStream::new(BUCKET);
+        let mut buckets = Vec::new();
+        for block in &blocks {
+            stream.take(&BlockInput::from(block), &mut |bucket| buckets.push(bucket));
+        }
+        stream.finish(Time(0), &mut |bucket| buckets.push(bucket));
+        let first = blocks[1..].iter().map(|block| block.place.time()).min().unwrap();
+        let last = blocks[1..].iter().map(|block| block.place.time()).max().unwrap();
+        prop_assert_eq!(buckets, built(&blocks, Span { from: first, through: last, length: BUCKET }, None));
+    }
 
     /// From any bucket on, with the row before it as all that is known of the past, in any order of blocks.
     #[test]
