@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::faults::parse_faults;
+use crate::node::Node;
 use crate::past;
 use crate::receivers::Receivers;
 use crate::world::{House, Source};
@@ -22,11 +23,16 @@ use crate::world::{House, Source};
 struct Admin {
     house: Arc<House>,
     receivers: Receivers,
+    node: Option<Node>,
     tasks: Tasks,
 }
 
 /// The routes.
-pub(crate) fn router(house: &Arc<House>, receivers: &Receivers, tasks: &Tasks) -> Router {
+pub(crate) fn router(
+    house: &Arc<House>,
+    (receivers, node): (&Receivers, Option<&Node>),
+    tasks: &Tasks,
+) -> Router {
     Router::new()
         .route("/faults", post(faults))
         .route("/list", post(list))
@@ -41,7 +47,13 @@ pub(crate) fn router(house: &Arc<House>, receivers: &Receivers, tasks: &Tasks) -
         .route("/replay/start", post(replay_start))
         .route("/replay/status", get(replay_status))
         .route("/receivers", get(received).post(order))
-        .with_state(Admin { house: Arc::clone(house), receivers: receivers.clone(), tasks: tasks.clone() })
+        .route("/node", get(node_told).post(node_order))
+        .with_state(Admin {
+            house: Arc::clone(house),
+            receivers: receivers.clone(),
+            node: node.cloned(),
+            tasks: tasks.clone(),
+        })
 }
 
 async fn faults(State(admin): State<Admin>, text: String) -> impl IntoResponse {
@@ -148,6 +160,23 @@ async fn received(State(admin): State<Admin>) -> axum::Json<Value> {
 
 async fn order(State(admin): State<Admin>, text: String) -> impl IntoResponse {
     told(admin.receivers.order(&text).map(drop))
+}
+
+fn no_node() -> (StatusCode, axum::Json<Value>) {
+    (StatusCode::NOT_FOUND, axum::Json(json!({"error": "no node runs here"})))
+}
+
+async fn node_told(State(admin): State<Admin>) -> impl IntoResponse {
+    admin.node.as_ref().map_or_else(no_node, |node| (StatusCode::OK, axum::Json(node.told())))
+}
+
+async fn node_order(State(admin): State<Admin>, text: String) -> impl IntoResponse {
+    let Some(node) = admin.node else { return no_node() };
+    // Thousands of blocks may have to be mined.
+    match runtime::tasks::blocking(move || node.order(&text)).await.flatten() {
+        Ok(moved) => (StatusCode::OK, axum::Json(moved.report())),
+        Err(error) => (StatusCode::BAD_REQUEST, axum::Json(json!({"error": error}))),
+    }
 }
 
 async fn usage(State(admin): State<Admin>) -> axum::Json<Value> {

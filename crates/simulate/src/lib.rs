@@ -35,6 +35,7 @@ use crate::archive::Site;
 use crate::hub::Hub;
 use crate::listed::Listed;
 use crate::market::{MINUTE_MS, Protocol};
+use crate::node::{Node, NodeSettings};
 use crate::receivers::Receivers;
 use crate::rest::quota::Quota;
 use crate::trouble::Trouble;
@@ -80,6 +81,7 @@ pub struct Sim {
     admin: SocketAddr,
     archive: SocketAddr,
     receivers: Receivers,
+    node: Option<Node>,
 }
 
 impl Sim {
@@ -131,7 +133,8 @@ impl Sim {
 
     /// `http://127.0.0.1:port` of the admin address: `POST /faults` (a list as [`parse_faults`] reads it),
     /// `POST /list` and `POST /delist` (`{"venue": …, "symbol": …}`), `GET /truth/summary`, `POST /quiet`, `POST /stop`,
-    /// `POST /replay/start`, `GET /replay/status`, `GET /receivers` and `POST /receivers` ([`Receivers::order`]).
+    /// `POST /replay/start`, `GET /replay/status`, `GET /receivers` and `POST /receivers` ([`Receivers::order`]),
+    /// `GET /node` and `POST /node` ([`Node::order`]).
     pub fn admin_address(&self) -> String {
         format!("http://{}", self.admin)
     }
@@ -144,6 +147,11 @@ impl Sim {
     /// Those who are told: a Telegram and a webhook.
     pub fn receivers(&self) -> &Receivers {
         &self.receivers
+    }
+
+    /// The Bitcoin node, if there is one.
+    pub fn node(&self) -> Option<&Node> {
+        self.node.as_ref()
     }
 
     /// The past of an instrument day by day, until its markets stood still or now; `None` if it is not generated here.
@@ -190,16 +198,16 @@ impl Sim {
     }
 }
 
-/// Starts the venues.
-pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Sim, Error> {
+/// What stands, before any door is open.
+fn build(settings: &SimSettings, clock: Arc<dyn Clock>) -> Result<House, Error> {
     let is_recording = matches!(settings.world, World::Recording { .. });
     if !settings.speed.is_finite() || settings.speed < 0.0 || (settings.speed == 0.0 && !is_recording) {
         return Err(Error::Setting(format!("speed {}: give a number above 0", settings.speed)));
     }
-    let time = Arc::new(WorldTime::new(Arc::clone(&clock), settings.speed));
+    let time = Arc::new(WorldTime::new(clock, settings.speed));
     let first_minute = (time.start_ms() - settings.history.as_millis() as i64).div_euclid(MINUTE_MS);
     let mut venues = Vec::new();
-    let sources = sources(&settings, first_minute)?;
+    let sources = sources(settings, first_minute)?;
     let at = (settings.seed, time.start_ms());
     let archive = Site::new(&settings.archive, sources.iter().map(|(id, source)| (*id, source)), at)?;
     for (id, source) in sources {
@@ -214,7 +222,7 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
             done_ms: AtomicI64::new(time.start_ms()),
         }));
     }
-    let house = Arc::new(House {
+    let house = House {
         venues,
         time,
         limits: settings.limits,
@@ -222,10 +230,16 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
         truth: Arc::new(Truth::new(settings.truth.as_deref())?),
         stopper: Stopper::default(),
         connections: AtomicU64::new(1),
-    });
+    };
     for plan in &settings.faults {
         house.plan(plan);
     }
+    Ok(house)
+}
+
+/// Starts the venues.
+pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Sim, Error> {
+    let house = Arc::new(build(&settings, Arc::clone(&clock))?);
     let port = |at: usize| match settings.ports {
         Ports::Any => Ok(0),
         Ports::Base(base) => u16::try_from(usize::from(base) + at)
@@ -239,10 +253,22 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
     }
     let (listener, admin) = open(port(house.venues.len())?).await?;
     let (files, archive) = open(port(house.venues.len() + 1)?).await?;
-    let receivers = receivers::start(port(house.venues.len() + 2)?, clock, tasks).await?;
+    let receivers = receivers::start(port(house.venues.len() + 2)?, Arc::clone(&clock), tasks).await?;
+    let node = match settings.node {
+        Some(node) => {
+            let port = if settings.ports == Ports::Any { node.port } else { port(house.venues.len() + 3)? };
+            Some(node::start(NodeSettings { port, ..node }, clock, tasks).await?)
+        }
+        None => None,
+    };
     server::serve("sim.archive".into(), files, Site::router(&house), tasks);
     // Doors close last, so that what markets still say can go out.
-    server::serve("sim.admin".into(), listener, admin::router(&house, &receivers, tasks), tasks);
+    server::serve(
+        "sim.admin".into(),
+        listener,
+        admin::router(&house, (&receivers, node.as_ref()), tasks),
+        tasks,
+    );
     for (venue, listener) in doors {
         server::serve_venue(&house, &venue, listener, tasks);
     }
@@ -257,7 +283,7 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
             Ok(())
         }
     });
-    Ok(Sim { house, endpoints, admin, archive, receivers })
+    Ok(Sim { house, endpoints, admin, archive, receivers, node })
 }
 
 async fn open(port: u16) -> Result<(tokio::net::TcpListener, SocketAddr), Error> {

@@ -52,6 +52,14 @@ pub struct Moved {
     pub joined: Vec<BlockHash>,
 }
 
+impl Moved {
+    /// As the admin address tells it.
+    pub(crate) fn report(&self) -> Value {
+        let texts = |hashes: &[BlockHash]| hashes.iter().map(BlockHash::to_string).collect::<Vec<String>>();
+        json!({"left": texts(&self.left), "joined": texts(&self.joined)})
+    }
+}
+
 impl From<ledger::Step> for Moved {
     fn from(step: ledger::Step) -> Self {
         Self { left: step.left, joined: step.joined }
@@ -102,8 +110,8 @@ enum Pass {
 pub async fn start(settings: NodeSettings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Node, Error> {
     let listener = server::bind(settings.port).await?;
     let address = listener.local_addr().map_err(|source| Error::Listen { port: settings.port, source })?;
-    let made = settings.clone();
-    let state = runtime::tasks::blocking(move || State::new(&made)).await.map_err(Error::Setting)??;
+    let (made, now) = (settings.clone(), (clock.time().millis() / 1_000) as u32);
+    let state = runtime::tasks::blocking(move || State::new(&made, now)).await.map_err(Error::Setting)??;
     let mut own_folder = None;
     let folder = if let Some(folder) = settings.cookie_folder {
         std::fs::create_dir_all(&folder).map_err(|source| Error::File { path: folder.clone(), source })?;

@@ -8,6 +8,7 @@ use model::VenueId;
 
 use crate::archive::ArchiveSettings;
 use crate::faults::FaultPlan;
+use crate::node::NodeSettings;
 
 /// Everything that decides a simulated world.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct SimSettings {
     pub limits: Limits,
     /// Their public files.
     pub archive: ArchiveSettings,
+    /// A Bitcoin node beside them.
+    pub node: Option<NodeSettings>,
 }
 
 impl Default for SimSettings {
@@ -44,6 +47,7 @@ impl Default for SimSettings {
             history: Duration::from_hours(60 * 24),
             limits: Limits::default(),
             archive: ArchiveSettings::default(),
+            node: None,
         }
     }
 }
@@ -94,7 +98,7 @@ pub const SIMULATED: &[&str] = &["binance", "binance-futures", "bybit", "bybit-l
 pub enum Ports {
     /// Any free ports.
     Any,
-    /// The first venue here; the others, the admin address, the archives and the receivers on the ports that follow.
+    /// The first venue here; the others, the admin address, the archives, the receivers and the node on the ports that follow.
     Base(u16),
 }
 

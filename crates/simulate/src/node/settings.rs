@@ -39,7 +39,7 @@ pub struct NodeSettings {
 impl Default for NodeSettings {
     fn default() -> Self {
         Self {
-            source: NodeSource::Generated { blocks: 0, first_time: super::FIRST_TIME },
+            source: NodeSource::Generated { blocks: 0, first_time: Some(super::FIRST_TIME) },
             seed: 1,
             transactions_per_block: super::generate::TRANSACTIONS_PER_BLOCK,
             port: 0,
@@ -71,8 +71,8 @@ pub enum NodeSource {
     Generated {
         /// Blocks after the genesis block.
         blocks: u32,
-        /// Header time of the first of them.
-        first_time: u32,
+        /// Header time of the first of them; by chance from there on. If absent, they end about now and are spread evenly.
+        first_time: Option<u32>,
     },
     /// These blocks, each following the one before, from the first block or the one after it on.
     Blocks(Vec<GeneratedBlock>),

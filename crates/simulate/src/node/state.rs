@@ -14,6 +14,7 @@ use super::json::{self, Detail};
 use super::ledger::{Entry, Ledger, Step};
 use super::miner::Miner;
 use super::settings::{NodeSettings, NodeSource};
+use crate::hash;
 use crate::settings::Error;
 
 /// Header time between mined blocks whose first time was given.
@@ -36,9 +37,16 @@ fn setting(why: impl std::fmt::Display) -> Error {
     Error::Setting(format!("simulated node: {why}"))
 }
 
+/// The time of a block that so many blocks follow, counted with it: ten minutes each before now, more or less, so that now and
+/// then one is before the one before.
+fn spread_time(now: u32, left: u32, seed: u64) -> u32 {
+    let chance = hash::at(hash::named(seed, "spread"), i64::from(left)) % 660;
+    now.saturating_sub((left - 1).saturating_mul(SPACING_SECONDS)).saturating_sub(chance as u32)
+}
+
 impl State {
-    /// As the settings say.
-    pub(super) fn new(settings: &NodeSettings) -> Result<Self, Error> {
+    /// As the settings say; `now` is the clock's time in seconds.
+    pub(super) fn new(settings: &NodeSettings, now: u32) -> Result<Self, Error> {
         let miner = Miner::new(settings.seed, settings.transactions_per_block);
         let mut state = Self {
             ledger: private_ledger(),
@@ -66,7 +74,11 @@ impl State {
             }
             NodeSource::Generated { blocks, first_time } => {
                 for at in 0..*blocks {
-                    state.mine_one((at == 0).then_some(*first_time)).map_err(setting)?;
+                    let time = match first_time {
+                        Some(first) => (at == 0).then_some(*first),
+                        None => Some(spread_time(now, blocks - at, settings.seed)),
+                    };
+                    state.mine_one(time).map_err(setting)?;
                 }
             }
             NodeSource::Blocks(blocks) => {

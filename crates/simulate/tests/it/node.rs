@@ -30,7 +30,7 @@ fn recorded(arrived: Option<usize>) -> NodeSettings {
 }
 
 fn generated(blocks: u32) -> NodeSettings {
-    let source = NodeSource::Generated { blocks, first_time: node::FIRST_TIME };
+    let source = NodeSource::Generated { blocks, first_time: Some(node::FIRST_TIME) };
     NodeSettings { source, user: Some(("tester".into(), "secret".into())), ..NodeSettings::default() }
 }
 

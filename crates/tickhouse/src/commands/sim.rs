@@ -8,6 +8,7 @@ use clap::Args;
 use model::VenueId;
 use runtime::{SystemClock, Tasks};
 use serde_json::json;
+use simulate::node::{NodeSettings, NodeSource};
 use simulate::{ArchiveSettings, Ports, SimSettings, World};
 
 use super::{WrongUse, asked_to_end, parse_duration, parse_filter};
@@ -63,6 +64,18 @@ pub(crate) struct Sim {
     /// Faults, such as drop=0.001,cut=30s,mute=BTCUSDT@20s+15s, or all
     #[arg(long, default_value = "")]
     faults: String,
+    /// Add a Bitcoin node with so many generated blocks, the last of them about now
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["chain", "load"])]
+    blocks: Option<u32>,
+    /// Add a Bitcoin node with the recorded chain of this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "load")]
+    chain: Option<PathBuf>,
+    /// The node mines a block so often
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    mine_every: Option<Duration>,
+    /// The node writes its block and undo files to this folder
+    #[arg(long, value_name = "DIR")]
+    node_files: Option<PathBuf>,
     /// Write every trade that happened to this file
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
@@ -98,6 +111,7 @@ impl Sim {
             "admin": sim.admin_address(),
             "archive": sim.archive_address(),
             "receivers": sim.receivers().report(),
+            "node": sim.node().map(simulate::node::Node::report),
         }));
         let house = tasks.house_stop();
         tokio::select! {
@@ -166,6 +180,21 @@ impl Sim {
         self.venues.iter().map(named).collect()
     }
 
+    fn node(&self) -> Option<NodeSettings> {
+        let source = match (&self.chain, self.blocks) {
+            (Some(path), _) => NodeSource::Folder { path: path.clone(), arrived: None },
+            (None, None) if self.mine_every.is_none() && self.node_files.is_none() => return None,
+            (None, blocks) => NodeSource::Generated { blocks: blocks.unwrap_or_default(), first_time: None },
+        };
+        Some(NodeSettings {
+            source,
+            seed: self.seed,
+            mine_every: self.mine_every,
+            blocks_folder: self.node_files.clone(),
+            ..NodeSettings::default()
+        })
+    }
+
     fn settings(&self) -> anyhow::Result<SimSettings> {
         let venues = self.venue_ids()?;
         let world = match self.trades_per_day {
@@ -193,6 +222,7 @@ impl Sim {
             truth: self.truth.clone(),
             history: self.history,
             archive,
+            node: self.node(),
             ..SimSettings::default()
         })
     }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use model::chain::BlockHash;
+use runtime::Clock;
 use runtime::clock::within;
 use serde_json::{Value, json};
-use simulate::node::NodeSettings;
+use simulate::SimSettings;
+use simulate::node::{NodeSettings, NodeSource};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{BASIC, Client, generated, recorded};
-use crate::world::{PATIENCE, bytes};
+use crate::world::{PATIENCE, TestWorld, bytes, settings};
 
 const COUNT: &str = r#"{"method":"getblockcount","id":1}"#;
 /// Blocks that have come when the losing branch is the longest: heights 1 to 314, one that never was connected, and three.
@@ -297,6 +299,40 @@ async fn a_node_hangs_goes_away_and_comes_back() {
     };
     within(PATIENCE, back).await.expect("an open port");
     assert_eq!(client.get("/rest/chaininfo.json").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_world_has_a_node_and_its_admin_address_commands_it() {
+    let settings = SimSettings { node: Some(generated(5)), ..settings() };
+    let world = TestWorld::start(settings).await;
+    let node = world.sim.node().unwrap().clone();
+    let moved = world.admin("POST", "/node", "mine=2,replace").await;
+    assert_eq!((moved["left"].as_array().unwrap().len(), moved["joined"].as_array().unwrap().len()), (1, 3));
+    let told = world.admin("GET", "/node", "").await;
+    let (tip, height) = node.tip_and_height();
+    assert_eq!((&told["height"], &told["tip"]), (&json!(height), &json!(tip.to_string())));
+    assert_eq!((height, &moved["joined"][2]), (7, &told["tip"]));
+    let refused = world.admin("POST", "/node", "explode").await;
+    assert!(refused["error"].as_str().unwrap().contains("is no order for a node"), "{refused}");
+    assert!(world.sim.node().unwrap().report()["cookie"].as_str().unwrap().ends_with(".cookie"));
+    world.end().await;
+    let nobody = TestWorld::start(crate::world::settings()).await;
+    assert_eq!(nobody.admin("GET", "/node", "").await["error"], "no node runs here");
+}
+
+#[tokio::test]
+async fn generated_blocks_can_end_about_now() {
+    let source = NodeSource::Generated { blocks: 200, first_time: None };
+    let client = Client::start(NodeSettings { source, ..generated(0) }).await;
+    let mut times = Vec::new();
+    for height in 1..=200 {
+        let hash = client.node.hash_at(height).unwrap();
+        let bytes = client.node.block_bytes(hash).unwrap();
+        times.push(i64::from(u32::from_le_bytes(bytes[68..72].try_into().unwrap())));
+    }
+    let now = client.clock.now().0 / 1_000_000_000;
+    assert!((now - 660..=now).contains(&times[199]), "{} at {now}", times[199]);
+    assert!((times[199] - times[0] - 199 * 600).abs() <= 660);
 }
 
 #[tokio::test]
