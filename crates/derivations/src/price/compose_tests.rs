@@ -232,6 +232,37 @@ fn usdt_that_loses_its_peg_accuses_nobody() {
 }
 
 #[test]
+fn a_market_that_splits_by_currency_is_no_deviation() {
+    let usdt = ["binance", "bybit", "okx"];
+    let fallen = usdt.iter().fold(market(1), |rows, name| scaled(rows, name, 0.9));
+    let prices = composed(&[market(0), fallen]);
+    assert_eq!(names(&prices[1].used), ["bitfinex", "bitstamp", "coinbase"]);
+    for name in usdt {
+        assert!(reason(&prices[1], name).starts_with("quotes USDT"), "{:?}", prices[1]);
+    }
+}
+
+#[test]
+fn a_price_of_the_day_before_yesterday_decides_nothing() {
+    let mut composer = MedianComposer::new();
+    composer.compose(at(0), &only(market(0), &["bitstamp", "coinbase"]));
+    let later = DAY / BUCKET + 1;
+    let rows = only(scaled(market(later), "bitstamp", 1.05), &["bitstamp", "coinbase"]);
+    assert_eq!(composer.compose(at(later), &rows).used.len(), 2);
+}
+
+#[test]
+fn venues_that_are_out_judge_each_other_when_nobody_else_is_left() {
+    let mut composer = MedianComposer::new();
+    let pair = ["bitfinex", "bitstamp"];
+    composer.compose(at(0), &market(0));
+    let off = pair.iter().fold(market(1), |rows, name| scaled(rows, name, 1.08));
+    assert_eq!(names(&composer.compose(at(1), &off).used), ["coinbase"]);
+    let price = composer.compose(at(2), &only(market(2), &pair));
+    assert_eq!(names(&price.used), pair);
+}
+
+#[test]
 fn usdt_venues_stand_in_by_the_last_basis_for_a_day() {
     let usdt = ["binance", "bybit", "okx"];
     let mut composer = MedianComposer::new();

@@ -44,7 +44,10 @@ static REGTEST: LazyLock<World> = LazyLock::new(|| {
     let span = Span { from: Time(0), through: Time(1_600_447_800 * SECOND), length: BUCKET };
     build(span, None, &mut inputs, &mut |bucket| buckets.push(bucket));
     let price = |place: usize| {
-        (place >= 60 && place % 17 != 3).then_some(10_000.25 + 11.5 * place as f64 - (place % 7) as f64)
+        // One hole that the price of the day before bridges, one that is longer than a day.
+        let is_hole = (300..330).contains(&place) || (500..650).contains(&place);
+        (place >= 60 && place % 17 != 3 && !is_hole)
+            .then_some(10_000.25 + 11.5 * place as f64 - (place % 7) as f64)
     };
     let prices: Vec<Option<f64>> = (0..buckets.len()).map(price).collect();
     let (mut ledger, mut history) = (CoinLedger::new(), CoinHistory::new());
