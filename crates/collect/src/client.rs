@@ -8,12 +8,7 @@ use crate::trust::Trust;
 
 /// A client for one origin.
 pub(crate) fn client(origin: &str, bounds: &Bounds, trust: &Trust) -> Result<reqwest::Client, Error> {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        return Err(Error::Client(
-            "no cryptography is installed; call rustls::crypto::aws_lc_rs::default_provider().install_default() first"
-                .into(),
-        ));
-    }
+    check_cryptography()?;
     let url = url::Url::parse(origin)
         .map_err(|error| Error::Settings(format!("rest endpoint {origin:?}: {error}; write https://host")))?;
     let mut builder = reqwest::Client::builder()
@@ -32,6 +27,16 @@ pub(crate) fn client(origin: &str, bounds: &Bounds, trust: &Trust) -> Result<req
         builder = builder.no_proxy();
     }
     builder.build().map_err(|error| Error::Client(with_causes(&error)))
+}
+
+/// `reqwest` panics without, even where nothing is encrypted.
+pub(crate) fn check_cryptography() -> Result<(), Error> {
+    if rustls::crypto::CryptoProvider::get_default().is_some() {
+        return Ok(());
+    }
+    Err(Error::Client(
+        "no cryptography is installed; call rustls::crypto::aws_lc_rs::default_provider().install_default() first".into(),
+    ))
 }
 
 /// `reqwest` hides what went wrong in the chain of causes.

@@ -4,6 +4,7 @@
 //! filled pages apart: what they mean is left to `refine`.
 
 pub mod archive;
+pub mod bitcoin_node;
 pub mod budget;
 pub mod error;
 pub mod history;

@@ -66,6 +66,11 @@ impl<T> Sender<T> {
         self.inner.capacity()
     }
 
+    /// Resolves when nobody listens any more.
+    pub async fn closed(&self) {
+        self.inner.closed().await;
+    }
+
     /// Whether nobody listens any more.
     pub fn is_closed(&self) -> bool {
         self.inner.is_closed()
