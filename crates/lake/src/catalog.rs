@@ -10,17 +10,19 @@ use deltalake::datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
     TableProvider,
 };
+use deltalake::datafusion::datasource::MemTable;
 use deltalake::datafusion::error::DataFusionError;
 use deltalake::datafusion::execution::FunctionRegistry;
 use deltalake::datafusion::execution::SessionState;
 use deltalake::datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use tables::TableName;
 
+use crate::lent::Loan;
 use crate::provider::LakeTable;
 use crate::reader::Reader;
 use crate::shelf::Captured;
 use crate::symbols::{SymbolBook, SymbolOf, VenueOf};
-use crate::views::{VIEWS, View};
+use crate::views::VIEWS;
 
 /// Name of the catalogue and of the schema in it.
 pub(crate) const CATALOG: &str = "tickhouse";
@@ -29,6 +31,7 @@ pub(crate) const SCHEMA: &str = "public";
 /// Tables at one moment, and the views over them.
 pub(crate) struct Names {
     tables: BTreeMap<&'static str, Arc<dyn TableProvider>>,
+    lent: Arc<Loan>,
     /// For planning views.
     views: Option<Views>,
 }
@@ -42,13 +45,13 @@ struct Views {
 }
 
 impl Views {
-    async fn plan(&self, view: &View) -> Result<LogicalPlan, DataFusionError> {
+    async fn plan(&self, sql: &str) -> Result<LogicalPlan, DataFusionError> {
         let symbols = self.book.symbols(&self.reader, self.instruments.as_ref()).await;
         let symbols = symbols.map_err(|error| DataFusionError::External(Box::new(error)))?;
         let mut planner = self.planner.clone();
         planner.register_udf(Arc::new(ScalarUDF::from(SymbolOf::new(symbols))))?;
         planner.register_udf(Arc::new(ScalarUDF::from(VenueOf::new())))?;
-        planner.create_logical_plan(view.sql).await
+        planner.create_logical_plan(sql).await
     }
 }
 
@@ -62,7 +65,7 @@ impl Names {
     /// Lets a state know these tables and all views.
     pub(crate) fn register(
         state: &mut SessionState,
-        (reader, book): (&Arc<Reader>, &Arc<SymbolBook>),
+        (reader, book, lent): (&Arc<Reader>, &Arc<SymbolBook>, &Arc<Loan>),
         captured: Vec<Captured>,
     ) -> Result<(), DataFusionError> {
         let instruments = captured.iter().find(|one| one.table.name == TableName::Instruments).cloned();
@@ -74,9 +77,11 @@ impl Names {
             })
             .collect();
         let mut planner = state.clone();
-        Self { tables: tables.clone(), views: None }.name_in(&mut planner)?;
+        let lent = || Arc::clone(lent);
+        Self { tables: tables.clone(), lent: lent(), views: None }.name_in(&mut planner)?;
         let (reader, book) = (Arc::clone(reader), Arc::clone(book));
-        Self { tables, views: Some(Views { planner, reader, book, instruments }) }.name_in(state)
+        Self { tables, lent: lent(), views: Some(Views { planner, reader, book, instruments }) }
+            .name_in(state)
     }
 
     // Far cheaper than building a state anew: hundreds of functions stay where they are.
@@ -89,9 +94,15 @@ impl Names {
         Ok(())
     }
 
+    fn view(&self, name: &str) -> Option<&str> {
+        let own = VIEWS.iter().find(|view| view.name == name).map(|view| view.sql);
+        own.or_else(|| self.lent.view(name).map(|view| view.sql.as_str()))
+    }
+
     /// Every name, for messages.
-    pub(crate) fn all(tables: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
-        let mut names: Vec<_> = tables.chain(VIEWS.iter().map(|view| view.name)).collect();
+    pub(crate) fn all(lent: &Loan, tables: impl Iterator<Item = &'static str>) -> Vec<String> {
+        let own = tables.chain(VIEWS.iter().map(|view| view.name)).map(str::to_owned);
+        let mut names: Vec<String> = own.chain(lent.names().map(str::to_owned)).collect();
         names.sort_unstable();
         names
     }
@@ -100,20 +111,25 @@ impl Names {
 #[async_trait]
 impl SchemaProvider for Names {
     fn table_names(&self) -> Vec<String> {
-        Self::all(self.tables.keys().copied()).into_iter().map(str::to_owned).collect()
+        Self::all(&self.lent, self.tables.keys().copied())
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         if let Some(table) = self.tables.get(name) {
             return Ok(Some(Arc::clone(table)));
         }
-        let view = VIEWS.iter().find(|view| view.name == name);
-        let (Some(view), Some(views)) = (view, &self.views) else { return Ok(None) };
-        let plan = views.plan(view).await?;
-        Ok(Some(Arc::new(ViewTable::new(plan, Some(view.sql.to_owned())))))
+        if let Some(small) = self.lent.table(name) {
+            let broken = |why: String| DataFusionError::Execution(format!("read {name}: {why}"));
+            let rows = (small.rows)().map_err(broken)?;
+            return Ok(Some(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?)));
+        }
+        let (Some(sql), Some(views)) = (self.view(name), &self.views) else { return Ok(None) };
+        let plan = views.plan(sql).await?;
+        Ok(Some(Arc::new(ViewTable::new(plan, Some(sql.to_owned())))))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.tables.contains_key(name) || (self.views.is_some() && VIEWS.iter().any(|view| view.name == name))
+        let is_table = self.tables.contains_key(name) || self.lent.table(name).is_some();
+        is_table || (self.views.is_some() && self.view(name).is_some())
     }
 }

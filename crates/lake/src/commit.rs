@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use deltalake::kernel::{Action, Add};
 use model::{InstrumentId, LogPosition};
-use tables::{Outgoing, RowBatch, StoreError, Table, TableName, TimeRange, store::commit_order};
+use tables::{
+    ColumnKind, Outgoing, RowBatch, Span, Step, StoreError, Table, TableName, TimeRange, store::commit_order,
+};
 
 use crate::buffer::newer_than;
 use crate::error::Error;
@@ -210,6 +212,60 @@ pub(crate) async fn replace(
     let adds =
         if stored.num_rows() == 0 { Vec::new() } else { write_rows(house, shelf, vec![stored]).await? };
     commit_bulk(house, shelf, &adds, &Going { outgoing: Some(outgoing), keyed: None }).await
+}
+
+/// Changes a table by one step, in one commit that carries it, even if no row comes or leaves.
+pub(crate) async fn apply(house: &House, step: Step) -> Result<(), Error> {
+    let shelf = house.shelf(step.table)?;
+    let table = shelf.table;
+    let found = step.rows.schema();
+    if found.fields() != table.row_schema().fields() {
+        let what = difference(&found, &table.row_schema());
+        return Err(Error::Unusable(format!(
+            "rows for table {table_name} do not have its columns: {what}",
+            table_name = table.name
+        )));
+    }
+    let stored = rows::Keys::of(table)?.newest(&rows::with_partition(table, &step.rows)?)?;
+    let _turn = shelf.turn().await?;
+    let mut written: Option<Vec<Add>> = None;
+    loop {
+        let captured = house.capture(shelf);
+        if step.through.is_some_and(|through| captured.committed >= through) {
+            return Ok(());
+        }
+        let adds = match written.take() {
+            Some(adds) => adds,
+            None if stored.num_rows() == 0 => Vec::new(),
+            None => write_rows(house, shelf, vec![stored.clone()]).await?,
+        };
+        let leaving = (step.outgoing.as_ref(), &stored);
+        let rewritten = rewrite::without_span_and_keys(house, shelf, &captured, leaving).await?;
+        let change = match &step.outgoing {
+            _ if rewritten.removed.is_empty() => Change::Append,
+            Some(span) => Change::Replace(describe_span(table, span)),
+            None => Change::Replace("rows with the same key".to_owned()),
+        };
+        let plan = Plan { adds: &adds, rewritten: &rewritten, change: &change, through: step.through };
+        match commit_plan(house, shelf, captured.version, &plan).await? {
+            Written::Done => return Ok(()),
+            Written::Taken => written = Some(adds),
+        }
+    }
+}
+
+fn describe_span(table: &Table, span: &Span) -> String {
+    let cell = |value: i64| match table.column(span.column).map(|column| column.kind) {
+        Some(ColumnKind::Time) => format!("'{}'", model::Time(value)),
+        _ => value.to_string(),
+    };
+    let (subject, column) = (table.subject(), span.column);
+    format!(
+        "{subject} = '{}' AND {column} >= {} AND {column} < {}",
+        span.subject,
+        cell(span.start),
+        cell(span.end)
+    )
 }
 
 /// Which stored rows leave in a commit.

@@ -179,7 +179,7 @@ pub(crate) async fn merge_files(house: &House, shelf: &Shelf, merge: &Merge) -> 
     Ok(adds)
 }
 
-/// The files of one merge, cut between instruments once they are large.
+/// The files of one merge, cut between subjects once they are large.
 struct Output<'a> {
     house: &'a House,
     table: &'static Table,
@@ -197,7 +197,7 @@ impl Output<'_> {
             let is_large = self.writer.as_ref().is_some_and(|writer| writer.rows() >= self.rows_max);
             let mut count = rest.num_rows();
             if is_large {
-                count = self.rows_before_next_instrument(&rest)?;
+                count = self.rows_before_next_subject(&rest)?;
                 if count < rest.num_rows() {
                     self.write(&rest.slice(0, count)).await?;
                     self.close().await?;
@@ -211,8 +211,8 @@ impl Output<'_> {
         Ok(())
     }
 
-    fn rows_before_next_instrument(&self, rows: &RecordBatch) -> Result<usize, Error> {
-        let names = rows::column_of(rows, "instrument")?.as_string::<i32>();
+    fn rows_before_next_subject(&self, rows: &RecordBatch) -> Result<usize, Error> {
+        let names = rows::column_of(rows, self.table.subject())?.as_string::<i32>();
         let last = self.last.as_deref();
         Ok((0..names.len()).find(|row| Some(names.value(*row)) != last).unwrap_or(names.len()))
     }
@@ -221,7 +221,7 @@ impl Output<'_> {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let names = rows::column_of(rows, "instrument")?.as_string::<i32>();
+        let names = rows::column_of(rows, self.table.subject())?.as_string::<i32>();
         let last = names.value(rows.num_rows() - 1);
         if self.last.as_deref() != Some(last) {
             self.last = Some(last.to_owned());

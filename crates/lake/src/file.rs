@@ -145,10 +145,10 @@ impl DataFile {
         }
     }
 
-    /// Whether rows of the instrument in the range can be in it.
-    pub(crate) fn may_hold(&self, table: &Table, instrument: Option<&str>, range: Option<TimeRange>) -> bool {
-        if let (Some(instrument), Some(Bounds::Text(low, high))) = (instrument, self.bounds.get("instrument"))
-            && (instrument < low.as_str() || instrument > high.as_str())
+    /// Whether rows of the subject in the range can be in it.
+    pub(crate) fn may_hold(&self, table: &Table, subject: Option<&str>, range: Option<TimeRange>) -> bool {
+        if let (Some(subject), Some(Bounds::Text(low, high))) = (subject, self.bounds.get(table.subject()))
+            && (subject < low.as_str() || subject > high.as_str())
         {
             return false;
         }
@@ -239,7 +239,10 @@ impl Gathered {
         let (mut low, mut high, mut nulls) = (Map::new(), Map::new(), Map::new());
         for (index, column) in self.table.columns.iter().enumerate() {
             let name = column.name.to_owned();
-            nulls.insert(name.clone(), self.nulls[index].into());
+            // The log counts nulls of plain cells alone.
+            if column.kind != ColumnKind::Int64List {
+                nulls.insert(name.clone(), self.nulls[index].into());
+            }
             let (least, most) = match &self.bounds[index] {
                 Some(Bounds::Int(least, most)) if column.kind == ColumnKind::Time => {
                     (millis_text(*least).into(), millis_text(most.saturating_add(999)).into())

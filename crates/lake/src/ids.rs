@@ -185,7 +185,8 @@ async fn read(
     let doing = || format!("read the ids of {} of table {}", file.path, table.name);
     let schema = table.stored_schema();
     let is_alone = matches!(file.bounds("instrument"), Some(Bounds::Text(low, high)) if low == high);
-    let predicate = if is_alone { None } else { Some(crate::scan::of_instrument(&schema, instrument)) };
+    let predicate =
+        if is_alone { None } else { Some(crate::scan::of_subject(&schema, "instrument", instrument)) };
     let names = [Some(table.time), table.ids()].into_iter().flatten();
     let places = names.map(|name| schema.index_of(name).map_err(failed(doing())));
     let files = [Arc::clone(file)];

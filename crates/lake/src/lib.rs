@@ -15,6 +15,7 @@ mod extremes;
 mod file;
 mod growth;
 mod ids;
+mod lent;
 mod log;
 mod place;
 mod provider;
@@ -39,9 +40,10 @@ use arrow_array::RecordBatch;
 use futures::future::BoxFuture;
 use model::{InstrumentId, LogPosition};
 use runtime::{Clock, SystemClock, Tasks};
+use tables::lent::{NamedView, SmallTable};
 use tables::{
-    BatchStream, BulkStore, IdLedger, QueryEngine, QueryError, QueryLimits, RowBatch, StoreError, TABLES,
-    Table, TableName, TableScan, TableStore, TimeRange,
+    BatchStream, BulkStore, IdLedger, QueryEngine, QueryError, QueryLimits, RowBatch, Step, StepStore,
+    StoreError, TABLES, Table, TableName, TableScan, TableStore, TimeRange,
 };
 
 pub use error::Error;
@@ -136,6 +138,11 @@ impl Lake {
         Arc::new(self.clone())
     }
 
+    /// The door for tables that follow steps of their own.
+    pub fn steps(&self) -> Arc<dyn StepStore> {
+        Arc::new(self.clone())
+    }
+
     /// Which ids are stored.
     pub fn ids(&self) -> Arc<dyn IdLedger> {
         Arc::new(self.clone())
@@ -144,6 +151,11 @@ impl Lake {
     /// The engine for SQL.
     pub fn query(&self) -> Arc<dyn QueryEngine> {
         Arc::new(self.clone())
+    }
+
+    /// Lends small tables and views to SQL, in place of what was lent before.
+    pub fn lend(&self, tables: Vec<SmallTable>, views: Vec<NamedView>) {
+        self.sql.lent.set(tables, views);
     }
 
     /// Every table as it stands.
@@ -198,6 +210,18 @@ impl TableStore for Lake {
         let house = Arc::clone(&self.house);
         let work = async move { commit::replace(&house, table, instrument, range, rows).await };
         Box::pin(async move { Ok(self.engine.run(work).await?) })
+    }
+}
+
+impl StepStore for Lake {
+    fn apply(&self, step: Step) -> BoxFuture<'_, Result<(), StoreError>> {
+        let house = Arc::clone(&self.house);
+        let work = async move { commit::apply(&house, step).await };
+        Box::pin(async move { Ok(self.engine.run(work).await?) })
+    }
+
+    fn step_of(&self, table: TableName) -> Result<LogPosition, StoreError> {
+        Ok(self.house.capture_position(self.house.shelf(table)?))
     }
 }
 

@@ -4,18 +4,19 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, TimestampMicrosecondType};
-use arrow_array::{BooleanArray, RecordBatch};
+use arrow_array::types::{Date32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_schema::DataType;
 use deltalake::arrow::compute::filter_record_batch;
 use deltalake::datafusion::error::DataFusionError;
 use deltalake::kernel::Add;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use model::{Date, Source};
-use tables::{Outgoing, Table};
+use tables::{Outgoing, Span, Table};
 
 use crate::error::{Error, failed};
-use crate::file::DataFile;
+use crate::file::{Bounds, DataFile};
 use crate::reader::FileAsk;
 use crate::rows::{self, Keys, column_of};
 use crate::shelf::{Captured, House, Shelf};
@@ -76,10 +77,66 @@ pub(crate) async fn without_range(
     Ok(plan)
 }
 
+/// Plans a commit after which no stored row lies in the span or has the key of one of the new rows.
+pub(crate) async fn without_span_and_keys(
+    house: &House,
+    shelf: &Shelf,
+    captured: &Captured,
+    (span, new): (Option<&Span>, &RecordBatch),
+) -> Result<Rewritten, Error> {
+    let table = shelf.table;
+    let keys = Keys::of(table)?;
+    let known = keys.set(new)?;
+    let touched = Touched::of(table, new)?;
+    let mut plan = Rewritten::default();
+    for file in captured.files.iter() {
+        let span = span.filter(|span| may_reach(table, file, span));
+        if span.is_none() && !touched.may_meet(table, file) {
+            continue;
+        }
+        let keep = |batch: &RecordBatch| {
+            let absent = keys.absent(batch, &known)?;
+            let Some(span) = span else { return Ok(absent) };
+            let within = within(table, batch, span)?;
+            Ok(absent
+                .iter()
+                .zip(&within)
+                .map(|(absent, within)| Some(absent == Some(true) && !within))
+                .collect())
+        };
+        if holds_others(house, table, file, &keep).await? {
+            without(house, table, file, &keep, &mut plan).await?;
+        }
+    }
+    Ok(plan)
+}
+
+fn may_reach(table: &Table, file: &DataFile, span: &Span) -> bool {
+    let is_among = match file.bounds(span.column) {
+        Some(Bounds::Int(low, high)) => *low < span.end && span.start <= *high,
+        _ => true,
+    };
+    is_among && file.may_hold(table, Some(&span.subject), None)
+}
+
+/// Which rows lie in the span.
+fn within(table: &Table, batch: &RecordBatch, span: &Span) -> Result<Vec<bool>, Error> {
+    let names = column_of(batch, table.subject())?.as_string::<i32>();
+    let cells = column_of(batch, span.column)?;
+    let cells = match cells.data_type() {
+        DataType::Timestamp(..) => cells.as_primitive::<TimestampMicrosecondType>().values(),
+        _ => cells.as_primitive::<Int64Type>().values(),
+    };
+    let is_within = |(name, cell): (Option<&str>, &i64)| {
+        name == Some(span.subject.as_str()) && span.start <= *cell && *cell < span.end
+    };
+    Ok(names.iter().zip(cells).map(is_within).collect())
+}
+
 /// Which rows are outgoing.
 pub(crate) fn inside(table: &Table, batch: &RecordBatch, outgoing: &Outgoing) -> Result<BooleanArray, Error> {
     let Outgoing { instrument, range, source } = outgoing;
-    let names = column_of(batch, "instrument")?.as_string::<i32>();
+    let names = column_of(batch, table.subject())?.as_string::<i32>();
     let times = column_of(batch, table.time)?.as_primitive::<TimestampMicrosecondType>();
     let sources = match source {
         Some(_) => Some(column_of(batch, SOURCE)?.as_string::<i32>()),
@@ -97,7 +154,7 @@ pub(crate) fn inside(table: &Table, batch: &RecordBatch, outgoing: &Outgoing) ->
 /// Where new rows lie, to leave alone the files that cannot hold their keys.
 struct Touched {
     times: Vec<i64>,
-    instruments: Vec<String>,
+    subjects: Vec<String>,
     partitions: Vec<Date>,
 }
 
@@ -107,10 +164,10 @@ impl Touched {
             column_of(new, table.time)?.as_primitive::<TimestampMicrosecondType>().values().to_vec();
         times.sort_unstable();
         times.dedup();
-        let names = column_of(new, "instrument")?.as_string::<i32>();
-        let mut instruments: Vec<String> = names.iter().flatten().map(str::to_owned).collect();
-        instruments.sort_unstable();
-        instruments.dedup();
+        let names = column_of(new, table.subject())?.as_string::<i32>();
+        let mut subjects: Vec<String> = names.iter().flatten().map(str::to_owned).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
         let mut partitions = Vec::new();
         if let Some(name) = table.partition.column() {
             partitions = column_of(new, name)?
@@ -122,7 +179,7 @@ impl Touched {
             partitions.sort_unstable();
             partitions.dedup();
         }
-        Ok(Self { times, instruments, partitions })
+        Ok(Self { times, subjects, partitions })
     }
 
     fn may_meet(&self, table: &Table, file: &DataFile) -> bool {
@@ -130,7 +187,7 @@ impl Touched {
         let next = self.times.partition_point(|time| *time < low);
         let is_in_time = self.times.get(next).is_some_and(|time| *time <= high);
         let is_in_part = file.partition.is_none_or(|day| self.partitions.binary_search(&day).is_ok());
-        is_in_time && is_in_part && self.instruments.iter().any(|name| file.may_hold(table, Some(name), None))
+        is_in_time && is_in_part && self.subjects.iter().any(|name| file.may_hold(table, Some(name), None))
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn captured(
     threads: usize,
 ) -> Result<Vec<RecordBatch>, Error> {
     let scan = Scan::prepare(reader, captured, ask, threads)?;
-    let found = match (scan.ask.limit, &scan.ask.instrument) {
+    let found = match (scan.ask.limit, scan.subject()) {
         (Some(limit), Some(_)) => scan.in_windows(limit).await?,
         _ => scan.between(scan.ask.range).await?.into_iter().collect(),
     };
@@ -149,8 +149,13 @@ impl<'a> Scan<'a> {
         Ok(self.ask.range.map_or(Some(all), |range| range.overlap(&all)))
     }
 
+    /// What the rows asked for are about.
+    fn subject(&self) -> Option<&str> {
+        self.ask.instrument.as_ref().map(model::InstrumentId::as_str).or(self.ask.subject.as_deref())
+    }
+
     fn files(&self, range: Option<TimeRange>) -> Vec<Arc<DataFile>> {
-        let instrument = self.ask.instrument.as_ref().map(model::InstrumentId::as_str);
+        let subject = self.subject();
         let may_reach = |file: &DataFile| match self.ask.at_least {
             Some((column, least)) => {
                 !matches!(file.bounds(column), Some(Bounds::Int(_, most)) if *most < least)
@@ -158,10 +163,7 @@ impl<'a> Scan<'a> {
             None => true,
         };
         let files = self.captured.files.iter();
-        files
-            .filter(|file| file.may_hold(self.table, instrument, range) && may_reach(file))
-            .cloned()
-            .collect()
+        files.filter(|file| file.may_hold(self.table, subject, range) && may_reach(file)).cloned().collect()
     }
 
     /// Rows of a part of the range, sorted.
@@ -197,8 +199,7 @@ impl<'a> Scan<'a> {
             return Ok(Some(joined));
         }
         // With one instrument its column cannot decide anything.
-        let skip =
-            usize::from(self.ask.instrument.is_some() && self.table.key.first() == Some(&"instrument"));
+        let skip = usize::from(self.ask.instrument.is_some() || self.ask.subject.is_some());
         rows::sort_by(&joined, &self.table.key[skip..]).map(Some)
     }
 
@@ -208,8 +209,8 @@ impl<'a> Scan<'a> {
             |name: &str, operator, value| binary(col(name, &schema)?, operator, lit(value), &schema);
         let moment = |time: Time| ScalarValue::TimestampMicrosecond(Some(time.0), Some("UTC".into()));
         let mut terms = Vec::new();
-        if let Some(instrument) = &self.ask.instrument {
-            terms.push(of_instrument(&schema, instrument.as_str())?);
+        if let Some(subject) = self.subject() {
+            terms.push(of_subject(&schema, self.table.subject(), subject)?);
         }
         if let Some(range) = range {
             terms.push(compare(self.table.time, Operator::GtEq, moment(range.start))?);
@@ -247,13 +248,14 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Rows of one instrument.
-pub(crate) fn of_instrument(
+/// Rows of one instrument, or whatever else the table is about.
+pub(crate) fn of_subject(
     schema: &Schema,
-    instrument: &str,
+    column: &str,
+    subject: &str,
 ) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
-    let value = lit(ScalarValue::Utf8(Some(instrument.to_owned())));
-    binary(col("instrument", schema)?, Operator::Eq, value, schema)
+    let value = lit(ScalarValue::Utf8(Some(subject.to_owned())));
+    binary(col(column, schema)?, Operator::Eq, value, schema)
 }
 
 fn matching(

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow_array::RecordBatch;
 use model::{LogPosition, Time};
 use runtime::Clock;
+use tables::store::commit_order;
 use tables::{Table, TableName};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -139,10 +140,11 @@ impl House {
         self.lock().iter().map(|holding| holding.buffer.rows()).sum()
     }
 
-    /// How far each table is committed.
+    /// How far each table that follows the raw log is committed. Others count steps of their own.
     pub(crate) fn positions(&self) -> BTreeMap<TableName, LogPosition> {
         let holdings = self.lock();
-        self.shelves.iter().map(|shelf| (shelf.table.name, holdings[shelf.index].committed)).collect()
+        let followers = self.shelves.iter().filter(|shelf| commit_order().contains(&shelf.table.name));
+        followers.map(|shelf| (shelf.table.name, holdings[shelf.index].committed)).collect()
     }
 
     /// One table at this moment.

@@ -28,6 +28,7 @@ use crate::engine::Engine;
 use crate::error::{Error, failed};
 use crate::extremes;
 use crate::growth;
+use crate::lent::{Lent, Loan};
 use crate::reader::Reader;
 use crate::settings::LakeSettings;
 use crate::shelf::{Captured, House};
@@ -42,6 +43,7 @@ const STATEMENT_BYTES_MAX: usize = 32 << 10;
 pub(crate) struct Sql {
     base: SessionState,
     book: Arc<SymbolBook>,
+    pub(crate) lent: Lent,
     places: Arc<Semaphore>,
 }
 
@@ -65,7 +67,13 @@ impl Sql {
             .with_default_features()
             .with_optimizer_rule(Arc::new(ByInstrument))
             .build();
-        Ok(Self { base, book: Arc::default(), places: Arc::new(Semaphore::new(settings.queries_max.max(1))) })
+        let lent = Lent::default();
+        Ok(Self {
+            base,
+            book: Arc::default(),
+            lent,
+            places: Arc::new(Semaphore::new(settings.queries_max.max(1))),
+        })
     }
 
     fn state(&self, house: &House, memory_bytes: usize) -> Result<SessionState, DataFusionError> {
@@ -76,7 +84,7 @@ impl Sql {
             .build_arc()?;
         let mut state =
             SessionStateBuilder::new_from_existing(self.base.clone()).with_runtime_env(environment).build();
-        Names::register(&mut state, (&house.reader, &self.book), house.capture_all())?;
+        Names::register(&mut state, (&house.reader, &self.book, &self.lent.now()), house.capture_all())?;
         Ok(state)
     }
 }
@@ -134,7 +142,8 @@ async fn plan(
     limits: QueryLimits,
 ) -> Result<(SendableRecordBatchStream, Vec<Captured>), QueryError> {
     let memory = limits.memory_bytes_max.min(house.settings.query_memory_bytes);
-    let names = || Names::all(house.shelves.iter().map(|shelf| shelf.table.name.as_str()));
+    let lent = sql.lent.now();
+    let names = || Names::all(&lent, house.shelves.iter().map(|shelf| shelf.table.name.as_str()));
     let statement = only_reading(text)?;
     let mut state = sql.state(house, memory).map_err(|error| explain(&error, limits, names))?;
     // Without a moment of its own, a query that says now() or current_date breaks off.
@@ -272,7 +281,9 @@ impl Pump {
                 }
             }
         }
-        let names = || Names::all(self.captured.iter().map(|captured| captured.table.name.as_str()));
+        // What is not there was told when the query was planned.
+        let lent = Loan::default();
+        let names = || Names::all(&lent, self.captured.iter().map(|captured| captured.table.name.as_str()));
         explain(&error, self.limits, names)
     }
 }
@@ -294,7 +305,7 @@ fn root(error: &DataFusionError) -> String {
 }
 
 /// Turns an error of planning or running into the asker's language.
-fn explain<'a>(error: &DataFusionError, limits: QueryLimits, names: impl Fn() -> Vec<&'a str>) -> QueryError {
+fn explain(error: &DataFusionError, limits: QueryLimits, names: impl Fn() -> Vec<String>) -> QueryError {
     let what = root(error);
     if let DataFusionError::External(inner) = error.find_root()
         && let Some(own) = inner.downcast_ref::<Error>()

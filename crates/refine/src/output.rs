@@ -228,8 +228,14 @@ impl Output {
         let take = |table: &TableName| match table {
             TableName::Bars => self.bars.take(*table, Rows::Bars),
             TableName::BookChanges => self.book_changes.take(*table, Rows::BookChanges),
-            // The past is written by those who look after it.
-            TableName::CoverageDays => None,
+            // The past and the chain are written by those who look after them.
+            TableName::BtcBlocks
+            | TableName::BtcBuckets
+            | TableName::BtcPrimitiveBlock
+            | TableName::ComposedPrices
+            | TableName::CoverageDays
+            | TableName::Metrics
+            | TableName::VenuePrices => None,
             TableName::Funding => self.funding.take(*table, Rows::Funding),
             TableName::Gaps => self.gaps.take(*table, Rows::Gaps),
             TableName::Instruments => self.instruments.take(*table, Rows::Instruments),

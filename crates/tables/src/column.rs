@@ -25,6 +25,8 @@ pub enum ColumnKind {
     Bool,
     /// UTC day. Partition columns only.
     Date,
+    /// 64-bit signed integers, any number of them.
+    Int64List,
 }
 
 impl ColumnKind {
@@ -39,8 +41,14 @@ impl ColumnKind {
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::Bool => DataType::Boolean,
             Self::Date => DataType::Date32,
+            Self::Int64List => DataType::List(list_field()),
         }
     }
+}
+
+/// The elements of a list, named as Delta and Parquet name them.
+pub(crate) fn list_field() -> Arc<Field> {
+    Arc::new(Field::new("element", DataType::Int64, false))
 }
 
 /// How a column is best encoded on disk.
@@ -124,7 +132,8 @@ pub struct Table {
     pub doc: &'static str,
     /// Columns in order, without the partition column.
     pub columns: &'static [Column],
-    /// Columns that tell rows apart, in sorting order; every data file is sorted by them (nulls first, ascending).
+    /// Columns that tell rows apart, in sorting order; every data file is sorted by them (nulls first, ascending). The first
+    /// is the [subject](Table::subject).
     pub key: &'static [&'static str],
     /// The time column that ranges are asked by.
     pub time: &'static str,
@@ -147,6 +156,11 @@ impl Table {
             fields.push(Field::new(name, ColumnKind::Date.data_type(), false));
         }
         Arc::new(Schema::new(fields))
+    }
+
+    /// The text column that says what a row is about, and that rows are first sorted by: the instrument, the chain, the source.
+    pub fn subject(&self) -> &'static str {
+        self.key[0]
     }
 
     /// The column of that name.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow_array::builder::{Int64Builder, ListBuilder};
 use arrow_array::{
     ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
 use model::{Decimal, Time};
 
-use crate::column::Table;
+use crate::column::{Table, list_field};
 
 /// Columns gathered so far.
 pub(crate) struct Columns {
@@ -74,6 +75,23 @@ impl Columns {
 
     pub(crate) fn double_or_null(self, values: impl Iterator<Item = Option<f64>>) -> Self {
         self.push(Arc::new(values.collect::<Float64Array>()))
+    }
+
+    pub(crate) fn double(self, values: impl Iterator<Item = f64>) -> Self {
+        self.push(Arc::new(Float64Array::from_iter_values(values)))
+    }
+
+    pub(crate) fn list_or_null<I: Iterator<Item = i64>>(
+        self,
+        lists: impl Iterator<Item = Option<I>>,
+    ) -> Self {
+        let mut builder = ListBuilder::new(Int64Builder::new()).with_field(list_field());
+        for list in lists {
+            let is_there = list.is_some();
+            builder.values().extend(list.into_iter().flatten().map(Some));
+            builder.append(is_there);
+        }
+        self.push(Arc::new(builder.finish()))
     }
 
     /// Exact decimals, rounded once (half to even) to 18 digits behind the point.

@@ -3,12 +3,17 @@
 use std::fmt;
 
 use arrow_array::RecordBatch;
-use model::{Bar, Funding, Gap, Instrument, LogPosition, MarkPrice, OpenInterest, Quote, Trade};
+use model::{
+    Bar, BlockFacts, ChainBucket, ComposedPrice, Funding, Gap, Instrument, LogPosition, MarkPrice,
+    MetricValue, OpenInterest, Quote, Trade, VenuePrice,
+};
 
 use crate::book_changes::BookChange;
+use crate::btc_blocks::BlockRow;
 use crate::coverage_days::CoverageDay;
 use crate::{
-    bars, book_changes, coverage_days, funding, gaps, instruments, mark_prices, open_interest, quotes, trades,
+    bars, book_changes, btc_blocks, btc_buckets, btc_primitive_block, composed_prices, coverage_days,
+    funding, gaps, instruments, mark_prices, metrics, open_interest, quotes, trades, venue_prices,
 };
 
 /// Name of a table.
@@ -18,6 +23,14 @@ pub enum TableName {
     Bars,
     /// Book snapshots and differences, one row per level.
     BookChanges,
+    /// Blocks of a chain, as they were taken in.
+    BtcBlocks,
+    /// A chain over ten minutes.
+    BtcBuckets,
+    /// What blocks amount to.
+    BtcPrimitiveBlock,
+    /// Composed prices.
+    ComposedPrices,
     /// What is known of each day.
     CoverageDays,
     /// Settled funding rates.
@@ -28,12 +41,16 @@ pub enum TableName {
     Instruments,
     /// Mark and index prices.
     MarkPrices,
+    /// Values of metrics.
+    Metrics,
     /// Open interest.
     OpenInterest,
     /// Best bid and ask.
     Quotes,
     /// Prints.
     Trades,
+    /// Prices of venues over ten minutes.
+    VenuePrices,
 }
 
 impl TableName {
@@ -42,14 +59,20 @@ impl TableName {
         match self {
             Self::Bars => "bars",
             Self::BookChanges => "book_changes",
+            Self::BtcBlocks => "btc_blocks",
+            Self::BtcBuckets => "btc_buckets",
+            Self::BtcPrimitiveBlock => "btc_primitive_block",
+            Self::ComposedPrices => "composed_prices_10m",
             Self::CoverageDays => "coverage_days",
             Self::Funding => "funding",
             Self::Gaps => "gaps",
             Self::Instruments => "instruments",
             Self::MarkPrices => "mark_prices",
+            Self::Metrics => "metrics",
             Self::OpenInterest => "open_interest",
             Self::Quotes => "quotes",
             Self::Trades => "trades",
+            Self::VenuePrices => "venue_prices_10m",
         }
     }
 }
@@ -78,6 +101,14 @@ pub enum Rows {
     Bars(Vec<Bar>),
     /// Book changes.
     BookChanges(Vec<BookChange>),
+    /// Blocks of a chain, as they were taken in.
+    BtcBlocks(Vec<BlockRow>),
+    /// A chain over ten minutes.
+    BtcBuckets(Vec<ChainBucket>),
+    /// What blocks amount to.
+    BtcPrimitiveBlock(Vec<BlockFacts>),
+    /// Composed prices.
+    ComposedPrices(Vec<ComposedPrice>),
     /// What is known of each day.
     CoverageDays(Vec<CoverageDay>),
     /// Funding rates.
@@ -88,12 +119,16 @@ pub enum Rows {
     Instruments(Vec<InstrumentRow>),
     /// Mark prices.
     MarkPrices(Vec<MarkPrice>),
+    /// Values of metrics.
+    Metrics(Vec<MetricValue>),
     /// Open interest.
     OpenInterest(Vec<OpenInterest>),
     /// Quotes.
     Quotes(Vec<Quote>),
     /// Trades.
     Trades(Vec<Trade>),
+    /// Prices of venues over ten minutes.
+    VenuePrices(Vec<VenuePrice>),
 }
 
 impl Rows {
@@ -102,14 +137,20 @@ impl Rows {
         match self {
             Self::Bars(_) => TableName::Bars,
             Self::BookChanges(_) => TableName::BookChanges,
+            Self::BtcBlocks(_) => TableName::BtcBlocks,
+            Self::BtcBuckets(_) => TableName::BtcBuckets,
+            Self::BtcPrimitiveBlock(_) => TableName::BtcPrimitiveBlock,
+            Self::ComposedPrices(_) => TableName::ComposedPrices,
             Self::CoverageDays(_) => TableName::CoverageDays,
             Self::Funding(_) => TableName::Funding,
             Self::Gaps(_) => TableName::Gaps,
             Self::Instruments(_) => TableName::Instruments,
             Self::MarkPrices(_) => TableName::MarkPrices,
+            Self::Metrics(_) => TableName::Metrics,
             Self::OpenInterest(_) => TableName::OpenInterest,
             Self::Quotes(_) => TableName::Quotes,
             Self::Trades(_) => TableName::Trades,
+            Self::VenuePrices(_) => TableName::VenuePrices,
         }
     }
 
@@ -118,14 +159,20 @@ impl Rows {
         match self {
             Self::Bars(rows) => rows.len(),
             Self::BookChanges(rows) => rows.len(),
+            Self::BtcBlocks(rows) => rows.len(),
+            Self::BtcBuckets(rows) => rows.len(),
+            Self::BtcPrimitiveBlock(rows) => rows.len(),
+            Self::ComposedPrices(rows) => rows.len(),
             Self::CoverageDays(rows) => rows.len(),
             Self::Funding(rows) => rows.len(),
             Self::Gaps(rows) => rows.len(),
             Self::Instruments(rows) => rows.len(),
             Self::MarkPrices(rows) => rows.len(),
+            Self::Metrics(rows) => rows.len(),
             Self::OpenInterest(rows) => rows.len(),
             Self::Quotes(rows) => rows.len(),
             Self::Trades(rows) => rows.len(),
+            Self::VenuePrices(rows) => rows.len(),
         }
     }
 
@@ -139,14 +186,20 @@ impl Rows {
         match self {
             Self::Bars(rows) => bars::to_batch(rows),
             Self::BookChanges(rows) => book_changes::to_batch(rows),
+            Self::BtcBlocks(rows) => btc_blocks::to_batch(rows),
+            Self::BtcBuckets(rows) => btc_buckets::to_batch(rows),
+            Self::BtcPrimitiveBlock(rows) => btc_primitive_block::to_batch(rows),
+            Self::ComposedPrices(rows) => composed_prices::to_batch(rows),
             Self::CoverageDays(rows) => coverage_days::to_batch(rows),
             Self::Funding(rows) => funding::to_batch(rows),
             Self::Gaps(rows) => gaps::to_batch(rows),
             Self::Instruments(rows) => instruments::to_batch(rows),
             Self::MarkPrices(rows) => mark_prices::to_batch(rows),
+            Self::Metrics(rows) => metrics::to_batch(rows),
             Self::OpenInterest(rows) => open_interest::to_batch(rows),
             Self::Quotes(rows) => quotes::to_batch(rows),
             Self::Trades(rows) => trades::to_batch(rows),
+            Self::VenuePrices(rows) => venue_prices::to_batch(rows),
         }
     }
 }

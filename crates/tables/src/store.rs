@@ -13,8 +13,10 @@ use crate::rows::{RowBatch, TableName};
 /// Which rows to read.
 #[derive(Clone, Debug, Default)]
 pub struct TableScan {
-    /// Only this instrument.
+    /// Only this instrument, in tables about instruments.
     pub instrument: Option<InstrumentId>,
+    /// Only rows with this cell in the table's [subject](crate::Table::subject), in tables about something else.
+    pub subject: Option<String>,
     /// Only rows whose time column lies in the range (start inclusive, end exclusive).
     pub range: Option<TimeRange>,
     /// Only rows where this column of whole numbers or times (in microseconds) is at least so much.
@@ -63,7 +65,7 @@ pub trait TableStore: Send + Sync {
     /// Rows in the buffer, and how many it may hold.
     fn buffered(&self) -> (usize, usize);
 
-    /// How far each table is committed.
+    /// How far each table of [`commit_order`] is committed.
     fn positions(&self) -> BTreeMap<TableName, LogPosition>;
 
     /// Reads committed and buffered rows as one.

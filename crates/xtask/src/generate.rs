@@ -158,6 +158,7 @@ fn kind(kind: ColumnKind) -> &'static str {
         ColumnKind::Time => "time",
         ColumnKind::Bool => "bool",
         ColumnKind::Date => "date",
+        ColumnKind::Int64List => "list of int64",
     }
 }
 

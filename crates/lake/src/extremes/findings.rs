@@ -128,7 +128,7 @@ async fn read(
     let table = captured.table;
     let schema = table.stored_schema();
     let broken = |error: DataFusionError| Error::Failed(format!("scan table {}: {error}", table.name));
-    let named = instrument.map(|instrument| crate::scan::of_instrument(&schema, instrument));
+    let named = instrument.map(|instrument| crate::scan::of_subject(&schema, "instrument", instrument));
     let places = columns.iter().map(|name| schema.index_of(name).map_err(|error| broken(error.into())));
     let ask = FileAsk {
         table,

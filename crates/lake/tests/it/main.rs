@@ -11,6 +11,7 @@ mod merging;
 mod reading;
 mod repair;
 mod sql;
+mod steps;
 mod support;
 mod symbols;
 mod traps;
