@@ -20,6 +20,9 @@ const MIGRATIONS: &[&str] = &[
     crate::unfolded::SCHEMA,
     crate::jobs::SCHEMA,
     crate::oldest::SCHEMA,
+    crate::checkpoints::SCHEMA,
+    crate::registry::SCHEMA,
+    crate::dirty::SCHEMA,
 ];
 
 /// The control state. Cheap to clone; every call blocks for as long as the disk takes.
