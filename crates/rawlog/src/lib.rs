@@ -4,6 +4,7 @@
 //! business.
 
 mod archive;
+pub mod blocks;
 pub mod counts;
 mod cursor;
 pub mod error;
@@ -22,6 +23,7 @@ mod sync;
 mod waiting;
 mod writer;
 
+pub use blocks::{BlockBytes, BlockSegments, BlockSpot};
 pub use counts::LogCounts;
 pub use error::{Error, LogClosed};
 pub use log::{Log, LogState};
