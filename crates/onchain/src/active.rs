@@ -1,0 +1,83 @@
+//! The followed chain in memory, read from the table, and places for blocks that are not taken yet.
+
+use chain::index::{HeaderIndex, IndexedBlock};
+use model::{BlockHash, BlockHeader, BlockPlace};
+use tables::{BTC, TableName, TableScan};
+
+use crate::Doors;
+use crate::error::Error;
+
+/// Headers before one that its median time looks at.
+const MEDIAN_BEFORE: u32 = 10;
+
+/// A branch that leaves the chain somewhere, or goes on at its tip.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    tip: Option<BlockPlace>,
+    /// The last ten times, that of the tip last.
+    times: Vec<u32>,
+}
+
+impl Branch {
+    /// The branch that follows the block at `fork`, or the tip.
+    pub(crate) fn of(index: &HeaderIndex, fork: Option<u32>) -> Self {
+        let Some(tip) = fork.map_or_else(|| index.tip(), |fork| index.get(fork)) else {
+            return Self { tip: None, times: Vec::new() };
+        };
+        let first = (tip.height + 1).saturating_sub(MEDIAN_BEFORE);
+        let times = (first..=tip.height).filter_map(|height| index.get(height)).map(|block| block.time);
+        Self { tip: Some(place_of(&tip)), times: times.collect() }
+    }
+
+    /// The place of the next block.
+    pub(crate) fn place(&mut self, header: BlockHeader) -> Result<BlockPlace, Error> {
+        let place = match &self.tip {
+            None => chain::first_place(header),
+            Some(tip) if tip.header.hash != header.previous => {
+                return Err(Error::NotExtending {
+                    height: tip.height + 1,
+                    previous: header.previous,
+                    tip: tip.header.hash,
+                });
+            }
+            Some(tip) => chain::place(tip, &self.times, header)
+                .map_err(|reason| Error::Block { height: tip.height + 1, reason })?,
+        };
+        self.tip = Some(place);
+        self.times.push(header.time);
+        if self.times.len() > MEDIAN_BEFORE as usize {
+            self.times.remove(0);
+        }
+        Ok(place)
+    }
+}
+
+/// A place with what is known of its header: hash, time and target.
+fn place_of(block: &IndexedBlock) -> BlockPlace {
+    let header = BlockHeader {
+        hash: block.hash,
+        previous: BlockHash::default(),
+        version: 0,
+        merkle_root: BlockHash::default(),
+        time: block.time,
+        bits: block.bits,
+        nonce: 0,
+    };
+    BlockPlace { header, height: block.height, median_time: block.median_time, chainwork: block.chainwork }
+}
+
+/// Reads the chain from the table; of `above` on, nothing.
+pub(crate) async fn load(doors: &Doors, above: Option<u32>) -> Result<HeaderIndex, Error> {
+    let columns = tables::btc_blocks::LINK_COLUMNS.to_vec();
+    let scan = TableScan { subject: Some(BTC.to_owned()), columns, ..TableScan::default() };
+    let batches = doors.store.scan(TableName::BtcBlocks, scan).await?;
+    let links = batches.iter().flat_map(tables::btc_blocks::links_from_batch);
+    let mut index = HeaderIndex::new();
+    // A link that does not follow would mean that the table was changed by somebody else: what lies above is asked for again.
+    for link in links.filter(|link| !link.is_stale) {
+        if above.is_some_and(|above| link.place.height >= above) || index.push(&link.place).is_err() {
+            break;
+        }
+    }
+    Ok(index)
+}

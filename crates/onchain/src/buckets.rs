@@ -1,0 +1,171 @@
+//! Keeps `btc_buckets` in step with `btc_primitive_block`: after each step, every bucket from the earliest touched one on is built anew.
+
+use control::{CheckpointKey, Reached};
+use derivations::chain::{BlockInput, Carry, Span as BucketSpan, bucket_start, build};
+use model::{BUCKET, BlockFacts, BlockPlace, ChainBucket, LogPosition, Time};
+use tables::{BTC, Rows, Span, Step, TableName, TableScan, TimeRange};
+
+use crate::error::Error;
+use crate::ledger::blocks_since;
+use crate::{Doors, components};
+
+/// Buckets built and committed at once; bounds the memory of building a whole chain.
+const PIECE: i64 = 4_320 * BUCKET;
+
+/// Where the buckets stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The first bucket that was built anew.
+    pub from: Time,
+    /// The last bucket there is.
+    pub through: Time,
+}
+
+/// The keeper of `btc_buckets`.
+pub struct Buckets {
+    doors: Doors,
+    last: Option<Time>,
+}
+
+impl Buckets {
+    /// Opens the table.
+    pub async fn open(doors: Doors) -> Result<Self, Error> {
+        let scan = TableScan {
+            subject: Some(BTC.to_owned()),
+            is_descending: true,
+            limit: Some(1),
+            ..TableScan::default()
+        };
+        let newest = doors.store.scan(TableName::BtcBuckets, scan).await?;
+        let last = newest.iter().flat_map(tables::btc_buckets::from_batch).map(|row| row.bucket).next();
+        Ok(Self { doors, last })
+    }
+
+    /// The last bucket.
+    pub fn last(&self) -> Option<Time> {
+        self.last
+    }
+
+    /// The earliest header time of blocks that came or left since the buckets were built; `None` if there were none.
+    pub async fn behind(&self) -> Result<Option<Time>, Error> {
+        let own = self.doors.steps.step_of(TableName::BtcBuckets)?;
+        if own >= self.doors.steps.step_of(TableName::BtcPrimitiveBlock)? {
+            return Ok(None);
+        }
+        let rows = blocks_since(&self.doors, own).await?;
+        Ok(rows.iter().map(|row| &row.place).filter(|place| place.height > 0).map(BlockPlace::time).min())
+    }
+
+    /// Builds every bucket from the one that holds `earliest` on, up to that of the latest header and at least through
+    /// `at_least`. The last commit carries the step.
+    pub async fn build(
+        &mut self,
+        earliest: Time,
+        at_least: Option<Time>,
+        step: u64,
+    ) -> Result<Option<Built>, Error> {
+        let (first, latest) = self.extent().await?;
+        // Buckets without blocks between the last one and the first touched one are to be built too.
+        let next = self.last.map_or(earliest, |last| last.plus_micros(BUCKET));
+        let from = bucket_start(earliest.min(next), BUCKET).max(first.unwrap_or_default());
+        let Some(through) = latest.max(at_least.map(|time| bucket_start(time, BUCKET))) else {
+            // No block is left: everything goes.
+            self.commit(Vec::new(), (from, i64::MAX), Some(step)).await?;
+            self.last = None;
+            return Ok(None);
+        };
+        self.doors.control.mark_dirty(crate::metrics::PART, from)?;
+        let mut carry = self.carry_before(from).await?;
+        let mut start = from;
+        loop {
+            let end = Time(start.0.saturating_add(PIECE - BUCKET)).min(through);
+            let facts = self.facts(start, end).await?;
+            let mut inputs: Vec<BlockInput<'_>> = facts.iter().map(BlockInput::from).collect();
+            let mut rows: Vec<ChainBucket> = Vec::new();
+            let span = BucketSpan { from: start, through: end, length: BUCKET };
+            carry = build(span, carry, &mut inputs, &mut |bucket| rows.push(bucket));
+            let is_last = end >= through;
+            let leaving = (start, if is_last { i64::MAX } else { end.0 + BUCKET });
+            self.commit(rows, leaving, is_last.then_some(step)).await?;
+            if is_last {
+                break;
+            }
+            start = Time(end.0 + BUCKET);
+        }
+        self.last = carry.map(|_| through);
+        self.tell(step, carry)?;
+        Ok(Some(Built { from, through }))
+    }
+
+    /// Lets time pass: empty buckets up to the one before `now`'s, and that one.
+    pub async fn tick(&mut self, now: Time, step: u64) -> Result<Option<Built>, Error> {
+        match self.last {
+            Some(last) if last < bucket_start(now, BUCKET) => {
+                self.build(last.plus_micros(BUCKET), Some(now), step).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn tell(&self, step: u64, carry: Option<Carry>) -> Result<(), Error> {
+        let reached = Reached {
+            sequence: step,
+            height: carry.map(|carry| carry.height),
+            hash: carry.map(|carry| carry.hash.to_string()),
+            bucket: self.last,
+        };
+        let now = self.doors.clock.time();
+        Ok(self.doors.control.checkpoint_reached(
+            &CheckpointKey::btc(components::BUILDER, "10m"),
+            &reached,
+            now,
+        )?)
+    }
+
+    /// The buckets of the earliest and the latest header, but for the first block's.
+    async fn extent(&self) -> Result<(Option<Time>, Option<Time>), Error> {
+        let scan = TableScan {
+            subject: Some(BTC.to_owned()),
+            at_least: Some(("height", 1)),
+            columns: vec!["time"],
+            ..TableScan::default()
+        };
+        // One column of a million rows is cheap next to building.
+        let batches = self.doors.store.scan(TableName::BtcPrimitiveBlock, scan).await?;
+        let buckets = batches
+            .iter()
+            .flat_map(tables::btc_primitive_block::times_of)
+            .map(|time| bucket_start(time, BUCKET));
+        let ends = buckets.fold(None, |ends: Option<(Time, Time)>, bucket| {
+            ends.map_or(Some((bucket, bucket)), |(low, high)| Some((low.min(bucket), high.max(bucket))))
+        });
+        Ok((ends.map(|ends| ends.0), ends.map(|ends| ends.1)))
+    }
+
+    async fn carry_before(&self, from: Time) -> Result<Option<Carry>, Error> {
+        let before = TimeRange { start: Time(from.0 - BUCKET), end: from };
+        let scan = TableScan { subject: Some(BTC.to_owned()), range: Some(before), ..TableScan::default() };
+        let batches = self.doors.store.scan(TableName::BtcBuckets, scan).await?;
+        let rows = batches.iter().flat_map(tables::btc_buckets::from_batch);
+        Ok(rows.last().map(|bucket| Carry::of_bucket(&bucket)))
+    }
+
+    async fn facts(&self, from: Time, through: Time) -> Result<Vec<BlockFacts>, Error> {
+        let range = TimeRange { start: from, end: through.plus_micros(BUCKET) };
+        let scan = TableScan { subject: Some(BTC.to_owned()), range: Some(range), ..TableScan::default() };
+        let batches = self.doors.store.scan(TableName::BtcPrimitiveBlock, scan).await?;
+        Ok(batches.iter().flat_map(tables::btc_primitive_block::from_batch).collect())
+    }
+
+    async fn commit(
+        &self,
+        rows: Vec<ChainBucket>,
+        (start, end): (Time, i64),
+        step: Option<u64>,
+    ) -> Result<(), Error> {
+        let outgoing = Some(Span { subject: BTC.to_owned(), column: "bucket", start: start.0, end });
+        let rows = Rows::BtcBuckets(rows).to_batch();
+        let through = step.map(LogPosition);
+        Ok(self.doors.steps.apply(Step { table: TableName::BtcBuckets, outgoing, rows, through }).await?)
+    }
+}

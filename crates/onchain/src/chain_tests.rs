@@ -1,0 +1,185 @@
+//! The fixture chain through ledger and buckets: whole, forked, and cut off between any two commits.
+
+use std::sync::Arc;
+
+use chain::{Spent, SpentForm};
+use model::{BlockFacts, ChainBucket, Network, Time};
+use serde_json::Value;
+use tables::TableName;
+
+use crate::testing::{Memory, bytes_of, doors, lines};
+use crate::{Buckets, Error, Ledger, ReadBlock};
+
+fn spent_of(listed: &Value) -> Spent {
+    // The form of REST: lists for all transactions, amounts and scripts.
+    let mut bytes = Vec::new();
+    let compact = |bytes: &mut Vec<u8>, count: usize| match count {
+        0..=252 => bytes.push(count as u8),
+        253..=0xffff => {
+            bytes.push(253);
+            bytes.extend((count as u16).to_le_bytes());
+        }
+        _ => {
+            bytes.push(254);
+            bytes.extend((count as u32).to_le_bytes());
+        }
+    };
+    let lists = listed.as_array().unwrap();
+    compact(&mut bytes, lists.len());
+    for list in lists {
+        let list = list.as_array().unwrap();
+        compact(&mut bytes, list.len());
+        for coin in list {
+            let sat = (coin["value"].as_f64().unwrap() * 1e8).round() as i64;
+            let script = bytes_of(coin["scriptPubKey"]["hex"].as_str().unwrap());
+            bytes.extend(sat.to_le_bytes());
+            compact(&mut bytes, script.len());
+            bytes.extend(script);
+        }
+    }
+    Spent { form: SpentForm::Rest, bytes }
+}
+
+pub(crate) fn main_chain() -> Vec<(Vec<u8>, Spent)> {
+    let spent = lines("spenttxouts.jsonl.zst");
+    let blocks = lines("raw_blocks.hex.zst");
+    let both = blocks.iter().zip(&spent);
+    both.map(|(block, spent)| (bytes_of(block), spent_of(&serde_json::from_str(spent).unwrap()))).collect()
+}
+
+pub(crate) fn stale_branch() -> Vec<(Vec<u8>, Spent)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest/stale");
+    let file = |name: String| std::fs::read(std::path::Path::new(folder).join(name)).unwrap();
+    (0..3)
+        .map(|number| {
+            let bytes = file(format!("A{number}_spenttxouts.bin"));
+            (file(format!("A{number}_block.bin")), Spent { form: SpentForm::Rest, bytes })
+        })
+        .collect()
+}
+
+pub(crate) fn read(first: u32, blocks: &[(Vec<u8>, Spent)]) -> Vec<ReadBlock> {
+    let each = blocks.iter().zip(first..);
+    each.map(|((bytes, spent), height)| {
+        ReadBlock::read(height, bytes.clone(), spent.clone(), Time(i64::from(height))).unwrap()
+    })
+    .collect()
+}
+
+/// The first thing in which two states differ.
+fn same(one: &(Vec<BlockFacts>, Vec<ChainBucket>), other: &(Vec<BlockFacts>, Vec<ChainBucket>), what: &str) {
+    for (one, other) in one.0.iter().zip(&other.0) {
+        assert_eq!(one, other, "{what}");
+    }
+    for (one, other) in one.1.iter().zip(&other.1) {
+        assert_eq!(one, other, "{what}");
+    }
+    assert_eq!((one.0.len(), one.1.len()), (other.0.len(), other.1.len()), "{what}");
+}
+
+/// Follows blocks up to the end: what a follower does with a node, kill by kill.
+struct Follower {
+    memory: Arc<Memory>,
+    folder: tempfile::TempDir,
+}
+
+impl Follower {
+    fn new() -> Self {
+        Self { memory: Arc::default(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Takes the chain `blocks` (from the first block on) in pieces, as a fresh process.
+    async fn follow(&self, blocks: &[(Vec<u8>, Spent)], piece: usize) -> Result<(), Error> {
+        let doors = doors(&self.memory, self.folder.path());
+        let mut ledger = Ledger::open(doors.clone(), Network::Regtest).await?;
+        let mut buckets = Buckets::open(doors).await?;
+        if let Some(earliest) = buckets.behind().await? {
+            let step = ledger.step()?;
+            buckets.build(earliest, None, step).await?;
+        }
+        let hashes: Vec<_> =
+            blocks.iter().map(|(bytes, _)| chain::header(&bytes[..80]).unwrap().hash).collect();
+        let mut agreed = ledger.tip().map(|tip| tip.height);
+        while let Some(height) = agreed
+            && hashes.get(height as usize) != ledger.active().hash_at(height).as_ref()
+        {
+            agreed = height.checked_sub(1);
+        }
+        let mut fork = agreed.filter(|agreed| ledger.tip().is_some_and(|tip| tip.height > *agreed));
+        let mut next = agreed.map_or(0, |agreed| agreed as usize + 1);
+        while next < blocks.len() {
+            let end = (next + piece).min(blocks.len());
+            let taken = ledger.take(fork.take(), read(next as u32, &blocks[next..end])).await?;
+            if let Some(earliest) = taken.earliest {
+                buckets.build(earliest, None, taken.step).await?;
+            }
+            next = end;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> (Vec<BlockFacts>, Vec<ChainBucket>) {
+        let facts = tables::btc_primitive_block::from_batch(&self.memory.rows(TableName::BtcPrimitiveBlock));
+        (facts, tables::btc_buckets::from_batch(&self.memory.rows(TableName::BtcBuckets)))
+    }
+}
+
+#[tokio::test]
+async fn the_fixture_chain_gives_the_reference_buckets() {
+    let follower = Follower::new();
+    follower.follow(&main_chain(), 100).await.unwrap();
+    let (facts, buckets) = follower.state();
+    assert_eq!(facts.len(), 335);
+    let references = lines("ref_buckets_10m_by_time.jsonl.zst");
+    let starts: Vec<i64> = buckets.iter().map(|bucket| bucket.bucket.0 / 1_000_000).collect();
+    let expected: Vec<Value> = references.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected: Vec<i64> = expected.iter().map(|row| row["bucket_start"].as_i64().unwrap()).collect();
+    assert_eq!(starts, expected);
+    for (bucket, reference) in buckets.iter().zip(&references) {
+        let reference: Value = serde_json::from_str(reference).unwrap();
+        assert_eq!(Some(bucket.bucket.0 / 1_000_000), reference["bucket_start"].as_i64());
+        assert_eq!(Some(bucket.fees_sat), reference["fees_sat"].as_i64(), "{reference}");
+        assert_eq!(bucket.supply_total_sat, reference["supply_total_sat"].as_i64(), "{reference}");
+        assert_eq!(bucket.median_fee_sat, reference["median_fee_sat"].as_f64(), "{reference}");
+        assert_eq!(bucket.chainwork_last.to_string(), reference["chainwork_last"].as_str().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_reorganisation_ends_as_if_it_had_never_been() {
+    let (main, stale) = (main_chain(), stale_branch());
+    let clean = Follower::new();
+    clean.follow(&main, 1_000).await.unwrap();
+    let forked = Follower::new();
+    let losing: Vec<_> = main[..=314].iter().chain(&stale).cloned().collect();
+    forked.follow(&losing, 1).await.unwrap();
+    assert_eq!(forked.state().0.len(), 318);
+    forked.follow(&main, 2).await.unwrap();
+    same(&forked.state(), &clean.state(), "forked");
+    let rows = tables::btc_blocks::from_batch(&forked.memory.rows(TableName::BtcBlocks));
+    let left: Vec<u32> = rows.iter().filter(|row| row.is_stale).map(|row| row.place.height).collect();
+    assert_eq!(left, [315, 316, 317]);
+    assert_eq!(rows.len(), 338);
+}
+
+#[tokio::test]
+async fn cut_off_between_any_two_commits_it_goes_on_where_it_was() {
+    let (main, stale) = (main_chain(), stale_branch());
+    let (main, losing) = (&main[..320], main[..=314].iter().chain(&stale).cloned().collect::<Vec<_>>());
+    let clean = Follower::new();
+    clean.follow(main, 1_000).await.unwrap();
+    for commits in 0..24 {
+        let follower = Follower::new();
+        follower.follow(&losing[..312], 1_000).await.unwrap();
+        follower.memory.fail_after(Some(commits));
+        let first = follower.follow(&losing, 2).await;
+        let second = follower.follow(main, 2).await;
+        follower.memory.fail_after(None);
+        let was_cut = first.is_err() || second.is_err();
+        follower.follow(main, 3).await.unwrap();
+        same(&follower.state(), &clean.state(), &format!("cut after {commits} commits"));
+        let rows = tables::btc_blocks::from_batch(&follower.memory.rows(TableName::BtcBlocks));
+        assert_eq!(rows.iter().filter(|row| !row.is_stale).count(), main.len());
+        assert!(was_cut || commits >= 15, "nothing was cut after {commits} commits");
+    }
+}

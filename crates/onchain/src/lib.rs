@@ -1,0 +1,58 @@
+//! Follows Bitcoin: blocks into tables, ten-minute buckets, prices out of many venues, and metrics of all of them.
+//!
+//! What is read from where is left to `collect`, what the numbers mean to `chain` and `derivations`. Nothing here opens a socket.
+
+mod active;
+mod buckets;
+#[cfg(test)]
+mod chain_tests;
+mod error;
+mod ledger;
+#[cfg(test)]
+mod metric_tests;
+mod metrics;
+#[cfg(test)]
+mod price_tests;
+mod prices;
+#[cfg(test)]
+mod testing;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use control::Control;
+use runtime::Clock;
+use tables::{StepStore, TableStore};
+
+pub use buckets::{Buckets, Built};
+pub use error::Error;
+pub use ledger::{Ledger, ReadBlock, Taken};
+pub use metrics::{Computed, Metrics, seeds as metric_seeds};
+pub use prices::{Composed, Prices};
+
+/// What following a chain works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Doors {
+    /// Where rows are changed.
+    pub steps: Arc<dyn StepStore>,
+    /// Where rows are read.
+    pub store: Arc<dyn TableStore>,
+    /// What is remembered beside the tables.
+    pub control: Control,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// The folder of block bytes; `None` where they are not kept.
+    pub blocks: Option<PathBuf>,
+}
+
+/// The names of the parts, as checkpoints know them.
+pub mod components {
+    /// Blocks from the node into tables.
+    pub const RAW: &str = "btc_raw_block_ingestion";
+    /// Buckets from blocks.
+    pub const BUILDER: &str = "btc_primitive_10m_builder";
+    /// Buckets while no block comes.
+    pub const SCHEDULER: &str = "btc_primitive_10m_scheduler";
+    /// Prices out of many venues.
+    pub const COMPOSER: &str = "btc_price_canonical_composer";
+}

@@ -1,0 +1,171 @@
+//! Metrics over the fixture chain with an invented price: against plain loops, switched off, failing, and after a fork.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use control::MetricRow;
+use model::{BUCKET, ChainBucket, Decimal, Network, Ohlcv, PriceSource, Time, VenuePrice};
+use tables::TableName;
+
+use crate::chain_tests::{main_chain, read, stale_branch};
+use crate::testing::{Memory, doors};
+use crate::{Buckets, Doors, Ledger, Metrics, Prices, metric_seeds};
+
+/// What a bucket costs in this invented world.
+fn price(bucket: Time) -> f64 {
+    10_000.0 + (bucket.0 / BUCKET % 1_000) as f64
+}
+
+fn venue_row(bucket: Time) -> VenuePrice {
+    let price = Decimal::from_f64(price(bucket)).unwrap();
+    VenuePrice {
+        source: PriceSource::known("coinbase").unwrap(),
+        bucket,
+        price: Ohlcv {
+            open: price,
+            high: price,
+            low: price,
+            close: price,
+            volume: Decimal::from_f64(2.0).unwrap(),
+        },
+        quality_status: "complete".to_owned(),
+        data_source_mode: "rest".to_owned(),
+        child_minutes: 1,
+        child_count: 10,
+        child_count_expected: 10,
+        first_received_time: bucket,
+        received_time: bucket,
+    }
+}
+
+struct World {
+    memory: Arc<Memory>,
+    doors: Doors,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (memory, folder) = (Arc::<Memory>::default(), tempfile::tempdir().unwrap());
+        let doors = doors(&memory, folder.path());
+        doors.control.seed_metrics(&metric_seeds(Time(0)), Time(0)).unwrap();
+        let world = Self { memory, doors, _folder: folder };
+        let (chain, stale) = (main_chain(), stale_branch());
+        let losing: Vec<_> = chain[..=314].iter().chain(&stale).cloned().collect();
+        world.take(None, 0, &losing).await;
+        let prices = Prices::new(world.doors.clone());
+        let rows = world.buckets().iter().map(|bucket| venue_row(bucket.bucket)).collect();
+        prices.store(rows).await.unwrap();
+        prices.compose().await.unwrap();
+        Metrics::new(world.doors.clone()).compute().await.unwrap().unwrap();
+        world
+    }
+
+    async fn take(&self, fork: Option<u32>, first: u32, blocks: &[(Vec<u8>, chain::Spent)]) {
+        let mut ledger = Ledger::open(self.doors.clone(), Network::Regtest).await.unwrap();
+        let taken = ledger.take(fork, read(first, blocks)).await.unwrap();
+        let mut buckets = Buckets::open(self.doors.clone()).await.unwrap();
+        buckets.build(taken.earliest.unwrap(), None, taken.step).await.unwrap();
+    }
+
+    fn buckets(&self) -> Vec<ChainBucket> {
+        tables::btc_buckets::from_batch(&self.memory.rows(TableName::BtcBuckets))
+    }
+
+    /// Values of a metric at an interval by bucket.
+    fn values(&self, metric: &str, interval: &str) -> Vec<(Time, Option<f64>)> {
+        let rows: RecordBatch = self.memory.rows(TableName::Metrics);
+        let text = |name: &str, row: usize| {
+            rows.column_by_name(name).unwrap().as_string::<i32>().value(row).to_owned()
+        };
+        let times = rows.column_by_name("bucket").unwrap().as_primitive::<TimestampMicrosecondType>();
+        let values = rows.column_by_name("value").unwrap().as_primitive::<Float64Type>();
+        let of_metric = (0..rows.num_rows())
+            .filter(|row| text("metric", *row) == metric && text("interval", *row) == interval);
+        of_metric
+            .map(|row| (Time(times.value(row)), values.is_valid(row).then(|| values.value(row))))
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn nvt_and_market_cap_are_what_plain_loops_give() {
+    let world = World::new().await;
+    let (nvt, cap) = (world.values("nvt", "10m"), world.values("market_cap", "10m"));
+    let buckets = world.buckets();
+    assert_eq!((nvt.len(), cap.len()), (buckets.len(), buckets.len()));
+    let mut defined = 0;
+    for ((bucket, nvt), cap) in buckets.iter().zip(&nvt).zip(&cap) {
+        let price = price(bucket.bucket);
+        let worth = bucket.supply_total_sat.unwrap() as f64 / 1e8 * price;
+        assert!((cap.1.unwrap() / worth - 1.0).abs() < 1e-9, "{cap:?} {worth}");
+        let moved = bucket.transferred_sat as f64 / 1e8 * price;
+        match nvt.1 {
+            None => assert_eq!(bucket.transferred_sat, 0),
+            Some(nvt) => {
+                defined += 1;
+                assert!((nvt / (worth / moved) - 1.0).abs() < 1e-9, "{nvt} {}", worth / moved);
+            }
+        }
+    }
+    assert!(defined > 20);
+    assert!(!world.values("nvt", "1h").is_empty());
+}
+
+#[tokio::test]
+async fn a_fork_revises_what_was_computed() {
+    let world = World::new().await;
+    let before = world.values("fee_per_tx_sat", "10m");
+    world.take(Some(314), 315, &main_chain()[315..]).await;
+    Prices::new(world.doors.clone()).compose().await.unwrap();
+    let metrics = Metrics::new(world.doors.clone());
+    metrics.compute().await.unwrap().unwrap();
+    let after = world.values("fee_per_tx_sat", "10m");
+    let clean: Vec<_> = world.buckets().iter().map(|bucket| (bucket.bucket, bucket.avg_fee_sat)).collect();
+    assert_ne!(before, after[..before.len()]);
+    assert_eq!(after.len(), clean.len());
+    for (after, clean) in after.iter().zip(&clean) {
+        assert_eq!(after.0, clean.0);
+        let same = after.1.zip(clean.1).map(|(after, clean)| (after - clean).abs() < 1e-6);
+        assert!(same.unwrap_or(after.1.is_none() == clean.1.is_none()), "{after:?} {clean:?}");
+    }
+    assert_eq!(metrics.compute().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_metric_that_is_off_or_lacks_what_it_needs_harms_no_other() {
+    let world = World::new().await;
+    let control = &world.doors.control;
+    control.enable_metric("market_cap", None, false, Time(1)).unwrap();
+    let strange = MetricRow {
+        metric_name: "moon_phase".to_owned(),
+        interval: "10m".to_owned(),
+        is_enabled: true,
+        output_table: "btc_moon_phase_10m".to_owned(),
+        dependencies: "price".to_owned(),
+        description: String::new(),
+        updated_time: Time(1),
+    };
+    let circle = |name: &str, on: &str| MetricRow {
+        metric_name: name.to_owned(),
+        dependencies: on.to_owned(),
+        ..strange.clone()
+    };
+    control.seed_metrics(&[strange.clone(), circle("egg", "hen"), circle("hen", "egg")], Time(1)).unwrap();
+    let metrics = Metrics::new(world.doors.clone());
+    metrics.forget(None).unwrap();
+    let computed = metrics.compute().await.unwrap().unwrap();
+    let failed: Vec<&str> = computed.failed.iter().map(|(name, _)| name.as_str()).collect();
+    for name in ["egg", "hen", "moon_phase", "mvrv"] {
+        assert!(failed.contains(&name), "{name}: {failed:?}");
+    }
+    let nvt_needs_cap =
+        derivations::chain::Metric::known("nvt").unwrap().dependencies.contains(&"market_cap");
+    assert_eq!(failed.contains(&"nvt"), nvt_needs_cap);
+    let errors: Vec<_> =
+        control.checkpoints().unwrap().into_iter().filter(|one| one.status == "error").collect();
+    assert!(errors.iter().any(|one| one.key.component == "btc_metric_moon_phase_10m"), "{errors:?}");
+    assert!(!world.values("hash_rate", "10m").is_empty());
+}

@@ -1,0 +1,251 @@
+//! Computes the metrics that the registry names, from buckets and the canonical price, into the table `metrics`.
+//!
+//! What must be computed again is noted before buckets or prices change. A metric that fails harms no other: it is told by its
+//! checkpoint and computed again next time.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use control::{CheckpointKey, MetricRow, Reached};
+use derivations::chain::bucket_start;
+use derivations::chain::metrics::{METRICS, Metric, MetricInputs, MetricNode, Prepared, order};
+use model::time::DAY;
+use model::{BUCKET, ChainBucket, LogPosition, MetricValue, PriceMethod, Time};
+use tables::{
+    BTC, Rows, Step, TableName, TableScan, TimeRange, composed_prices::name_of, metrics::interval_name,
+};
+
+use crate::Doors;
+use crate::error::Error;
+
+/// The part that is noted as dirty.
+pub(crate) const PART: &str = "metrics";
+/// Buckets computed and committed at once.
+const PIECE: i64 = 365 * DAY;
+
+/// The rows with which a registry begins.
+pub fn seeds(now: Time) -> Vec<MetricRow> {
+    let of_metric = |metric: &'static &Metric| {
+        metric.intervals.iter().map(move |minutes| MetricRow {
+            metric_name: metric.name.to_owned(),
+            interval: interval_name(*minutes),
+            is_enabled: true,
+            output_table: metric.table(*minutes),
+            dependencies: metric.dependencies.join(","),
+            description: format!("{} Unit: {}. {}", metric.doc, metric.unit, metric.source),
+            updated_time: now,
+        })
+    };
+    METRICS.iter().flat_map(of_metric).collect()
+}
+
+/// The keeper of the table `metrics`.
+pub struct Metrics {
+    doors: Doors,
+}
+
+/// What was computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Computed {
+    /// The first bucket.
+    pub from: Time,
+    /// The last bucket.
+    pub through: Time,
+    /// Metrics that could not be computed, with the reason.
+    pub failed: Vec<(String, String)>,
+}
+
+/// Names of metrics that could not be computed, with the reason.
+type Failed = Vec<(String, String)>;
+
+/// A metric with the intervals that are wanted.
+struct Wanted {
+    metric: &'static Metric,
+    minutes: Vec<u16>,
+}
+
+impl Metrics {
+    /// The table behind these doors.
+    pub fn new(doors: Doors) -> Self {
+        Self { doors }
+    }
+
+    /// Computes everything again from a moment on; from the beginning without one.
+    pub fn forget(&self, from: Option<Time>) -> Result<(), Error> {
+        Ok(self.doors.control.mark_dirty(PART, from.unwrap_or_default())?)
+    }
+
+    /// Computes what is due.
+    pub async fn compute(&self) -> Result<Option<Computed>, Error> {
+        let Some(dirty) = self.doors.control.dirty(PART)? else { return Ok(None) };
+        let Some((first, through)) = self.extent().await? else { return Ok(None) };
+        let from = bucket_start(dirty, DAY).max(first);
+        let (wanted, mut failed) = self.wanted()?;
+        let mut start = from;
+        while start <= through {
+            let end = bucket_start(start, DAY).plus_micros(PIECE - BUCKET).min(through);
+            let (rows, broken) = self.values(&wanted, first, (start, end)).await?;
+            failed.extend(broken);
+            let is_last = end >= through;
+            let next = LogPosition(self.doors.steps.step_of(TableName::Metrics)?.0 + 1);
+            let rows = Rows::Metrics(rows).to_batch();
+            let step =
+                Step { table: TableName::Metrics, outgoing: None, rows, through: is_last.then_some(next) };
+            self.doors.steps.apply(step).await?;
+            start = end.plus_micros(BUCKET);
+        }
+        failed.sort();
+        failed.dedup();
+        self.tell(&wanted, through, &failed)?;
+        self.doors.control.mark_clean(PART, dirty)?;
+        Ok(Some(Computed { from, through, failed }))
+    }
+
+    fn tell(&self, wanted: &[Wanted], through: Time, failed: &[(String, String)]) -> Result<(), Error> {
+        let now = self.doors.clock.time();
+        let failed: BTreeMap<&str, &str> =
+            failed.iter().map(|(name, reason)| (name.as_str(), reason.as_str())).collect();
+        for Wanted { metric, minutes } in wanted {
+            for minutes in minutes {
+                let key = key_of(metric.name, *minutes);
+                if let Some(reason) = failed.get(metric.name) {
+                    self.doors.control.checkpoint_failed(&key, reason, now)?;
+                } else {
+                    let reached = Reached { bucket: Some(through), ..Reached::default() };
+                    self.doors.control.checkpoint_reached(&key, &reached, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Metrics to be computed, in order, and those that are enabled but cannot be, with the reason.
+    fn wanted(&self) -> Result<(Vec<Wanted>, Failed), Error> {
+        let rows = self.doors.control.metrics()?;
+        let mut enabled: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.is_enabled) {
+            enabled.entry(&row.metric_name).or_default().push(&row.interval);
+        }
+        let dependencies: BTreeMap<&str, Vec<&str>> = rows
+            .iter()
+            .map(|row| {
+                let names = row.dependencies.split(',').map(str::trim).filter(|name| !name.is_empty());
+                (row.metric_name.as_str(), names.collect())
+            })
+            .collect();
+        let nodes: Vec<MetricNode<'_>> = dependencies
+            .iter()
+            .map(|(name, dependencies)| MetricNode {
+                name,
+                dependencies,
+                is_enabled: enabled.contains_key(name),
+            })
+            .collect();
+        let plan = order(&nodes);
+        let mut failed: Failed =
+            plan.blocked.into_iter().map(|blocked| (blocked.name, blocked.reason)).collect();
+        let mut wanted = Vec::new();
+        for name in &plan.run {
+            let Some(metric) = Metric::known(name) else {
+                failed.push((name.clone(), "this version does not know it; disable it".to_owned()));
+                continue;
+            };
+            let is_on = |minutes: &u16| {
+                enabled.get(name.as_str()).is_some_and(|on| on.contains(&interval_name(*minutes).as_str()))
+            };
+            let minutes = metric.intervals.iter().copied().filter(is_on).collect();
+            wanted.push(Wanted { metric, minutes });
+        }
+        self.tell_blocked(&rows, &failed)?;
+        Ok((wanted, failed))
+    }
+
+    fn tell_blocked(&self, rows: &[MetricRow], failed: &[(String, String)]) -> Result<(), Error> {
+        let now = self.doors.clock.time();
+        for (name, reason) in failed {
+            for row in rows.iter().filter(|row| row.metric_name == *name && row.is_enabled) {
+                let component = format!("btc_metric_{}_{}", row.metric_name, row.interval);
+                let key = CheckpointKey::btc(&component, &row.interval);
+                self.doors.control.checkpoint_failed(&key, reason, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn values(
+        &self,
+        wanted: &[Wanted],
+        first: Time,
+        (from, through): (Time, Time),
+    ) -> Result<(Vec<MetricValue>, Failed), Error> {
+        let lookback = wanted.iter().map(|wanted| wanted.metric.lookback_buckets).max().unwrap_or(0);
+        let reach = bucket_start(Time(from.0 - lookback as i64 * BUCKET), DAY).max(first);
+        let range = TimeRange { start: reach, end: through.plus_micros(BUCKET) };
+        let buckets = self.buckets(range).await?;
+        let prices = self.prices(range).await?;
+        let closes: Vec<Option<f64>> =
+            buckets.iter().map(|bucket| prices.get(&bucket.bucket).copied()).collect();
+        let inputs = MetricInputs { buckets: &buckets, price_close: &closes, coins: None };
+        let prepared = Prepared::new(inputs).map_err(|error| Error::Broken(error.to_string()))?;
+        let (mut rows, mut failed) = (Vec::new(), Vec::new());
+        for Wanted { metric, minutes } in wanted {
+            let compute = || {
+                let of_interval = |minutes: &u16| {
+                    let start = bucket_start(from, i64::from(*minutes) * model::time::MINUTE);
+                    metric.values(&prepared, *minutes, (start, through))
+                };
+                minutes.iter().flat_map(of_interval).collect::<Vec<_>>()
+            };
+            // A mistake in one formula must not keep the others from their values.
+            match catch_unwind(AssertUnwindSafe(compute)) {
+                Ok(values) => rows.extend(values),
+                Err(_) => failed.push((metric.name.to_owned(), "its computation broke off".to_owned())),
+            }
+        }
+        Ok((rows, failed))
+    }
+
+    async fn buckets(&self, range: TimeRange) -> Result<Vec<ChainBucket>, Error> {
+        let scan = TableScan { subject: Some(BTC.to_owned()), range: Some(range), ..TableScan::default() };
+        let batches = self.doors.store.scan(TableName::BtcBuckets, scan).await?;
+        Ok(batches.iter().flat_map(tables::btc_buckets::from_batch).collect())
+    }
+
+    async fn prices(&self, range: TimeRange) -> Result<BTreeMap<Time, f64>, Error> {
+        let method = self.doors.control.canonical_method()?.and_then(PriceMethod::of_number);
+        let scan = TableScan {
+            subject: Some(name_of(method.unwrap_or(PriceMethod::Median)).to_owned()),
+            range: Some(range),
+            columns: vec!["bucket", "close"],
+            ..TableScan::default()
+        };
+        let batches = self.doors.store.scan(TableName::ComposedPrices, scan).await?;
+        Ok(batches.iter().flat_map(tables::composed_prices::closes_of).collect())
+    }
+
+    /// First and last bucket of the chain.
+    async fn extent(&self) -> Result<Option<(Time, Time)>, Error> {
+        let mut ends = Vec::new();
+        for is_descending in [false, true] {
+            let scan = TableScan {
+                subject: Some(BTC.to_owned()),
+                columns: vec!["bucket"],
+                is_descending,
+                limit: Some(1),
+                ..TableScan::default()
+            };
+            let batches = self.doors.store.scan(TableName::BtcBuckets, scan).await?;
+            ends.extend(batches.iter().flat_map(tables::buckets_of).next());
+        }
+        Ok(match ends[..] {
+            [first, last] => Some((first, last)),
+            _ => None,
+        })
+    }
+}
+
+/// The checkpoint of a metric at an interval.
+fn key_of(name: &str, minutes: u16) -> CheckpointKey {
+    let interval = interval_name(minutes);
+    CheckpointKey::btc(&format!("btc_metric_{name}_{interval}"), &interval)
+}

@@ -1,0 +1,194 @@
+//! Rows of venues into `venue_prices_10m`, and out of them one price by both methods into `composed_prices_10m`.
+//!
+//! What must be composed again is noted before venues' rows change, so that nothing is forgotten by a crash in between.
+
+use std::collections::BTreeMap;
+
+use control::{CheckpointKey, Reached};
+use derivations::Fold;
+use derivations::price::{MedianComposer, volume_weighted};
+use model::time::DAY;
+use model::{BUCKET, ComposedPrice, LogPosition, PriceMethod, Time, VenuePrice};
+use tables::{BTC, Rows, Span, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
+
+use crate::error::Error;
+use crate::{Doors, components};
+
+/// Buckets composed and committed at once.
+const PIECE: i64 = 30 * DAY;
+/// The part that is noted as dirty.
+const PART: &str = "composed_prices_10m";
+/// The fold whose states are kept, one a day.
+const FOLD: &str = "median_price";
+
+/// The tables of prices.
+pub struct Prices {
+    doors: Doors,
+}
+
+/// What was composed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Composed {
+    /// The first bucket.
+    pub from: Time,
+    /// The last bucket.
+    pub through: Time,
+}
+
+impl Prices {
+    /// The tables behind these doors.
+    pub fn new(doors: Doors) -> Self {
+        Self { doors }
+    }
+
+    /// Stores rows of venues; one with a known venue and bucket replaces the stored one.
+    pub async fn store(&self, rows: Vec<VenuePrice>) -> Result<(), Error> {
+        let Some(first) = rows.iter().map(|row| row.bucket).min() else { return Ok(()) };
+        self.doors.control.mark_dirty(PART, first)?;
+        let through = self.next_step(TableName::VenuePrices)?;
+        let rows = Rows::VenuePrices(rows).to_batch();
+        let step = Step { table: TableName::VenuePrices, outgoing: None, rows, through: Some(through) };
+        Ok(self.doors.steps.apply(step).await?)
+    }
+
+    /// Composes what is due: from the earliest changed row on, and what the timeline got since. The timeline is that of the
+    /// chain where one is followed, else that of the rows.
+    pub async fn compose(&self) -> Result<Option<Composed>, Error> {
+        let dirty = self.doors.control.dirty(PART)?;
+        let Some((first, last)) = self.timeline().await? else { return Ok(None) };
+        let next = self.end_of(TableName::ComposedPrices, name_of(PriceMethod::Median)).await?;
+        let next = next.map_or(first, |last| last.plus_micros(BUCKET));
+        let from = dirty.map_or(next, |dirty| dirty.min(next)).max(first);
+        if from > last {
+            if let Some(dirty) = dirty {
+                self.doors.control.mark_clean(PART, dirty)?;
+            }
+            return Ok(None);
+        }
+        self.compose_from(from, last).await?;
+        self.doors.control.mark_clean(PART, dirty.unwrap_or(from))?;
+        let reached = Reached { bucket: Some(last), ..Reached::default() };
+        let key = CheckpointKey::btc(components::COMPOSER, "10m");
+        self.doors.control.checkpoint_reached(&key, &reached, self.doors.clock.time())?;
+        Ok(Some(Composed { from, through: last }))
+    }
+
+    /// Forgets what was composed, so that everything is composed again.
+    pub fn forget(&self) -> Result<(), Error> {
+        Ok(self.doors.control.mark_dirty(PART, Time(0))?)
+    }
+
+    async fn compose_from(&self, from: Time, last: Time) -> Result<(), Error> {
+        self.doors.control.mark_dirty(crate::metrics::PART, from)?;
+        let mut median = MedianComposer::new();
+        let kept = self.doors.control.fold_state(FOLD, from)?;
+        let mut bucket = match kept {
+            Some((before, state)) if median.restore(&state).is_ok() => before,
+            // What the composer remembers is a day old at most, but for a venue that stays out.
+            _ => self.timeline().await?.map_or(from, |(first, _)| first),
+        };
+        while bucket <= last {
+            let end = bucket.plus_micros(PIECE).min(last.plus_micros(BUCKET));
+            let mut venues = self.venues(bucket, end).await?;
+            let (mut weighted, mut medians): (Vec<ComposedPrice>, Vec<ComposedPrice>) = Default::default();
+            let start = bucket;
+            while bucket < end {
+                if bucket.0 % DAY == 0 && bucket > from {
+                    self.doors.control.keep_fold_state(FOLD, bucket, &median.save())?;
+                }
+                let rows = venues.remove(&bucket).unwrap_or_default();
+                let price = median.compose(bucket, &rows);
+                if bucket >= from {
+                    medians.push(price);
+                    weighted.push(volume_weighted(bucket, &rows));
+                }
+                bucket = bucket.plus_micros(BUCKET);
+            }
+            if end <= from {
+                continue;
+            }
+            let is_last = end > last;
+            // Rows behind the timeline's end leave with its last piece.
+            let leaving = (start.max(from), if is_last { i64::MAX } else { end.0 });
+            self.commit(PriceMethod::VolumeWeighted, weighted, leaving, false).await?;
+            self.commit(PriceMethod::Median, medians, leaving, is_last).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(
+        &self,
+        method: PriceMethod,
+        rows: Vec<ComposedPrice>,
+        (start, end): (Time, i64),
+        is_last: bool,
+    ) -> Result<(), Error> {
+        let subject = name_of(method).to_owned();
+        let outgoing = Some(Span { subject, column: "bucket", start: start.0, end });
+        let rows = Rows::ComposedPrices(rows).to_batch();
+        let through = if is_last { Some(self.next_step(TableName::ComposedPrices)?) } else { None };
+        Ok(self.doors.steps.apply(Step { table: TableName::ComposedPrices, outgoing, rows, through }).await?)
+    }
+
+    fn next_step(&self, table: TableName) -> Result<LogPosition, Error> {
+        Ok(LogPosition(self.doors.steps.step_of(table)?.0 + 1))
+    }
+
+    async fn venues(&self, start: Time, end: Time) -> Result<BTreeMap<Time, Vec<VenuePrice>>, Error> {
+        let scan = TableScan { range: Some(TimeRange { start, end }), ..TableScan::default() };
+        let batches = self.doors.store.scan(TableName::VenuePrices, scan).await?;
+        let enabled = self.doors.control.price_sources()?;
+        let is_off = |name: &str| enabled.iter().any(|row| row.source_name == name && !row.is_enabled);
+        let mut by_bucket: BTreeMap<Time, Vec<VenuePrice>> = BTreeMap::new();
+        for row in batches.iter().flat_map(tables::venue_prices::from_batch) {
+            if !is_off(row.source.as_str()) {
+                by_bucket.entry(row.bucket).or_default().push(row);
+            }
+        }
+        Ok(by_bucket)
+    }
+
+    /// First and last bucket that wants a price.
+    async fn timeline(&self) -> Result<Option<(Time, Time)>, Error> {
+        if let Some(last) = self.end_of(TableName::BtcBuckets, BTC).await?
+            && let Some(first) = self.start_of(TableName::BtcBuckets, BTC).await?
+        {
+            return Ok(Some((first, last)));
+        }
+        let mut ends: Option<(Time, Time)> = None;
+        for source in model::PriceSource::all() {
+            let name = source.as_str();
+            let first = self.start_of(TableName::VenuePrices, name).await?;
+            let last = self.end_of(TableName::VenuePrices, name).await?;
+            if let (Some(first), Some(last)) = (first, last) {
+                ends = Some(ends.map_or((first, last), |(low, high)| (low.min(first), high.max(last))));
+            }
+        }
+        Ok(ends)
+    }
+
+    async fn start_of(&self, table: TableName, subject: &str) -> Result<Option<Time>, Error> {
+        self.one_of(table, subject, false).await
+    }
+
+    async fn end_of(&self, table: TableName, subject: &str) -> Result<Option<Time>, Error> {
+        self.one_of(table, subject, true).await
+    }
+
+    async fn one_of(
+        &self,
+        table: TableName,
+        subject: &str,
+        is_descending: bool,
+    ) -> Result<Option<Time>, Error> {
+        let scan = TableScan {
+            subject: Some(subject.to_owned()),
+            columns: vec!["bucket"],
+            is_descending,
+            limit: Some(1),
+            ..TableScan::default()
+        };
+        let batches = self.doors.store.scan(table, scan).await?;
+        Ok(batches.iter().flat_map(tables::buckets_of).next())
+    }
+}
