@@ -15,6 +15,7 @@ mod ledger;
 mod methods;
 mod miner;
 mod orders;
+mod publisher;
 mod rest;
 mod rpc;
 mod settings;
@@ -37,6 +38,7 @@ use crate::settings::Error;
 
 use cookie::Cookie;
 use orders::{Change, Order, Trouble};
+use publisher::Publisher;
 use state::State;
 
 pub use coin::{Coin, Spent};
@@ -85,6 +87,7 @@ struct Inner {
     tip: watch::Sender<BlockHash>,
     trouble: watch::Sender<Trouble>,
     every: watch::Sender<Option<Duration>>,
+    publisher: Option<Publisher>,
     asked: Asked,
     /// Where the cookie lies if no folder was named.
     _folder: Option<tempfile::TempDir>,
@@ -122,6 +125,13 @@ pub async fn start(settings: NodeSettings, clock: Arc<dyn Clock>, tasks: &Tasks)
         own_folder.insert(made).path().to_owned()
     };
     let cookie = Cookie::new(folder.join(".cookie"), settings.user.as_ref(), clock.now().0)?;
+    let publisher = if settings.publishes {
+        let listener = server::bind(0).await?;
+        let port = listener.local_addr().map_err(|source| Error::Listen { port: 0, source })?.port();
+        Some(Publisher::open(listener, port, tasks))
+    } else {
+        None
+    };
     let node = Node {
         inner: Arc::new(Inner {
             started_ms: clock.time().millis(),
@@ -133,6 +143,7 @@ pub async fn start(settings: NodeSettings, clock: Arc<dyn Clock>, tasks: &Tasks)
             cookie: Mutex::new(cookie),
             trouble: watch::Sender::new(Trouble::none(settings.has_spent_outputs)),
             every: watch::Sender::new(settings.mine_every),
+            publisher,
             asked: Asked::default(),
             _folder: own_folder,
         }),
@@ -146,6 +157,11 @@ impl Node {
     /// Where it answers, RPC and REST alike: `http://127.0.0.1:port`.
     pub fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.inner.port)
+    }
+
+    /// Where it publishes `hashblock` and `sequence`, if it does: `tcp://127.0.0.1:port`.
+    pub fn zmq_address(&self) -> Option<String> {
+        self.inner.publisher.as_ref().map(Publisher::address)
     }
 
     /// The cookie file.
@@ -171,7 +187,7 @@ impl Node {
 
     /// Everything a client needs, as the line of `tickhouse sim` tells it.
     pub fn report(&self) -> Value {
-        json!({"url": self.address(), "cookie": self.cookie_path()})
+        json!({"url": self.address(), "cookie": self.cookie_path(), "zmq": self.zmq_address()})
     }
 
     /// How it stands, and what it was asked.
@@ -269,6 +285,9 @@ impl Node {
         let outcome = act(&mut state);
         // Told while nobody else can change it, so that tips are told in their order.
         self.inner.tip.send_replace(state.ledger.tip().place.header.hash);
+        for step in state.take_news() {
+            self.inner.publisher.iter().for_each(|publisher| publisher.tell(&step));
+        }
         outcome.map(Moved::from)
     }
 

@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 
 use chain::hash::sha256d;
 use chain::network::magic;
-use model::chain::{BlockHash, Network};
+use model::chain::{BlockHash, BlockHeader, Network};
 
-use super::coin::undo_bytes;
-use super::ledger::Entry;
 use super::settings::NodeSettings;
 use crate::hash;
 use crate::settings::Error;
@@ -38,8 +36,8 @@ pub(super) struct BlockFiles {
     key: [u8; 8],
     bytes_max: u64,
     pairs: Vec<Pair>,
-    /// In which pair a block is, and whether what it spends is there as well.
-    held: HashMap<BlockHash, (usize, bool)>,
+    /// In which pair a block is.
+    held: HashMap<BlockHash, usize>,
 }
 
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error {
@@ -86,21 +84,16 @@ impl BlockFiles {
         }
         let Some(pair) = self.pairs.last_mut() else { return Ok(()) };
         append(&pair.blocks, &mut pair.block_bytes, (record, self.key), BLOCK_STEP)?;
-        self.held.insert(hash, (self.pairs.len() - 1, false));
+        self.held.insert(hash, self.pairs.len() - 1);
         Ok(())
     }
 
-    /// Appends what a block spends, beside the block, when it is connected for the first time.
-    pub(super) fn undo(&mut self, entry: &Entry) -> Result<(), Error> {
-        let (Some(spent), header) = (&entry.spent, &entry.place.header) else { return Ok(()) };
-        let Some((at, is_there)) = self.held.get_mut(&header.hash) else { return Ok(()) };
-        if std::mem::replace(is_there, true) {
-            return Ok(());
-        }
+    /// Appends what a block spends, to the file beside the block's.
+    pub(super) fn undo(&mut self, header: &BlockHeader, undo: &[u8]) -> Result<(), Error> {
+        let Some(at) = self.held.get(&header.hash) else { return Ok(()) };
         let pair = &mut self.pairs[*at];
-        let undo = undo_bytes(spent);
-        let sum = sha256d(&[&header.previous.0, &undo]).0;
-        let record = [&MAGIC[..], &(undo.len() as u32).to_le_bytes(), &undo, &sum].concat();
+        let sum = sha256d(&[&header.previous.0, undo]).0;
+        let record = [&MAGIC[..], &(undo.len() as u32).to_le_bytes(), undo, &sum].concat();
         append(&pair.undo, &mut pair.undo_bytes, (record, self.key), UNDO_STEP)
     }
 
@@ -108,7 +101,7 @@ impl BlockFiles {
     pub(super) fn prune(&mut self, is_pruned: impl Fn(BlockHash) -> bool) -> Result<(), Error> {
         let last = self.pairs.len().saturating_sub(1);
         let mut is_needed = vec![false; self.pairs.len()];
-        for (hash, (at, _)) in &self.held {
+        for (hash, at) in &self.held {
             is_needed[*at] |= !is_pruned(*hash);
         }
         for (pair, is_needed) in self.pairs[..last].iter().zip(is_needed) {

@@ -17,8 +17,13 @@ type Answer = Result<String, Refusal>;
 /// Calls a method.
 pub(super) async fn call(node: &Node, method: &str, params: Value) -> Answer {
     let names: &[&str] = match method {
-        "getblockchaininfo" | "getnetworkinfo" | "getblockcount" | "getbestblockhash" | "getchaintips"
-        | "uptime" => &[],
+        "getblockchaininfo"
+        | "getnetworkinfo"
+        | "getblockcount"
+        | "getbestblockhash"
+        | "getchaintips"
+        | "uptime"
+        | "getzmqnotifications" => &[],
         "getblockhash" => &["height"],
         "getblockheader" => &["blockhash", "verbose"],
         "getblock" => &["blockhash", "verbosity"],
@@ -33,6 +38,7 @@ pub(super) async fn call(node: &Node, method: &str, params: Value) -> Answer {
         "uptime" => Ok(node.uptime_seconds().to_string()),
         "getnetworkinfo" => Ok(network_info(node.has_spent_outputs())),
         "getblockchaininfo" => Ok(chain_info(node)),
+        "getzmqnotifications" => Ok(notifications(node)),
         _ => asked(&node.state(), method, &given),
     }
 }
@@ -243,6 +249,18 @@ fn network_info(is_new: bool) -> String {
          \"networks\":{networks},\"relayfee\":0.00000100,\"incrementalfee\":0.00000100,\"localaddresses\":[],\
          \"warnings\":[]}}"
     )
+}
+
+fn notifications(node: &Node) -> String {
+    let address = node.zmq_address();
+    let topics =
+        address.iter().flat_map(|address| ["pubhashblock", "pubsequence"].map(|topic| (topic, address)));
+    list(topics, |(topic, address)| {
+        format!(
+            "{{\"type\":\"{topic}\",\"address\":\"{address}\",\"hwm\":{}}}",
+            super::publisher::WAITING_MAX
+        )
+    })
 }
 
 /// Waits until the tip is another one than it was, or than the one given, or the time is over.

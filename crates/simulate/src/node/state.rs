@@ -1,12 +1,12 @@
 //! What a node knows and does: its ledger, blocks that are still to come, mining, reorganising, pruning. Asking and answering is
 //! left to others.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use model::chain::{BlockHash, Network};
 
 use super::block::Block;
-use super::coin::{Spent, spent_bytes};
+use super::coin::{Spent, spent_bytes, undo_bytes};
 use super::files::BlockFiles;
 use super::folder::{self, Told};
 use super::generate::private_ledger;
@@ -31,6 +31,25 @@ pub(super) struct State {
     coming: VecDeque<Vec<u8>>,
     miner: Miner,
     files: Option<BlockFiles>,
+    /// What happened and was told to nobody yet, by the tip it led to.
+    news: Vec<Step>,
+    disk: Disk,
+}
+
+/// Bytes of block and undo records, written or not.
+#[derive(Debug, Default)]
+struct Disk {
+    all: usize,
+    by_height: BTreeMap<u32, usize>,
+    /// Blocks whose undo record is among them.
+    undone: HashSet<BlockHash>,
+}
+
+impl Disk {
+    fn add(&mut self, height: u32, bytes: usize) {
+        self.all += bytes;
+        *self.by_height.entry(height).or_default() += bytes;
+    }
 }
 
 fn setting(why: impl std::fmt::Display) -> Error {
@@ -55,6 +74,8 @@ impl State {
             coming: VecDeque::new(),
             miner,
             files: None,
+            news: Vec::new(),
+            disk: Disk::default(),
         };
         if let NodeSource::Folder { path, .. } = &settings.source {
             let recorded = folder::load(path)?;
@@ -63,11 +84,11 @@ impl State {
             state.coming = recorded.arrivals.into();
         }
         if let Some(folder) = &settings.blocks_folder {
-            let first = state.ledger.tip().bytes.clone();
-            let mut files = BlockFiles::open(folder, settings)?;
-            files.block(state.ledger.tip().place.header.hash, &first)?;
-            state.files = Some(files);
+            state.files = Some(BlockFiles::open(folder, settings)?);
         }
+        let first = state.ledger.tip();
+        let (hash, bytes) = (first.place.header.hash, first.bytes.clone());
+        state.write_block(hash, &bytes).map_err(setting)?;
         match &settings.source {
             NodeSource::Folder { arrived, .. } => {
                 state.feed(arrived.unwrap_or(usize::MAX)).map_err(setting)?;
@@ -88,21 +109,50 @@ impl State {
                 }
             }
         }
+        // Whoever starts listening now knows the tip by asking.
+        state.news.clear();
         Ok(state)
     }
 
     /// Takes a block and writes it down.
     fn submit(&mut self, bytes: &[u8], spent: Option<Spent>) -> Result<Step, String> {
+        let known = self.ledger.arrived().len();
         let step = self.ledger.submit(bytes, spent)?;
-        if let Some(files) = &mut self.files {
-            let hash = super::block::header(bytes).map(|header| header.hash).unwrap_or_default();
-            files.block(hash, bytes).map_err(|error| error.to_string())?;
-            for hash in &step.joined {
-                let Some(entry) = self.ledger.entry(*hash) else { continue };
-                files.undo(entry).map_err(|error| error.to_string())?;
-            }
+        if self.ledger.arrived().len() > known {
+            self.write_block(self.ledger.arrived()[known], bytes)?;
+        }
+        for hash in &step.joined {
+            self.write_undo(*hash)?;
         }
         Ok(step)
+    }
+
+    fn write_block(&mut self, hash: BlockHash, bytes: &[u8]) -> Result<(), String> {
+        let height = self.ledger.entry(hash).map_or(0, |entry| entry.place.height);
+        self.disk.add(height, 8 + bytes.len());
+        self.files
+            .as_mut()
+            .map_or(Ok(()), |files| files.block(hash, bytes))
+            .map_err(|error| error.to_string())
+    }
+
+    /// What a block spends is written when it is connected for the first time.
+    fn write_undo(&mut self, hash: BlockHash) -> Result<(), String> {
+        let Some(entry) = self.ledger.entry(hash) else { return Ok(()) };
+        let Some(spent) = entry.spent.as_deref().filter(|_| self.disk.undone.insert(hash)) else {
+            return Ok(());
+        };
+        let undo = undo_bytes(spent);
+        self.disk.add(entry.place.height, 40 + undo.len());
+        let files = self.files.as_mut();
+        files
+            .map_or(Ok(()), |files| files.undo(&entry.place.header, &undo))
+            .map_err(|error| error.to_string())
+    }
+
+    /// What happened and was told to nobody yet.
+    pub(super) fn take_news(&mut self) -> Vec<Step> {
+        std::mem::take(&mut self.news)
     }
 
     /// Blocks that are still to come.
@@ -115,7 +165,9 @@ impl State {
         let mut step = Step::default();
         for _ in 0..count.min(self.coming.len()) {
             if let Some(bytes) = self.coming.pop_front() {
-                step.join(self.submit(&bytes, None)?);
+                let next = self.submit(&bytes, None)?;
+                self.news.push(next.clone());
+                step.join(next);
             }
         }
         Ok(step)
@@ -133,7 +185,10 @@ impl State {
         }
         let mut step = Step::default();
         for at in 0..count {
-            step.join(self.mine_one(first_time.map(|time| time.saturating_add(at * SPACING_SECONDS)))?);
+            let time = first_time.map(|time| time.saturating_add(at * SPACING_SECONDS));
+            let next = self.mine_one(time)?;
+            self.news.push(next.clone());
+            step.join(next);
         }
         Ok(step)
     }
@@ -141,7 +196,7 @@ impl State {
     /// Replaces the last blocks by others.
     pub(super) fn reorganise(&mut self, depth: u32, blocks: u32) -> Result<Step, String> {
         let height = self.ledger.tip().place.height;
-        if depth == 0 || blocks < depth {
+        if depth == 0 || blocks < depth || blocks > MINED_MAX {
             return Err(format!(
                 "reorganise {depth} blocks to {blocks}: give at least one, and no fewer new ones"
             ));
@@ -149,7 +204,11 @@ impl State {
         let fork = height.checked_sub(depth).and_then(|fork| self.ledger.at(fork));
         let fork = fork.ok_or_else(|| format!("reorganise {depth} blocks: there are {height}"))?;
         let mut step = self.ledger.follow(fork)?;
-        step.join(self.mine(blocks, None)?);
+        for _ in 0..blocks {
+            step.join(self.mine_one(None)?);
+        }
+        // One tip gave way to another, whatever lies between.
+        self.news.push(step.clone());
         Ok(step)
     }
 
@@ -157,6 +216,8 @@ impl State {
     pub(super) fn prune(&mut self, below: u32) -> Result<(), String> {
         self.pruned_below = self.pruned_below.max(below.min(self.ledger.tip().place.height));
         let (ledger, below) = (&self.ledger, self.pruned_below);
+        let kept = self.disk.by_height.split_off(&below);
+        self.disk.all -= std::mem::replace(&mut self.disk.by_height, kept).values().sum::<usize>();
         let is_pruned = |hash: BlockHash| ledger.entry(hash).is_some_and(|entry| entry.place.height < below);
         self.files.as_mut().map_or(Ok(()), |files| files.prune(is_pruned)).map_err(|error| error.to_string())
     }
@@ -209,11 +270,6 @@ impl State {
 
     /// Bytes of block and undo records, written or not.
     pub(super) fn disk_bytes(&self) -> usize {
-        let entries = self.ledger.arrived().iter().filter_map(|hash| self.ledger.entry(*hash));
-        let record = |entry: &Entry| {
-            let undo = entry.spent.as_deref().filter(|_| entry.place.height > 0);
-            8 + entry.bytes.len() + undo.map_or(0, |spent| 40 + super::coin::undo_bytes(spent).len())
-        };
-        entries.filter(|entry| !self.is_pruned(entry)).map(record).sum()
+        self.disk.all
     }
 }

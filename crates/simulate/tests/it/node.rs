@@ -2,6 +2,7 @@
 
 mod chains;
 mod doors;
+mod published;
 mod recorded;
 
 use std::path::PathBuf;

@@ -70,12 +70,18 @@ pub(crate) struct Sim {
     /// Add a Bitcoin node with the recorded chain of this folder
     #[arg(long, value_name = "DIR", conflicts_with = "load")]
     chain: Option<PathBuf>,
+    /// So many blocks of the recorded chain have come, stale ones counted; the others come on command. All if absent
+    #[arg(long, value_name = "COUNT", requires = "chain")]
+    arrived: Option<usize>,
     /// The node mines a block so often
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     mine_every: Option<Duration>,
     /// The node writes its block and undo files to this folder
     #[arg(long, value_name = "DIR")]
     node_files: Option<PathBuf>,
+    /// The node publishes its blocks over ZeroMQ
+    #[arg(long)]
+    zmq: bool,
     /// Write every trade that happened to this file
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
@@ -182,8 +188,10 @@ impl Sim {
 
     fn node(&self) -> Option<NodeSettings> {
         let source = match (&self.chain, self.blocks) {
-            (Some(path), _) => NodeSource::Folder { path: path.clone(), arrived: None },
-            (None, None) if self.mine_every.is_none() && self.node_files.is_none() => return None,
+            (Some(path), _) => NodeSource::Folder { path: path.clone(), arrived: self.arrived },
+            (None, None) if self.mine_every.is_none() && self.node_files.is_none() && !self.zmq => {
+                return None;
+            }
             (None, blocks) => NodeSource::Generated { blocks: blocks.unwrap_or_default(), first_time: None },
         };
         Some(NodeSettings {
@@ -191,6 +199,7 @@ impl Sim {
             seed: self.seed,
             mine_every: self.mine_every,
             blocks_folder: self.node_files.clone(),
+            publishes: self.zmq,
             ..NodeSettings::default()
         })
     }
