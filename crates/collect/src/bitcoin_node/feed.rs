@@ -234,9 +234,8 @@ impl Feed {
     }
 
     async fn go_back(&self, info: &NodeInfo, tip: Tip) -> Result<Flow, NodeError> {
-        // A node that only lags behind us holds no other chain: it will come.
         let is_behind = tip.height > info.blocks && self.ours(info.blocks) == Some(info.best_hash);
-        if is_behind && self.client.header(&tip.hash).await?.is_none() {
+        if is_behind && is_catching_up(info, self.client.header(&tip.hash).await?.is_some()) {
             return self.wait(info).await;
         }
         let mut search = ForkSearch::below(tip.height.min(info.blocks));
@@ -295,6 +294,8 @@ impl Feed {
                 return Ok(flow);
             }
             wanted.drain(..given_count);
+        } else {
+            *lock(&self.files) = None;
         }
         let client = &self.client;
         let fetches =
@@ -384,6 +385,37 @@ impl Feed {
     }
 }
 
+/// Whether a node whose last block is one of ours will come to our last one, too: it is fetching, or reads its own blocks anew, or
+/// has not heard of ours. Only a node that has all its headers' blocks and still stands below has turned away.
+fn is_catching_up(info: &NodeInfo, knows_our_tip: bool) -> bool {
+    !knows_our_tip || info.is_initial_download || info.headers > info.blocks
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for nodes that stand below us.
+    use super::*;
+
+    #[test]
+    fn a_node_that_reads_its_blocks_anew_takes_nothing_back() {
+        let settled = NodeInfo {
+            network: model::Network::Regtest,
+            blocks: 90,
+            headers: 90,
+            best_hash: BlockHash::default(),
+            is_initial_download: false,
+            is_pruned: false,
+            prune_height: None,
+            version: 310_000,
+        };
+        // Told to leave the blocks above, it knows them and wants no others.
+        assert!(!is_catching_up(&settled, true));
+        assert!(is_catching_up(&settled, false));
+        assert!(is_catching_up(&NodeInfo { is_initial_download: true, ..settled.clone() }, true));
+        assert!(is_catching_up(&NodeInfo { headers: 100, ..settled }, true));
+    }
 }

@@ -156,6 +156,29 @@ async fn rest_verbose_answers_and_files_bring_the_same_blocks() {
 }
 
 #[tokio::test]
+async fn what_the_files_do_not_have_is_asked_of_the_node() {
+    let files = tempfile::tempdir().unwrap();
+    let settings = node::NodeSettings { blocks_folder: Some(files.path().to_owned()), ..recorded(None) };
+    let world = World::start(settings, |own| own.bounds.files_lag_min = 0).await;
+    // Undo records that are scratched belong to no block any more.
+    let undo_path = files.path().join("rev00000.dat");
+    let mut undo = std::fs::read(&undo_path).unwrap();
+    undo[30_000..].fill(0);
+    std::fs::write(&undo_path, undo).unwrap();
+    let blocks = take_to(&mut world.follow(FeedStart::default()), 334).await;
+    let from_files = blocks.iter().filter(|block| block.place.is_some()).count();
+    assert!((100..300).contains(&from_files), "{from_files}");
+    assert_eq!(sums_of(&blocks).len(), 335);
+
+    let mut elsewhere = world.client.settings().clone();
+    elsewhere.blocks_folder = Some(files.path().join("nowhere"));
+    let client = Arc::new(NodeClient::new(elsewhere, SystemClock::shared()).unwrap());
+    let elsewhere = World { client, node: world.node.clone(), tasks: world.tasks.clone() };
+    let asked = take_to(&mut elsewhere.follow(FeedStart::default()), 30).await;
+    assert!(asked.iter().all(|block| block.place.is_none()));
+}
+
+#[tokio::test]
 async fn a_turn_three_blocks_deep_goes_back_to_the_fork_and_on() {
     // All of the branch that loses has come, and nothing of the one that wins.
     let world = World::start(recorded(Some(319)), |_| {}).await;
