@@ -232,6 +232,11 @@ impl HistoryDesk {
         Ok(true)
     }
 
+    /// The desk that asks an origin, if one does.
+    pub(crate) fn desk_of(&self, origin: &str) -> Option<Arc<Desk>> {
+        self.posts.iter().find(|post| post.desk.origin() == origin).map(|post| Arc::clone(&post.desk))
+    }
+
     /// Whether this process records what the venue sends.
     pub fn records(&self, venue: VenueId) -> bool {
         self.posts.iter().any(|post| post.venue.facts().id == venue && post.desk.records())

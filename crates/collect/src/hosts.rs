@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use model::VenueId;
+use model::status::RestStatus;
 use runtime::Tasks;
-use venues::Venue;
+use venues::{RestLimits, Venue};
 
 use crate::budget::{BudgetState, BudgetStore};
 use crate::client::client;
@@ -13,7 +14,7 @@ use crate::connects::ConnectGate;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::rest::Desk;
-use crate::settings::{CollectSettings, VenueSettings};
+use crate::settings::{Bounds, CollectSettings, VenueSettings};
 use crate::trust::Trust;
 
 /// Whether the settings can be carried out; says everything that is wrong with them.
@@ -79,16 +80,31 @@ impl Hosts {
         settings: &CollectSettings,
         tasks: &Tasks,
     ) -> Result<Arc<Desk>, Error> {
-        let origin = &venue_settings.endpoints.rest;
+        self.desk_of(&venue_settings.endpoints.rest, venue.facts().rest, &settings.bounds, tasks)
+    }
+
+    /// The desk of an origin, started; the limits are those of whoever asked there first.
+    pub(crate) fn desk_of(
+        &mut self,
+        origin: &str,
+        limits: RestLimits,
+        bounds: &Bounds,
+        tasks: &Tasks,
+    ) -> Result<Arc<Desk>, Error> {
         if let Some(desk) = self.desks.iter().find(|desk| desk.origin() == origin) {
             return Ok(Arc::clone(desk));
         }
         let doors = (self.journal.clone(), Arc::clone(&self.store));
-        let client = client(origin, &settings.bounds, &self.trust)?;
-        let desk = Desk::new((origin, client), venue.facts().rest, doors, &self.kept, &settings.bounds);
+        let client = client(origin, bounds, &self.trust)?;
+        let desk = Desk::new((origin, client), limits, doors, &self.kept, bounds);
         desk.start(tasks);
         self.desks.push(Arc::clone(&desk));
         Ok(desk)
+    }
+
+    /// How the budgets stand, by origin.
+    pub(crate) fn statuses(&self) -> Vec<(String, RestStatus)> {
+        self.desks.iter().map(|desk| (desk.origin().to_owned(), desk.status())).collect()
     }
 
     /// The gate of a venue's streams.

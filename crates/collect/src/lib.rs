@@ -8,6 +8,7 @@ pub mod bitcoin_node;
 pub mod budget;
 pub mod error;
 pub mod history;
+pub mod prices;
 pub mod settings;
 
 mod answer;
@@ -28,6 +29,7 @@ mod known;
 mod link;
 mod listing;
 mod lulls;
+mod patience;
 mod polls;
 mod requests;
 mod rest;

@@ -77,33 +77,20 @@ impl TenMinutes {
         true
     }
 
-    /// Starts of ten minutes before a moment that still lack candles.
-    pub fn lacking(&self, before: Time) -> Vec<Time> {
-        let over = self.open.range(..before);
-        let lacking = over.filter(|(_, children)| children.len() < usize::from(self.expected()));
-        lacking.map(|(bucket, _)| *bucket).collect()
-    }
-
-    /// Rows of ten minutes that have all their candles, though the clock may not say yet that they are over.
-    pub fn take_complete(&mut self) -> Vec<VenuePrice> {
-        let expected = usize::from(self.expected());
-        let complete: Vec<Time> = self
-            .open
-            .iter()
-            .filter(|(_, children)| children.len() == expected)
-            .map(|(bucket, _)| *bucket)
-            .collect();
-        complete.into_iter().filter_map(|bucket| self.row(bucket)).collect()
+    /// Whether ten minutes have all their candles, so that no clock is needed to say that they are over.
+    pub fn is_complete(&self, bucket: Time) -> bool {
+        self.open.get(&bucket).is_some_and(|children| children.len() == usize::from(self.expected()))
     }
 
     /// Rows of ten minutes that end at a moment or before, whatever they lack.
     pub fn take_over(&mut self, end: Time) -> Vec<VenuePrice> {
         let last = end.plus_micros(-BUCKET);
         let over: Vec<Time> = self.open.range(..=last).map(|(bucket, _)| *bucket).collect();
-        over.into_iter().filter_map(|bucket| self.row(bucket)).collect()
+        over.into_iter().filter_map(|bucket| self.take_row(bucket)).collect()
     }
 
-    fn row(&mut self, bucket: Time) -> Option<VenuePrice> {
+    /// The row of ten minutes, whatever they lack; none where no candle came.
+    pub fn take_row(&mut self, bucket: Time) -> Option<VenuePrice> {
         let children = self.open.remove(&bucket)?;
         let price = joined(children.values().map(|child| &child.price))?;
         let received = children.values().map(|child| child.received);
@@ -228,17 +215,18 @@ mod tests {
     #[test]
     fn ten_confirmed_minutes_of_a_stream_need_no_clock() {
         let mut folded = TenMinutes::new(source(), 1);
+        let bucket = Time(10 * MINUTE);
         for minute in 10..20 {
-            assert!(folded.take_complete().is_empty(), "{minute}");
+            assert!(!folded.is_complete(bucket), "{minute}");
             folded.take(&flat(minute), Time(1_000 + minute), DataSourceMode::Stream);
         }
         // Said twice, as after a reconnect.
         folded.take(&flat(12), Time(5_000), DataSourceMode::Rest);
-        let rows = folded.take_complete();
-        assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].first_received_time, rows[0].received_time), (Time(1_010), Time(1_019)));
-        assert_eq!((rows[0].data_source_mode.as_str(), rows[0].price.volume), ("stream", Decimal::ONE));
-        assert!(folded.take_complete().is_empty());
+        assert!(folded.is_complete(bucket));
+        let row = folded.take_row(bucket).unwrap();
+        assert_eq!((row.first_received_time, row.received_time), (Time(1_010), Time(1_019)));
+        assert_eq!((row.data_source_mode.as_str(), row.price.volume), ("stream", Decimal::ONE));
+        assert_eq!(folded.take_row(bucket), None);
     }
 
     #[test]
@@ -247,11 +235,11 @@ mod tests {
         for minute in (0..10).filter(|minute| *minute != 4) {
             folded.take(&flat(minute), Time(minute), DataSourceMode::Stream);
         }
-        assert_eq!(folded.lacking(Time(10 * MINUTE)), [Time(0)]);
+        assert!(!folded.is_complete(Time(0)));
         folded.take(&flat(4), Time(99), DataSourceMode::Rest);
-        assert!(folded.lacking(Time(10 * MINUTE)).is_empty());
-        let rows = folded.take_complete();
-        assert_eq!((rows[0].data_source_mode.as_str(), rows[0].received_time), ("rest", Time(99)));
+        let row = folded.take_row(Time(0)).unwrap();
+        assert_eq!((row.data_source_mode.as_str(), row.received_time), ("rest", Time(99)));
+        assert_eq!(row.quality_status, "complete");
     }
 
     #[test]
