@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use model::VenueId;
+use model::{Time, VenueId};
 use runtime::Tasks;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::faults::parse_faults;
 use crate::node::Node;
 use crate::past;
+use crate::prices::parse_price_faults;
 use crate::receivers::Receivers;
 use crate::world::{House, Source};
 
@@ -35,6 +36,7 @@ pub(crate) fn router(
 ) -> Router {
     Router::new()
         .route("/faults", post(faults))
+        .route("/prices/faults", post(price_faults))
         .route("/list", post(list))
         .route("/delist", post(delist))
         .route("/truth/summary", get(summary))
@@ -66,6 +68,18 @@ async fn faults(State(admin): State<Admin>, text: String) -> impl IntoResponse {
         }
         Err(error) => (StatusCode::BAD_REQUEST, axum::Json(json!({"error": error}))),
     }
+}
+
+async fn price_faults(State(admin): State<Admin>, text: String) -> impl IntoResponse {
+    let house = &admin.house;
+    told(parse_price_faults(&text, Time(house.time.market_ms() * 1_000)).map(|faults| {
+        if faults.is_empty() {
+            house.prices.forget();
+        }
+        for fault in faults {
+            house.prices.plan(fault);
+        }
+    }))
 }
 
 /// What is to be listed or delisted.
@@ -182,6 +196,8 @@ async fn node_order(State(admin): State<Admin>, text: String) -> impl IntoRespon
 async fn usage(State(admin): State<Admin>) -> axum::Json<Value> {
     let venues = admin.house.venues.iter().map(|venue| (venue.id.to_string(), venue.quota.usage()));
     let mut told: serde_json::Map<String, Value> = venues.collect();
+    let prices = admin.house.prices.asked().into_iter().map(|(name, asked)| (name.to_owned(), json!(asked)));
+    told.insert("prices".into(), Value::Object(prices.collect()));
     told.insert("archive".into(), admin.house.archive.asked.report());
     axum::Json(told.into())
 }

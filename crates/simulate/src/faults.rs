@@ -164,7 +164,8 @@ fn pause(text: &str) -> Result<Duration, String> {
     })
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A duration such as `300ms` or `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let refuse = || format!("{text:?} is no duration; write 300ms, 20s, 5m or 1h");
     let at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(refuse)?;
     let (number, unit) = text.split_at(at);

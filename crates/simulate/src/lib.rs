@@ -12,6 +12,7 @@ pub mod load;
 mod market;
 pub mod node;
 pub mod past;
+mod prices;
 pub mod receivers;
 mod recording;
 mod replay;
@@ -25,10 +26,11 @@ mod wire;
 mod world;
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
-use model::VenueId;
+use model::{Candle, PriceSource, Time, VenueId};
 use runtime::{Clock, Restart, Stopper, Tasks};
 
 use crate::archive::Site;
@@ -36,6 +38,7 @@ use crate::hub::Hub;
 use crate::listed::Listed;
 use crate::market::{MINUTE_MS, Protocol};
 use crate::node::{Node, NodeSettings};
+use crate::prices::{PriceDoor, Prices};
 use crate::receivers::Receivers;
 use crate::rest::quota::Quota;
 use crate::trouble::Trouble;
@@ -44,6 +47,7 @@ use crate::world::{Generated, House, Source, Venue, WorldTime};
 
 pub use archive::{ArchiveSettings, Defect, DefectCounts, DefectKind, parse_defects};
 pub use faults::{Fault, FaultPlan, parse_faults};
+pub use prices::{PriceFault, PriceTrouble, parse_price_faults};
 pub use settings::{Error, Limits, Ports, SIMULATED, SimSettings, World};
 
 /// An instrument as its simulated venue lists it.
@@ -82,6 +86,7 @@ pub struct Sim {
     archive: SocketAddr,
     receivers: Receivers,
     node: Option<Node>,
+    price_doors: Vec<PriceDoor>,
 }
 
 impl Sim {
@@ -180,6 +185,38 @@ impl Sim {
         self.house.archive.rewrite(self.house.time.now_ms());
     }
 
+    /// Where the candles of each price source are asked for: `http://127.0.0.1:port`. Binance and Bybit are among them where
+    /// their markets are generated here.
+    pub fn price_endpoints(&self) -> Vec<(PriceSource, String)> {
+        let is_generated = |id: VenueId| {
+            let venue = self.house.venues.iter().find(|venue| venue.id == id);
+            venue.is_some_and(|venue| matches!(venue.source, Source::Generated(_)))
+        };
+        let markets =
+            self.endpoints.iter().filter(|(id, _)| is_generated(*id)).filter_map(|(id, address)| {
+                PriceSource::known(id.as_str()).map(|source| (source, format!("http://{address}")))
+            });
+        let doors = self.price_doors.iter().map(|door| (door.source, format!("http://{}", door.address)));
+        let mut all: Vec<_> = markets.chain(doors).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// The true candles of a source that open in a span and last so many minutes, whatever goes wrong with its answers.
+    pub fn price_candles(&self, source: PriceSource, minutes: u16, span: &Range<Time>) -> Vec<Candle> {
+        prices::truth(&self.house, source, i64::from(minutes), span)
+    }
+
+    /// Lets something go wrong with the candles of a source.
+    pub fn price_fault(&self, fault: PriceFault) {
+        self.house.prices.plan(fault);
+    }
+
+    /// Nothing goes wrong with candles any more.
+    pub fn no_price_faults(&self) {
+        self.house.prices.forget();
+    }
+
     /// Lists a symbol such as `NEWUSDT` while the venue runs; its trades begin when this has returned.
     pub async fn list(&self, venue: VenueId, symbol: &str) -> Result<(), String> {
         self.house.list(venue, symbol).await
@@ -227,6 +264,7 @@ fn build(settings: &SimSettings, clock: Arc<dyn Clock>) -> Result<House, Error> 
         time,
         limits: settings.limits,
         archive,
+        prices: Prices::new(settings.seed, first_minute),
         truth: Arc::new(Truth::new(settings.truth.as_deref())?),
         stopper: Stopper::default(),
         connections: AtomicU64::new(1),
@@ -262,6 +300,8 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
         None => None,
     };
     server::serve("sim.archive".into(), files, Site::router(&house), tasks);
+    let first_price_door = house.venues.len() + 4;
+    let price_doors = prices::start(&house, |at| port(first_price_door + at), tasks).await?;
     // Doors close last, so that what markets still say can go out.
     server::serve(
         "sim.admin".into(),
@@ -283,7 +323,7 @@ pub async fn start(settings: SimSettings, clock: Arc<dyn Clock>, tasks: &Tasks) 
             Ok(())
         }
     });
-    Ok(Sim { house, endpoints, admin, archive, receivers, node })
+    Ok(Sim { house, endpoints, admin, archive, receivers, node, price_doors })
 }
 
 async fn open(port: u16) -> Result<(tokio::net::TcpListener, SocketAddr), Error> {

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::market::Protocol;
+use crate::prices;
 use crate::world::{House, Source, Venue};
 
 /// A question.
@@ -97,14 +98,17 @@ pub(crate) async fn answer(venue: Arc<Venue>, house: Arc<House>, ask: Ask) -> Re
     // Long bars walk over many trades: that is no work for the threads that wait.
     let computed = runtime::tasks::blocking(move || match &venue.source {
         Source::Recorded(recorded) => recorded::answer(&venue, recorded, &ask),
-        Source::Generated(listed) => match venue.protocol {
-            Protocol::Binance | Protocol::BinanceFutures => {
-                binance::answer(venue.protocol, &listed.now(), ask)
-            }
-            Protocol::Bybit | Protocol::BybitLinear => {
-                bybit::answer(|speaking| house.markets(speaking), &ask)
-            }
-        },
+        Source::Generated(listed) => {
+            let reply = match venue.protocol {
+                Protocol::Binance | Protocol::BinanceFutures => {
+                    binance::answer(venue.protocol, &listed.now(), ask.clone())
+                }
+                Protocol::Bybit | Protocol::BybitLinear => {
+                    bybit::answer(|speaking| house.markets(speaking), &ask)
+                }
+            };
+            prices::spoiled(&house, venue.protocol, &ask, reply)
+        }
     });
     let mut reply = computed.await.unwrap_or_else(|error| Reply::of(500, error));
     reply.headers.extend(headers);

@@ -13,7 +13,7 @@ use runtime::{Restart, Tasks};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::market::Protocol;
-use crate::rest::{self, Ask, unescaped};
+use crate::rest::{self, Ask, Reply, unescaped};
 use crate::settings::Error;
 use crate::socket::{self, Entry, Route};
 use crate::world::{House, Venue};
@@ -124,7 +124,11 @@ async fn enter(State(door): State<Door>, request: Request) -> Response<Body> {
         has_key: header("x-mbx-apikey").is_some_and(|key| !key.is_empty()),
         now_ms: door.house.time.market_ms(),
     };
-    let reply = rest::answer(Arc::clone(&door.venue), Arc::clone(&door.house), ask).await;
+    respond(rest::answer(Arc::clone(&door.venue), Arc::clone(&door.house), ask).await)
+}
+
+/// An answer with its headers.
+pub(crate) fn respond(reply: Reply) -> Response<Body> {
     let mut response = plain(reply.status, reply.body);
     for (name, value) in reply.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -134,7 +138,8 @@ async fn enter(State(door): State<Door>, request: Request) -> Response<Body> {
     response
 }
 
-fn plain(status: u16, body: impl Into<Body>) -> Response<Body> {
+/// A body with a status.
+pub(crate) fn plain(status: u16, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = HeaderValue::from_static("application/json;charset=UTF-8");

@@ -98,7 +98,8 @@ pub const SIMULATED: &[&str] = &["binance", "binance-futures", "bybit", "bybit-l
 pub enum Ports {
     /// Any free ports.
     Any,
-    /// The first venue here; the others, the admin address, the archives, the receivers and the node on the ports that follow.
+    /// The first venue here; the others, the admin address, the archives, the receivers, the node and the venues that have
+    /// candles only on the ports that follow.
     Base(u16),
 }
 

@@ -14,6 +14,7 @@ use crate::faults::FaultPlan;
 use crate::hub::Hub;
 use crate::listed::Listed;
 use crate::market::{Market, Protocol, listing};
+use crate::prices::Prices;
 use crate::recording::Recorded;
 use crate::rest::quota::Quota;
 use crate::settings::Limits;
@@ -27,6 +28,8 @@ pub(crate) struct House {
     pub(crate) limits: Limits,
     pub(crate) truth: Arc<Truth>,
     pub(crate) archive: Site,
+    /// Candles of Bitcoin.
+    pub(crate) prices: Prices,
     /// Ends connections.
     pub(crate) stopper: Stopper,
     pub(crate) connections: AtomicU64,

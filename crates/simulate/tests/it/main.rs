@@ -11,6 +11,7 @@ mod listing;
 mod load;
 mod node;
 mod past;
+mod prices;
 mod receivers;
 mod recordings;
 mod rest;
