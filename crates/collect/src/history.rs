@@ -26,6 +26,7 @@ use crate::error::Error;
 use crate::hosts::{Hosts, check};
 use crate::journal::Journal;
 use crate::listing;
+use crate::patience::LOOK_EVERY;
 use crate::rest::Desk;
 use crate::settings::{Bounds, CollectSettings};
 use questions::{End, Fetching};
@@ -260,7 +261,7 @@ impl HistoryDesk {
                     Err(error) => tracing::warn!(%venue, error, "waits for the end of the ban"),
                 }
             }
-            if !stop.sleep(questions::LOOK_EVERY).await {
+            if !stop.sleep(LOOK_EVERY).await {
                 return Err(format!("{venue} was not asked for its listing: told to stop"));
             }
         }

@@ -13,7 +13,7 @@ use crate::settings::Bounds;
 /// A question may wait so long for its turn; then it is looked whether the host is banned, and it is asked again.
 const TURN_MAX: Duration = Duration::from_mins(10);
 /// The end of a ban is looked at this often: another answer may have moved it.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest wait between tries.
 const RETRY_MAX: Duration = Duration::from_mins(1);
 
@@ -31,6 +31,10 @@ pub(crate) enum NoAnswer {
 pub(crate) struct Used {
     /// Questions that were answered, refusals among them.
     pub(crate) questions: u64,
+    /// Weight of these questions.
+    pub(crate) weight: u64,
+    /// Bytes of the answers.
+    pub(crate) bytes: u64,
     /// Questions that were refused or failed.
     pub(crate) refusals: u64,
     /// How long bans were waited out.
@@ -49,15 +53,14 @@ pub(crate) struct Patience<'a> {
 }
 
 impl<'a> Patience<'a> {
-    /// Nothing asked yet; `bounds` say how often, and how long to wait in between.
+    /// Nothing asked yet; `bounds` say how often, and how long to wait in between, the seed by how much waits differ.
     pub(crate) fn new(
         (desk, venue): (&'a Desk, VenueId),
         bounds: &'a Bounds,
-        clock: &'a dyn Clock,
+        (clock, seed): (&'a dyn Clock, u64),
         stop: &'a Stop,
     ) -> Self {
-        let last = RETRY_MAX.max(bounds.retry_wait);
-        let backoff = Backoff::new(bounds.retry_wait, last, u64::from(venue.number()));
+        let backoff = Backoff::new(bounds.retry_wait, RETRY_MAX.max(bounds.retry_wait), seed);
         Self { desk, venue, bounds, clock, stop, backoff, used: Used::default() }
     }
 
@@ -77,12 +80,14 @@ impl<'a> Patience<'a> {
             match answer {
                 Ok(reply) => {
                     self.used.questions += 1;
+                    self.used.weight += u64::from(request.weight);
+                    self.used.bytes += reply.body.len() as u64;
                     return Ok(reply);
                 }
                 Err(AskError::Expired) => {
                     tracing::info!(path = request.path, "still waits for its turn in the budget of its host");
                 }
-                Err(error) => self.failed(request, error.to_string()).await?,
+                Err(error) => self.failed(&request.path, error.to_string()).await?,
             }
         }
     }
@@ -93,12 +98,17 @@ impl<'a> Patience<'a> {
     }
 
     /// An answer was none: waits before the next try, or gives up.
-    pub(crate) async fn failed(&mut self, request: &RestRequest, what: String) -> Result<(), NoAnswer> {
+    pub(crate) async fn failed(&mut self, path: &str, what: String) -> Result<(), NoAnswer> {
         self.used.refusals += 1;
         if self.backoff.tries() + 1 >= self.bounds.refusals_max {
             return Err(NoAnswer::GaveUp(what));
         }
-        tracing::debug!(venue = %self.venue, path = request.path, "asked again: {what}");
+        tracing::debug!(venue = %self.venue, path, "asked again: {what}");
+        self.pause().await
+    }
+
+    /// Waits as before another try.
+    pub(crate) async fn pause(&mut self) -> Result<(), NoAnswer> {
         let wait = self.backoff.next_wait();
         if self.stop.sleep(wait).await { Ok(()) } else { Err(NoAnswer::Stopped) }
     }

@@ -1,27 +1,27 @@
 //! One fetching on its way: asks a question until it is answered, refused for good or given up, and hands rows over. Which
 //! questions, in which order, is left to `trades`, `grid` and `settled`.
 
-use std::time::Duration;
-
 use futures::FutureExt;
 use model::{Event, GapCause, Instrument, Time};
-use runtime::{Backoff, Stop};
+use runtime::Stop;
 use venues::{HistoryAsk as Question, HistoryRefusal, Purpose, RestRequest};
 
 use super::{HistoryAsk, HistoryDesk, HistoryEnd, HistoryPost, HistoryReport, HistoryWish, Lacking, Taken};
 use crate::answer;
-use crate::rest::{AskError, Priority, Reply};
-use crate::settings::Bounds;
-
-/// A question may wait so long for its turn; then it is looked whether the host is banned, and it is asked again.
-const TURN_MAX: Duration = Duration::from_mins(10);
-/// The end of a ban is looked at this often: another answer may have moved it.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The longest wait between tries.
-const RETRY_MAX: Duration = Duration::from_mins(1);
+use crate::patience::{NoAnswer, Patience};
+use crate::rest::Priority;
 
 /// A fetching ended early.
 pub(super) struct End(pub(super) HistoryEnd);
+
+impl From<NoAnswer> for End {
+    fn from(why: NoAnswer) -> Self {
+        Self(match why {
+            NoAnswer::Stopped => HistoryEnd::Stopped,
+            NoAnswer::GaveUp(what) => HistoryEnd::GaveUp(what),
+        })
+    }
+}
 
 /// What came of a question.
 pub(super) enum Page {
@@ -37,11 +37,10 @@ pub(super) enum Page {
 pub(super) struct Fetching<'a> {
     pub(super) post: &'a HistoryPost,
     pub(super) instrument: &'a Instrument,
-    bounds: &'a Bounds,
     desk: &'a HistoryDesk,
     take: &'a mut (dyn FnMut(Vec<Event>) -> Taken + Send),
     stop: &'a Stop,
-    backoff: Backoff,
+    pub(super) patience: Patience<'a>,
     pub(super) report: HistoryReport,
 }
 
@@ -53,22 +52,26 @@ impl<'a> Fetching<'a> {
         take: &'a mut (dyn FnMut(Vec<Event>) -> Taken + Send),
         stop: &'a Stop,
     ) -> Self {
-        let bounds = &*desk.bounds;
         let seed =
             ask.instrument.symbol.bytes().fold(7, |seed: u64, byte| seed * 31 % 1_000_003 + u64::from(byte));
+        let venue = post.venue.facts().id;
+        let about = (&*desk.clock, seed);
         Self {
             post,
             instrument: &ask.instrument,
-            bounds,
             desk,
             take,
             stop,
-            backoff: Backoff::new(bounds.retry_wait, RETRY_MAX.max(bounds.retry_wait), seed),
+            patience: Patience::new((&post.desk, venue), &desk.bounds, about, stop),
             report: HistoryReport { rest: Some(ask.wish.clone()), ..HistoryReport::default() },
         }
     }
 
-    pub(super) fn into_report(self) -> HistoryReport {
+    pub(super) fn into_report(mut self) -> HistoryReport {
+        let used = self.patience.used;
+        (self.report.questions, self.report.weight, self.report.bytes) =
+            (used.questions, used.weight, used.bytes);
+        (self.report.refusals, self.report.banned) = (used.refusals, used.banned);
         self.report
     }
 
@@ -134,9 +137,9 @@ impl<'a> Fetching<'a> {
     async fn ask_request(&mut self, mut request: RestRequest) -> Result<Page, End> {
         request.purpose = Purpose::History(Box::new(request.purpose));
         loop {
-            let Some(reply) = self.reply(&request).await? else { continue };
+            let reply = self.patience.answer(&request, Priority::History).await?;
             if !reply.is_ok() && self.post.venue.says_too_old(&reply.body) {
-                self.backoff.reset();
+                self.patience.satisfied();
                 return Ok(Page::TooOld);
             }
             let mut rows = Vec::new();
@@ -146,70 +149,16 @@ impl<'a> Fetching<'a> {
             });
             match read {
                 Ok(()) => {
-                    self.backoff.reset();
+                    self.patience.satisfied();
                     return Ok(Page::Rows(rows));
                 }
                 Err(what) if reply.is_final_refusal() => {
-                    self.report.refusals += 1;
+                    self.patience.used.refusals += 1;
                     return Err(End(HistoryEnd::Refused(what)));
                 }
-                Err(what) => self.failed(&request.path, what).await?,
+                Err(what) => self.patience.failed(&request.path, what).await?,
             }
         }
-    }
-
-    /// One try to get an answer; `None` if it is to be tried again.
-    async fn reply(&mut self, request: &RestRequest) -> Result<Option<Reply>, End> {
-        self.wait_for_ban().await?;
-        let venue = self.post.venue.facts().id;
-        let asked = self.post.desk.ask(venue, request.clone(), Priority::History, TURN_MAX);
-        let answer = tokio::select! {
-            answer = asked => answer,
-            () = self.stop.requested() => return Err(End(HistoryEnd::Stopped)),
-        };
-        match answer {
-            Ok(reply) => {
-                self.report.questions += 1;
-                self.report.weight += u64::from(request.weight);
-                self.report.bytes += reply.body.len() as u64;
-                Ok(Some(reply))
-            }
-            Err(AskError::Expired) => {
-                tracing::info!(path = request.path, "still waits for its turn in the budget of its host");
-                Ok(None)
-            }
-            Err(error) => {
-                self.failed(&request.path, error.to_string()).await?;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn failed(&mut self, path: &str, what: String) -> Result<(), End> {
-        self.report.refusals += 1;
-        if self.backoff.tries() + 1 >= self.bounds.refusals_max {
-            return Err(End(HistoryEnd::GaveUp(what)));
-        }
-        tracing::debug!(path, "asked again: {what}");
-        self.pause().await
-    }
-
-    /// Waits as before another try.
-    pub(super) async fn pause(&mut self) -> Result<(), End> {
-        let wait = self.backoff.next_wait();
-        if self.stop.sleep(wait).await { Ok(()) } else { Err(End(HistoryEnd::Stopped)) }
-    }
-
-    async fn wait_for_ban(&mut self) -> Result<(), End> {
-        while let Some(until) = self.post.desk.banned() {
-            let left = u64::try_from(until.0.saturating_sub(self.desk.clock.time().0)).unwrap_or(0);
-            let wait = Duration::from_micros(left.max(1_000)).min(LOOK_EVERY);
-            if !self.stop.sleep(wait).await {
-                return Err(End(HistoryEnd::Stopped));
-            }
-            self.report.banned += wait;
-        }
-        if self.stop.is_requested() { Err(End(HistoryEnd::Stopped)) } else { Ok(()) }
     }
 
     /// Asks for the venue's clock, if nobody did yet: windows of budgets turn by it, and bars close by it.
@@ -222,17 +171,17 @@ impl<'a> Fetching<'a> {
             polls.into_iter().map(|poll| poll.request).find(|one| one.purpose == Purpose::ServerTime);
         let Some(request) = request else { return Ok(()) };
         loop {
-            let Some(reply) = self.reply(&request).boxed().await? else { continue };
+            let reply = self.patience.answer(&request, Priority::History).boxed().await?;
             let time = Some(&reply.body).filter(|_| reply.is_ok());
             if let Some(time) = time.and_then(|body| self.post.venue.server_time(body)) {
                 self.post.desk.set_skew(reply.skew(time));
-                self.backoff.reset();
+                self.patience.satisfied();
                 return Ok(());
             }
             if reply.is_final_refusal() {
                 return Err(End(HistoryEnd::Refused(format!("status {} to {}", reply.status, request.path))));
             }
-            self.failed(&request.path, format!("status {}", reply.status)).await?;
+            self.patience.failed(&request.path, format!("status {}", reply.status)).await?;
         }
     }
 }

@@ -57,7 +57,7 @@ impl Fetching<'_> {
                     let trades = numbered(rows, walk.next);
                     // What has just happened may not be in the answers yet, so nothing is believed once only.
                     if trades.is_empty() && !std::mem::replace(&mut empty, true) {
-                        self.pause().await?;
+                        self.patience.pause().await?;
                         continue;
                     }
                     if trades.is_empty() {

@@ -138,7 +138,8 @@ impl PriceFetcher {
 
     /// One who asks this source's host.
     pub(super) fn patience<'a>(&'a self, stop: &'a Stop) -> Patience<'a> {
-        Patience::new((&self.desk, self.venue), &self.bounds, &*self.clock, stop)
+        let seed = u64::from(self.venue.number());
+        Patience::new((&self.desk, self.venue), &self.bounds, (&*self.clock, seed), stop)
     }
 
     /// Ends of ten minutes up to which candles are settled.
@@ -279,7 +280,10 @@ impl PriceFetcher {
                     return Ok((page, received));
                 }
                 Err(error) if error.passes() => {
-                    patience.failed(&request, error.to_string()).await.map_err(|why| fail(why.into()))?;
+                    patience
+                        .failed(&request.path, error.to_string())
+                        .await
+                        .map_err(|why| fail(why.into()))?;
                 }
                 Err(error) => return Err(fail(PriceEnd::Refused(error.to_string()))),
             }
