@@ -23,13 +23,16 @@ use crate::testing::lock;
 const TOKEN: &str = "a-token-nobody-may-see";
 const START: Time = Time(NOW.0 - 30 * SECOND);
 
+/// Status, and `Retry-After`.
+type Refusal = (u16, Option<&'static str>);
+
 /// Both other sides: the stream, and the house that takes rows.
 #[derive(Clone)]
 struct Others {
     frames: broadcast::Sender<Option<String>>,
     listeners: Arc<Mutex<usize>>,
     /// How the next rows are answered; then they are taken.
-    answers: Arc<Mutex<VecDeque<(u16, Option<&'static str>)>>>,
+    answers: Arc<Mutex<VecDeque<Refusal>>>,
     /// Bodies in the order they came, with the status they got.
     came: Arc<Mutex<Vec<(u16, Value)>>>,
 }
@@ -123,7 +126,7 @@ impl World {
     }
 
     /// The stream says a minute as it truly was; the time is the end of that minute then.
-    async fn say(&self, minute: Time, is_closed: bool) {
+    fn say(&self, minute: Time, is_closed: bool) {
         let span = minute..minute.plus_micros(MINUTE);
         let truth = self.prices.sim.price_candles(source("binance"), 1, &span);
         self.others.frames.send(Some(frame(&truth[0], is_closed))).unwrap();
@@ -169,10 +172,10 @@ async fn ten_confirmed_minutes_are_posted_as_one_row() {
     world.prices.clock.forward(9 * MINUTE + 31 * SECOND);
     for minute in 0..10 {
         let open = START.plus_micros(minute * MINUTE);
-        world.say(open, false).await;
-        world.say(open, true).await;
+        world.say(open, false);
+        world.say(open, true);
         // Said again, as after a reconnect.
-        world.say(open, true).await;
+        world.say(open, true);
     }
     world.wait("a row", |world| world.status.posted() == 1).await;
     assert_eq!(world.taken(), [row(START, "stream")]);
@@ -199,7 +202,7 @@ async fn ten_confirmed_minutes_are_posted_as_one_row() {
 async fn minutes_that_the_stream_did_not_bring_are_asked_for() {
     let world = World::start(|_| {}).await;
     for minute in [0, 1, 2, 3, 6, 7, 8] {
-        world.say(START.plus_micros(minute * MINUTE), true).await;
+        world.say(START.plus_micros(minute * MINUTE), true);
     }
     world.prices.clock.forward(BUCKET - 30 * SECOND + 4 * SECOND);
     runtime::sleep(Duration::from_millis(50)).await;
@@ -279,7 +282,7 @@ fn a_row_is_one_flat_object() {
 #[test]
 fn variables_are_read_and_all_mistakes_are_told_but_never_the_token() {
     let good = |name: &str| {
-        Some(match name {
+        let value = match name {
             "PRICE_WS_SOURCE" => "binance",
             "PRICE_WS_SYMBOL" => "BTCUSDT",
             "PRICE_WS_CHILD_INTERVAL" => "1m",
@@ -287,8 +290,8 @@ fn variables_are_read_and_all_mistakes_are_told_but_never_the_token() {
             "PRICE_WS_REMOTE_INGEST_URL" => "https://a.example/api/v1/internal/price/source/binance/10m",
             "PRICE_WS_REMOTE_INGEST_TOKEN" => TOKEN,
             _ => return None,
-        })
-        .map(str::to_owned)
+        };
+        Some(value.to_owned())
     };
     let settings = PushSettings::from_variables(good).unwrap().unwrap();
     assert_eq!(settings.source, PriceSource::known("binance").unwrap());
