@@ -106,6 +106,8 @@ impl World {
             api_base: prices.origin("binance"),
             retry: (Duration::from_millis(2), Duration::from_millis(20)),
             look_every: Duration::from_millis(5),
+            // The clock jumps.
+            silence_max: Duration::from_hours(20),
             ..PushSettings::usual(&url, Token::new(TOKEN))
         };
         change(&mut settings);
@@ -223,6 +225,18 @@ async fn a_long_silence_is_made_up_for_in_order() {
     let expect: Vec<_> = (0..3).map(|at| row(START.plus_micros(at * BUCKET), "rest")).collect();
     assert_eq!(world.taken(), expect);
     assert!(world.status.reconnects() >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_says_nothing_is_opened_anew() {
+    let world = World::start(|settings| settings.silence_max = Duration::from_secs(30)).await;
+    world.prices.clock.forward(29 * SECOND);
+    runtime::sleep(Duration::from_millis(50)).await;
+    assert_eq!(world.status.reconnects(), 0);
+    // Whenever it was opened by this clock, half a minute has passed since.
+    world.prices.clock.forward(31 * SECOND);
+    world.wait("another listener", |world| *lock(&world.others.listeners) == 2).await;
+    assert_eq!(world.status.reconnects(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
