@@ -37,7 +37,7 @@ use crate::server;
 use crate::settings::Error;
 
 use cookie::Cookie;
-use orders::{Change, Order, Trouble};
+use orders::{Change, Order, Presence, Trouble};
 use publisher::Publisher;
 use state::State;
 
@@ -107,6 +107,8 @@ enum Pass {
     Warm,
     /// Say that too many wait.
     Busy,
+    /// Answer, but not to the end.
+    Cut,
 }
 
 /// Starts a node.
@@ -239,6 +241,8 @@ impl Node {
     /// | `rotate` | another cookie |
     /// | `warm=5` `warm` | so many requests, or all, are told that the node is warming up |
     /// | `busy=5` | so many requests are told that too many wait |
+    /// | `cut=2` | so many answers break off in the middle |
+    /// | `syncing` | it says that it still fetches old blocks |
     /// | `idle=5s` | connections that say nothing for so long are closed |
     /// | `hang` | requests are taken and not answered |
     /// | `gone` | nobody listens |
@@ -316,6 +320,10 @@ impl Node {
         self.inner.trouble.borrow().network.clone()
     }
 
+    fn is_syncing(&self) -> bool {
+        self.inner.trouble.borrow().is_syncing
+    }
+
     fn tip(&self) -> BlockHash {
         *self.inner.tip.borrow()
     }
@@ -338,10 +346,14 @@ impl Node {
         let counter = if is_rest { &asked.rest } else { &asked.rpc };
         counter.fetch_add(1, Ordering::Relaxed);
         let mut troubles = self.troubles();
-        drop(troubles.wait_for(|trouble| !trouble.hangs && !trouble.is_gone).await);
+        drop(troubles.wait_for(|trouble| trouble.presence == Presence::Answers).await);
         let mut pass = Pass::Free;
         self.inner.trouble.send_if_modified(|trouble| {
             match (&mut trouble.busy, &mut trouble.warm) {
+                (0, Some(0)) if trouble.cut > 0 => {
+                    pass = Pass::Cut;
+                    trouble.cut -= 1;
+                }
                 (0, Some(0)) => {}
                 (0, warm) => {
                     pass = Pass::Warm;

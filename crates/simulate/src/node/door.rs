@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use futures::{StreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -15,6 +16,7 @@ use runtime::{Restart, Stop, Tasks};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::orders::Presence;
 use super::rest::{self, Reply, refuse};
 use super::{Node, Pass, rpc};
 use crate::rest::unescaped;
@@ -22,6 +24,8 @@ use crate::server;
 
 /// Longest body of a request.
 const BODY_BYTES_MAX: usize = 32 << 20;
+/// How long an answer that breaks off stands still before.
+const CUT_AFTER: Duration = Duration::from_millis(20);
 /// How long a port that another program took meanwhile is waited for.
 const BIND_AGAIN: Duration = Duration::from_millis(50);
 
@@ -49,14 +53,14 @@ async fn stand(node: &Node, mut listener: TcpListener, stop: &Stop) {
     loop {
         let (is_gone, idle) = {
             let trouble = troubles.borrow_and_update();
-            (trouble.is_gone, trouble.idle)
+            (trouble.presence == Presence::Gone, trouble.idle)
         };
         if is_gone {
             drop(listener);
             connections.shutdown().await;
             tokio::select! {
                 () = stop.requested() => return,
-                _changed = troubles.wait_for(|trouble| !trouble.is_gone) => {}
+                _changed = troubles.wait_for(|trouble| trouble.presence != Presence::Gone) => {}
             }
             match again(node, stop).await {
                 Some(opened) => listener = opened,
@@ -113,16 +117,34 @@ fn respond(reply: Reply) -> Response<Body> {
 }
 
 async fn enter(State(node): State<Node>, request: Request) -> Response<Body> {
-    let path = unescaped(request.uri().path());
-    let below_rest = path.strip_prefix("/rest/");
-    let is_warm = match node.pass(below_rest.is_some()).await {
+    match node.pass(request.uri().path().starts_with("/rest/")).await {
         Pass::Busy => {
             let body = Body::from("Work queue depth exceeded");
-            return respond(Reply { status: 503, kind: "text/plain", body });
+            respond(Reply { status: 503, kind: "text/plain", body })
         }
-        Pass::Warm => true,
-        Pass::Free => false,
+        Pass::Warm => answer(node, request, true).await,
+        Pass::Free => answer(node, request, false).await,
+        Pass::Cut => cut(answer(node, request, false).await).await,
+    }
+}
+
+/// The first half of an answer that claims to be whole.
+async fn cut(whole: Response<Body>) -> Response<Body> {
+    let (mut head, body) = whole.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    head.headers.insert(header::CONTENT_LENGTH, bytes.len().into());
+    let half = bytes.slice(..bytes.len() / 2);
+    let end = async {
+        // What was sent is to be on its way before the connection goes.
+        runtime::sleep(CUT_AFTER).await;
+        Err(std::io::Error::other("broken off"))
     };
+    Response::from_parts(head, Body::from_stream(stream::iter([Ok(half)]).chain(stream::once(end))))
+}
+
+async fn answer(node: Node, request: Request, is_warm: bool) -> Response<Body> {
+    let path = unescaped(request.uri().path());
+    let below_rest = path.strip_prefix("/rest/");
     if let Some(rest_path) = below_rest {
         if !node.has_rest() {
             return respond(Reply { status: 404, kind: "text/html", body: Body::empty() });

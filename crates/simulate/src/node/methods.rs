@@ -204,7 +204,8 @@ fn chain_tips(state: &State) -> String {
 
 /// `getblockchaininfo`, for the REST address as well.
 pub(super) fn chain_info(node: &Node) -> String {
-    let name = node.network_name();
+    let (name, is_syncing) = (node.network_name(), node.is_syncing());
+    let progress = if is_syncing { "0.5" } else { "1" };
     let state = node.state();
     let (tip, header) = (state.ledger.tip().place, state.ledger.tip().place.header);
     let pruning = if state.pruned_below > 0 {
@@ -214,7 +215,7 @@ pub(super) fn chain_info(node: &Node) -> String {
     };
     format!(
         "{{\"chain\":{},\"blocks\":{},\"headers\":{},\"bestblockhash\":\"{}\",\"bits\":\"{:08x}\",\"target\":\"{}\",\
-         \"difficulty\":{},\"time\":{},\"mediantime\":{},\"verificationprogress\":1,\"initialblockdownload\":false,\
+         \"difficulty\":{},\"time\":{},\"mediantime\":{},\"verificationprogress\":{progress},\"initialblockdownload\":{is_syncing},\
          \"chainwork\":\"{}\",\"size_on_disk\":{},\"pruned\":{}{pruning},\"warnings\":[]}}",
         Value::from(name.unwrap_or_else(|| state.ledger.network.to_string())),
         tip.height,

@@ -28,6 +28,10 @@ pub(super) enum Change {
     Warm(Option<u32>),
     /// Answers that too many requests wait, so many times.
     Busy(u32),
+    /// Breaks off in the middle of so many answers.
+    Cut(u32),
+    /// Says that it still fetches old blocks.
+    Syncing,
     /// Closes connections that say nothing for so long.
     Idle(Duration),
     /// Takes requests and does not answer.
@@ -42,15 +46,27 @@ pub(super) enum Change {
     Nothing,
 }
 
+/// Whether anybody is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Requests are answered.
+    Answers,
+    /// Requests are taken and not answered.
+    Hangs,
+    /// Nobody listens.
+    Gone,
+}
+
 /// The trouble a node is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
     /// Requests that are still answered with a warm-up; `None` without end.
     pub(super) warm: Option<u32>,
     pub(super) busy: u32,
+    pub(super) cut: u32,
+    pub(super) is_syncing: bool,
     pub(super) idle: Duration,
-    pub(super) hangs: bool,
-    pub(super) is_gone: bool,
+    pub(super) presence: Presence,
     pub(super) network: Option<String>,
     pub(super) has_spent_outputs: bool,
 }
@@ -64,9 +80,10 @@ impl Trouble {
         Self {
             warm: Some(0),
             busy: 0,
+            cut: 0,
+            is_syncing: false,
             idle: IDLE,
-            hangs: false,
-            is_gone: false,
+            presence: Presence::Answers,
             network: None,
             has_spent_outputs,
         }
@@ -77,9 +94,11 @@ impl Trouble {
         match change {
             Change::Warm(count) => self.warm = count,
             Change::Busy(count) => self.busy = count,
+            Change::Cut(count) => self.cut = count,
+            Change::Syncing => self.is_syncing = true,
             Change::Idle(time) => self.idle = time,
-            Change::Hang => self.hangs = true,
-            Change::Gone => self.is_gone = true,
+            Change::Hang => self.presence = Presence::Hangs,
+            Change::Gone => self.presence = Presence::Gone,
             Change::Network(name) => self.network = Some(name),
             Change::SpentOutputs(has) => self.has_spent_outputs = has,
             Change::Nothing => *self = Self::none(self.has_spent_outputs),
@@ -88,7 +107,7 @@ impl Trouble {
 }
 
 const WORDS: &str = "mine=3, mine=3@1700000000, reorg=3:4, replace, feed=5, feed, prune=100, rotate, every=10s, every=never, \
-                     warm=5, warm, busy=5, idle=5s, hang, gone, network=main, spent=off, spent=on or none";
+                     warm=5, warm, busy=5, cut=2, syncing, idle=5s, hang, gone, network=main, spent=off, spent=on or none";
 
 /// Reads a list.
 pub(super) fn parse(text: &str) -> Result<Vec<Order>, String> {
@@ -129,6 +148,8 @@ fn change(name: &str, value: Option<&str>) -> Option<Change> {
         ("warm", None) => Change::Warm(None),
         ("warm", Some(value)) => Change::Warm(Some(value.parse().ok()?)),
         ("busy", Some(value)) => Change::Busy(value.parse().ok()?),
+        ("cut", Some(value)) => Change::Cut(value.parse().ok()?),
+        ("syncing", None) => Change::Syncing,
         ("idle", Some(value)) => Change::Idle(seconds(value)?),
         ("hang", None) => Change::Hang,
         ("gone", None) => Change::Gone,

@@ -336,6 +336,21 @@ async fn generated_blocks_can_end_about_now() {
 }
 
 #[tokio::test]
+async fn answers_break_off_and_a_node_says_that_it_is_behind() {
+    let client = Client::start(recorded(None)).await;
+    let (hash, _) = client.node.tip_and_height();
+    let path = format!("/rest/block/{hash}.bin");
+    let (_, whole) = client.get(&path).await;
+    client.node.order("cut=1,syncing").unwrap();
+    let broken = bytes("GET", &client.address(), &path, &[]).await;
+    assert_eq!((broken.status, broken.header("content-length")), (200, Some(&*whole.len().to_string())));
+    assert_eq!(broken.body, whole[..whole.len() / 2]);
+    assert_eq!(client.get(&path).await.1, whole);
+    let info = client.call("getblockchaininfo", json!([])).await;
+    assert_eq!((&info["initialblockdownload"], &info["verificationprogress"]), (&json!(true), &json!(0.5)));
+}
+
+#[tokio::test]
 async fn silent_connections_are_closed() {
     let client = Client::start(generated(0)).await;
     client.node.order("idle=60ms").unwrap();
