@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::time::MINUTE;
 use model::{BUCKET, Candle, PriceSource, Time, VenueId};
 use runtime::{Clock, Stop};
-use venues::prices::{CandleAnswer, CandlePage, CandleSource};
+use venues::prices::{CandleAnswer, CandlePage, CandleSource, NoCandles};
 
 use super::{PriceEnd, PriceError, PriceMode, PricePage, PriceReport, PriceSourceSettings, PriceTaker};
 use crate::patience::{NoAnswer, Patience};
@@ -272,9 +272,14 @@ impl PriceFetcher {
         let fail = |why| Failure { why, question: request.path.clone(), span: wanted.clone() };
         loop {
             let reply = patience.answer(&request, priority).await.map_err(|why| fail(why.into()))?;
-            let received = reply.received.to_time();
-            let answer = CandleAnswer { status: reply.status, body: &reply.body, received };
-            match self.source.read(&answer, wanted) {
+            let (source, span, received) = (self.source, wanted.clone(), reply.received.to_time());
+            // Ten thousand rows take milliseconds.
+            let read = runtime::tasks::blocking(move || {
+                let answer = CandleAnswer { status: reply.status, body: &reply.body, received };
+                source.read(&answer, &span)
+            });
+            let read = read.await.unwrap_or_else(|error| Err(NoCandles::Malformed(error)));
+            match read {
                 Ok(page) => {
                     patience.satisfied();
                     return Ok((page, received));

@@ -10,13 +10,14 @@ use model::time::{MINUTE, SECOND};
 use model::{BUCKET, Candle, Nanos, PriceSource, Time, VenueId};
 use runtime::{Clock, Stop, Stopper, Tasks};
 use simulate::{PriceFault, PriceTrouble, Sim, SimSettings, World};
+use venues::Endpoints;
 
 use super::{
     PriceDesk, PriceEnd, PriceError, PriceMode, PricePage, PriceReport, PriceSourceSettings, PriceTaker,
 };
-use crate::budget::NoBudgetStore;
-use crate::history::Taken;
-use crate::settings::CollectSettings;
+use crate::budget::{BudgetStore, NoBudgetStore};
+use crate::history::{HistoryDesk, Taken};
+use crate::settings::{CollectSettings, VenueSettings, Wanted};
 use crate::testing::lock;
 
 /// 8 August 2024, half a minute past a full ten minutes.
@@ -401,6 +402,35 @@ async fn a_page_that_is_not_taken_ends_the_fetching_where_it_was() {
     let error = prices.catch_up("okx", None, &mut keeper).await.unwrap_err();
     assert_eq!(error.why, PriceEnd::NotTaken("the disk is full".into()));
     assert_eq!(error.report.through, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_recorded_has_one_budget_for_both() {
+    let prices = Prices::start().await;
+    let (rest, clock): (String, Arc<dyn Clock>) = (prices.origin("binance"), prices.clock.clone());
+    let settings = CollectSettings {
+        venues: vec![VenueSettings {
+            venue: VenueId::known("binance").unwrap(),
+            endpoints: Endpoints { stream: rest.replace("http", "ws"), rest },
+            instruments: Wanted::All,
+            channels: Vec::new(),
+            books: Wanted::None,
+            raw_trades: false,
+        }],
+        ..CollectSettings::default()
+    };
+    let store: Arc<dyn BudgetStore> = Arc::new(NoBudgetStore);
+    let recording =
+        HistoryDesk::open(&settings, Arc::clone(&store), Arc::clone(&clock), &prices.tasks).unwrap();
+    let desk = PriceDesk::open(&settings, (store, clock), Some(recording.clone()), &prices.tasks).unwrap();
+    let used = || recording.budgets()[0].1.weight_used;
+    assert_eq!(used(), 0);
+    let fetcher = desk.fetcher(prices.settings("binance")).unwrap();
+    let report = fetcher.catch_up(None, &mut Keeper::default(), &prices.stop).await.unwrap();
+    assert_eq!((report.questions, used()), (1, 2), "two for klines");
+    assert!(desk.budgets().is_empty(), "no second budget for the same host");
+    desk.fetcher(prices.settings("okx")).unwrap();
+    assert_eq!(desk.budgets().len(), 1);
 }
 
 #[test]
