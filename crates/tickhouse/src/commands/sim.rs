@@ -111,9 +111,14 @@ impl Sim {
         for (venue, rest, stream) in sim.endpoints() {
             venues.insert(venue.to_string(), json!({ "rest": rest, "stream": stream }));
         }
+        let mut prices = serde_json::Map::new();
+        for (source, rest) in sim.price_endpoints() {
+            prices.insert(source.to_string(), json!(rest));
+        }
         line(json!({
             "ready": true,
             "venues": venues,
+            "prices": prices,
             "admin": sim.admin_address(),
             "archive": sim.archive_address(),
             "receivers": sim.receivers().report(),
