@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use derivations::price::aggregate::bucket_of;
 use model::time::MINUTE;
 use model::{BUCKET, Candle, PriceSource, Time, VenueId};
 use runtime::{Clock, Stop};
@@ -29,11 +30,6 @@ pub struct PriceFetcher {
     desk: Arc<Desk>,
     bounds: Arc<Bounds>,
     clock: Arc<dyn Clock>,
-}
-
-/// Start of the ten minutes that a moment lies in.
-pub(super) const fn bucket_of(time: Time) -> Time {
-    Time(time.0 - time.0.rem_euclid(BUCKET))
 }
 
 /// What was brought for a question.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use derivations::price::aggregate::bucket_of;
 use derivations::price::{DataSourceMode, TenMinutes};
 use futures::StreamExt;
 use model::{BUCKET, Nanos, Time, VenuePrice};
@@ -15,7 +16,6 @@ use tokio_tungstenite::tungstenite::Message;
 use venues::prices::KlineLane;
 
 use super::{PushSettings, PushStatus};
-use crate::prices::fetch::bucket_of;
 use crate::prices::{PriceDesk, PriceFetcher};
 use crate::settings::Bounds;
 use crate::socket::{self, Socket};
