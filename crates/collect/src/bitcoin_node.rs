@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod feed;
 mod files;
+mod heard;
 mod rpc;
 mod settings;
 mod state;
@@ -19,6 +20,7 @@ pub use client::{HeaderInfo, NodeClient, NodeInfo, Tip};
 pub use error::NodeError;
 pub use feed::{BlockFeed, FeedItem, FeedStart, Followed, LongPoll, Wake, follow};
 pub use files::BlockFiles;
+pub use heard::Heard;
 pub use settings::{NodeBounds, NodeSettings, RestUse};
 pub use state::{NodeState, NodeWord};
 

@@ -365,3 +365,46 @@ async fn a_feed_that_nobody_listens_to_ends_and_waits_while_its_queue_is_full() 
     assert!(world.tasks.close(Duration::from_secs(10)).await.is_empty());
     drop(waiting);
 }
+
+/// Sleeps, and wakes nobody before its time.
+struct Asleep;
+
+impl Wake for Asleep {
+    fn wait<'a>(
+        &'a self,
+        _: &'a BlockHash,
+        _: Duration,
+    ) -> futures::future::BoxFuture<'a, Result<(), NodeError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_published_block_wakes_without_a_question() {
+    let settings = node::NodeSettings { publishes: true, ..generated(5) };
+    let world = World::start(settings, |own| own.bounds.wake_max = Duration::from_mins(10)).await;
+    let address = world.node.zmq_address().unwrap();
+    assert!(Heard::start("http://127.0.0.1:1", Arc::new(Asleep), &world.tasks).is_err());
+    let wake = Arc::new(Heard::start(&address, Arc::new(Asleep), &world.tasks).unwrap());
+    let stored = Arc::new(chain::HeaderIndex::new());
+    let mut feed = follow(Arc::clone(&world.client), stored, wake, FeedStart::default(), &world.tasks);
+    take_to(&mut feed, 5).await;
+    // The node may not know yet what is wished for, and then publishes it to nobody.
+    let mut first = None;
+    while first.is_none() {
+        world.order("mine=1");
+        first = runtime::clock::within(Duration::from_millis(300), feed.next()).await;
+    }
+    let tip = |world: &World| world.node.tip_and_height().1;
+    if tip(&world) > 6 {
+        take_to(&mut feed, tip(&world)).await;
+    }
+    for _ in 0..4 {
+        world.order("mine=1");
+        assert_eq!(next_block(&mut feed).await.height, tip(&world));
+    }
+    let fork_height = Some(tip(&world) - 2);
+    world.order("reorg=2:3");
+    assert_eq!(next(&mut feed).await, FeedItem::Rewound { fork_height });
+    take_to(&mut feed, tip(&world)).await;
+}
