@@ -1,0 +1,175 @@
+//! What a block costs us between the node's answer and its sums: over REST, and by a verbose answer of the same block. A small server
+//! on a thread of its own gives recorded answers; the processor's time is that of our thread alone.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use bytes::Bytes;
+use collect::bitcoin_node::{Access, NodeBounds, NodeClient, NodeSettings, RestUse};
+use divan::counter::BytesCount;
+use model::{BlockHash, Network};
+use runtime::{Restart, SystemClock, Tasks};
+use tokio::runtime::{Builder, Runtime};
+
+fn main() {
+    // Another bench may have been first.
+    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    for (name, large, rest) in [
+        ("1.58 MB over rest", true, RestUse::WhereItIs),
+        ("0.16 MB over rest", false, RestUse::WhereItIs),
+        ("0.16 MB by getblock 3", false, RestUse::Never),
+    ] {
+        let world = World::new(large, rest);
+        world.take();
+        let (before, count) = (thread_micros(), 100);
+        for _ in 0..count {
+            world.take();
+        }
+        let micros = (thread_micros() - before) / f64::from(count);
+        let speed = world.block_bytes as f64 / micros;
+        let line = format!("{name}: {micros:.0} us of our thread a block, {speed:.0} MB/s\n");
+        std::io::stdout().write_all(line.as_bytes()).expect("somebody reads");
+    }
+    divan::main();
+}
+
+/// Time that the processor gave this thread.
+fn thread_micros() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos: f64 = text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0.0);
+    nanos / 1_000.0
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/mainnet"));
+    zstd::decode_all(std::fs::File::open(folder.join(name)).expect("it is there")).expect("it is packed")
+}
+
+/// What the server answers.
+struct Answers {
+    block: Bytes,
+    spent: Bytes,
+    hex: Bytes,
+    verbose: Bytes,
+}
+
+fn answers(is_large: bool) -> Answers {
+    let (block, spent) = if is_large {
+        ("blocks/main_866342_b101d3c8f1f1.bin.zst", "spent/main_866342.prevouts.json.zst")
+    } else {
+        ("blocks/main_361582_be6a2dd9a5ad.bin.zst", "spent/main_361582.prevouts.json.zst")
+    };
+    let block = fixture(block);
+    let lists: Vec<Vec<(i64, String)>> = serde_json::from_slice(&fixture(spent)).expect("lists of outputs");
+    let mut bytes = Vec::new();
+    compact(&mut bytes, lists.len() + 1);
+    bytes.push(0);
+    for list in &lists {
+        compact(&mut bytes, list.len());
+        for (sat, script) in list {
+            bytes.extend(sat.to_le_bytes());
+            compact(&mut bytes, script.len() / 2);
+            let digit = |digit: u8| char::from(digit).to_digit(16).expect("a digit") as u8;
+            bytes.extend(script.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])));
+        }
+    }
+    let letter = |four: u8| char::from_digit(four.into(), 16).expect("four bits");
+    let digits: String = block.iter().flat_map(|byte| [letter(byte >> 4), letter(byte & 15)]).collect();
+    let verbose = String::from_utf8(fixture("json/getblock3_main_361582.json.zst")).expect("text");
+    let is_whole = verbose.trim_start().starts_with("{\"result\"");
+    let verbose =
+        if is_whole { verbose } else { format!("{{\"result\":{verbose},\"error\":null,\"id\":0}}") };
+    let hex = format!("{{\"result\":\"{digits}\",\"error\":null,\"id\":0}}");
+    Answers { block: block.into(), spent: bytes.into(), hex: hex.into(), verbose: verbose.into() }
+}
+
+fn compact(bytes: &mut Vec<u8>, value: usize) {
+    if value < 0xfd {
+        bytes.push(value as u8);
+    } else {
+        bytes.push(0xfd);
+        bytes.extend((value as u16).to_le_bytes());
+    }
+}
+
+async fn answer(State(answers): State<Arc<Answers>>, request: Request) -> Bytes {
+    let path = request.uri().path().to_owned();
+    let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap_or_default();
+    let is_verbose = body.windows(3).any(|three| three == b",3]");
+    match path.as_str() {
+        "/" if is_verbose => answers.verbose.clone(),
+        "/" => answers.hex.clone(),
+        path if Path::new(path).starts_with("/rest/block") => answers.block.clone(),
+        _ => answers.spent.clone(),
+    }
+}
+
+/// A server on threads of its own, and a client on this one.
+struct World {
+    _server: Runtime,
+    here: Runtime,
+    client: NodeClient,
+    hash: BlockHash,
+    block_bytes: usize,
+}
+
+impl World {
+    fn new(is_large: bool, rest: RestUse) -> Self {
+        let answers = Arc::new(answers(is_large));
+        let (hash, block_bytes) =
+            (chain::header(&answers.block[..80]).expect("a header").hash, answers.block.len());
+        let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let listener = server.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().fallback(answer).with_state(answers);
+        let listener = std::sync::Mutex::new(Some(listener));
+        let inside = server.enter();
+        Tasks::new().start("bench.server", Restart::Never, move |_| {
+            let listener = listener.lock().ok().and_then(|mut listener| listener.take());
+            let router = router.clone();
+            async move {
+                let Some(listener) = listener else { return Ok(()) };
+                axum::serve(listener, router).await.map_err(|error| error.to_string())
+            }
+        });
+        let settings = NodeSettings {
+            network: Network::Main,
+            url,
+            access: Access::user("bench", "bench"),
+            rest,
+            blocks_folder: None,
+            bounds: NodeBounds::default(),
+        };
+        let client = NodeClient::new(settings, SystemClock::shared()).expect("a client");
+        let here = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        drop(inside);
+        Self { _server: server, here, client, hash, block_bytes }
+    }
+
+    /// Asks for the block and adds it up.
+    fn take(&self) -> i64 {
+        let block = self.here.block_on(self.client.block(1, &self.hash)).expect("a block");
+        chain::sums(&block.bytes, block.spent.view()).expect("its sums").total_out_sat
+    }
+}
+
+#[divan::bench]
+fn large_block_over_rest(bencher: divan::Bencher<'_, '_>) {
+    let world = World::new(true, RestUse::WhereItIs);
+    bencher.counter(BytesCount::new(world.block_bytes)).bench_local(|| world.take());
+}
+
+#[divan::bench]
+fn block_of_2015_over_rest(bencher: divan::Bencher<'_, '_>) {
+    let world = World::new(false, RestUse::WhereItIs);
+    bencher.counter(BytesCount::new(world.block_bytes)).bench_local(|| world.take());
+}
+
+#[divan::bench]
+fn block_of_2015_by_verbose_answer(bencher: divan::Bencher<'_, '_>) {
+    let world = World::new(false, RestUse::Never);
+    bencher.counter(BytesCount::new(world.block_bytes)).bench_local(|| world.take());
+}
