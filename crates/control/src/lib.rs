@@ -8,6 +8,7 @@ mod error;
 mod frontiers;
 mod oldest;
 mod store;
+mod tokens;
 mod unfolded;
 
 pub mod archives;
@@ -15,6 +16,7 @@ pub mod budgets;
 pub mod checkpoints;
 pub mod jobs;
 pub mod registry;
+pub mod source_config;
 
 pub use archives::{ArchiveRecord, FileState};
 pub use budgets::{Budget, BudgetEndpoint};
@@ -22,6 +24,7 @@ pub use checkpoints::{Checkpoint, CheckpointKey, Reached};
 pub use error::Error;
 pub use jobs::{Job, JobAsk, JobState, Progress};
 pub use registry::{MetricRow, PriceSourceRow};
+pub use source_config::{SourceConfig, SourceMode};
 pub use store::Control;
 
 #[cfg(test)]

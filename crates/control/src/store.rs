@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     crate::checkpoints::SCHEMA,
     crate::registry::SCHEMA,
     crate::dirty::SCHEMA,
+    crate::tokens::SCHEMA,
 ];
 
 /// The control state. Cheap to clone; every call blocks for as long as the disk takes.
