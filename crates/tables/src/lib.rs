@@ -8,6 +8,7 @@ pub mod btc_buckets;
 pub mod btc_primitive_block;
 pub mod bulk;
 pub mod candles;
+pub mod chain_desk;
 pub mod column;
 pub mod composed_prices;
 pub mod coverage;
@@ -41,6 +42,7 @@ pub use btc_blocks::{BTC, BlockRow};
 pub use bulk::{BulkReport, BulkStore, BulkWriter, Outgoing};
 pub use candles::{Candle, CandleAnswer, CandleAsk, Candles};
 pub use cells::buckets_of;
+pub use chain_desk::{ChainDesk, ChainHealth, MetricInfo, NodeHealth, RegistryChange, StageHealth};
 pub use column::{Column, ColumnKind, Encoding, Partition, Table};
 pub use coverage::{
     Coverage, CoverageAnswer, CoverageInterval, CoverageLedger, CoverageState, DataQuality, DayCondition,
