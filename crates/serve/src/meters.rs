@@ -146,6 +146,12 @@ const METRICS: &[Metric] = {
             "Regular REST questions that failed and are asked again.",
         ),
         (
+            "tickhouse_price_rows_posted_total",
+            Counter,
+            "source",
+            "Rows of a price source that others posted.",
+        ),
+        (
             "tickhouse_queue_dropped_total",
             Counter,
             "queue",

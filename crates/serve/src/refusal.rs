@@ -82,6 +82,12 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<control::Error> for Refusal {
+    fn from(error: control::Error) -> Self {
+        unreadable(error.to_string())
+    }
+}
+
 impl From<QueryError> for Refusal {
     fn from(error: QueryError) -> Self {
         match error {

@@ -2,10 +2,12 @@
 
 mod answered;
 pub(crate) mod ask;
+mod btc;
 pub(crate) mod document;
 mod form;
 mod guard;
 pub(crate) mod klines;
+pub(crate) mod local;
 mod market;
 mod monitoring;
 mod pages;
@@ -54,7 +56,8 @@ pub(crate) fn router(house: &Arc<House>, hub: Hub) -> Router {
             .route("/api/v1/data/quotes/{symbol}", get(market::quotes))
             .route("/api/v1/data/trades/{symbol}", get(trades::trades))
             .route("/api/v1/data/trades/{symbol}/newest", get(trades::newest))
-            .route("/api/v1/sql", post(sql::sql));
+            .route("/api/v1/sql", post(sql::sql))
+            .merge(btc::routes());
     }
     let mut router = router.with_state(Arc::clone(house));
     if house.settings.enable_websocket {

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::StatusCode;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -20,6 +20,7 @@ use crate::house::House;
 use crate::live::Hub;
 use crate::refusal::Refusal;
 use crate::rest;
+use crate::rest::local::Peer;
 use crate::settings::{Doors, ServeSettings};
 
 /// How long a client may take to send the head of a request.
@@ -112,7 +113,8 @@ impl Gate {
     fn router(&self, peer: SocketAddr) -> Router {
         let is_welcome =
             self.allowed.is_empty() || self.allowed.iter().any(|allowed| allowed.contains(peer.ip()));
-        if is_welcome { self.router.clone() } else { self.refusing.clone() }
+        let router = if is_welcome { &self.router } else { &self.refusing };
+        router.clone().layer(Extension(Peer(peer.ip())))
     }
 }
 

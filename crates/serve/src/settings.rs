@@ -4,8 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::Control;
 use model::VenueId;
-use tables::{Candles, Coverage, Feed, MarketView, Past, QueryEngine, QueryLimits, StatusSource, TableStore};
+use tables::{
+    Candles, ChainDesk, Coverage, Feed, MarketView, Past, QueryEngine, QueryLimits, StatusSource, TableStore,
+};
 
 use crate::allowed::AllowedIps;
 
@@ -82,6 +85,10 @@ pub struct Doors {
     pub query: Arc<dyn QueryEngine>,
     /// State of the house.
     pub status: Arc<dyn StatusSource>,
+    /// The chain system, where a chain is followed or a price composed.
+    pub chain: Option<Arc<dyn ChainDesk>>,
+    /// Registries, checkpoints and tokens.
+    pub control: Option<Control>,
     /// The text that Prometheus scrapes.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

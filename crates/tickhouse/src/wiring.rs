@@ -325,6 +325,8 @@ fn readers(
         store: lake.store(),
         query: lake.query(),
         status: Arc::clone(state) as Arc<dyn tables::StatusSource>,
+        chain: None,
+        control: None,
         metrics: Arc::new(move || metrics.render()),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use utoipa::OpenApi;
 
-use super::{klines, market, monitoring, pages, series, sql, trades};
+use super::{btc, klines, market, monitoring, pages, series, sql, trades};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,6 +39,7 @@ use super::{klines, market, monitoring, pages, series, sql, trades};
         trades::trades,
     ),
     tags(
+        (name = "btc", description = "Bitcoin: chain, composed price, metrics, registries"),
         (name = "data", description = "Trades, candles, quotes, books and the slower series"),
         (name = "sql", description = "Questions over all tables"),
         (name = "monitoring", description = "How the house is doing")
@@ -50,9 +51,10 @@ struct Document;
 pub(crate) fn openapi() -> String {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
-        let mut text = Document::openapi()
-            .to_pretty_json()
-            .expect("the document is plain data, which always serialises");
+        let mut document = Document::openapi();
+        document.merge(btc::Document::openapi());
+        let mut text =
+            document.to_pretty_json().expect("the document is plain data, which always serialises");
         text.push('\n');
         text
     })

@@ -86,7 +86,7 @@ fn host_of(request: &Request) -> Option<&str> {
 }
 
 // The name before the port; IPv6 addresses stand in brackets.
-fn name_of(host: &str) -> &str {
+pub(super) fn name_of(host: &str) -> &str {
     let host = host.split('/').next().unwrap_or_default();
     match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,
@@ -94,7 +94,7 @@ fn name_of(host: &str) -> &str {
     }
 }
 
-fn is_loopback_name(name: &str) -> bool {
+pub(super) fn is_loopback_name(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

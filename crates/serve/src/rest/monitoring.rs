@@ -12,6 +12,7 @@ use serde::Serialize;
 use tables::HouseStatus;
 use utoipa::ToSchema;
 
+use super::btc::health::BtcHealth;
 use crate::dto::Answer;
 use crate::dto::status::{LakeForm, LogForm, StatusForm, TickerForm, uptime_seconds};
 use crate::house::House;
@@ -48,6 +49,9 @@ pub(crate) struct Health {
     lake: LakeForm,
     /// Streams that are mute or down.
     streams_in_trouble: usize,
+    /// The chain system, where a chain is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    btc: Option<BtcHealth>,
 }
 
 /// Most streams named in one reason.
@@ -130,7 +134,9 @@ fn disk_reason(status: &HouseStatus) -> String {
 )]
 pub(crate) async fn health(State(house): State<Arc<House>>) -> (StatusCode, Json<Health>) {
     let status = house.status();
-    let reasons = reasons(&status);
+    let mut reasons = reasons(&status);
+    let btc = super::btc::health::part(&house).await;
+    reasons.extend(btc.iter().flat_map(|btc| &btc.reasons).map(|reason| format!("btc: {reason}")));
     let (code, verdict) = match (is_recording(&status), reasons.is_empty()) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
         (true, false) => (StatusCode::OK, "degraded"),
@@ -150,6 +156,7 @@ pub(crate) async fn health(State(house): State<Arc<House>>) -> (StatusCode, Json
         log: LogForm::from(&status.log),
         lake: LakeForm::from(&*status),
         streams_in_trouble: troubled(&status),
+        btc,
     };
     (code, Json(health))
 }

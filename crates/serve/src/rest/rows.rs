@@ -130,7 +130,7 @@ fn look_back(
 }
 
 /// Descending rows turned into ascending ones.
-fn turned(batches: &[RecordBatch]) -> Vec<RecordBatch> {
+pub(crate) fn turned(batches: &[RecordBatch]) -> Vec<RecordBatch> {
     let turn = |batch: &RecordBatch| {
         let rows = i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
         let order = Int64Array::from_iter_values((0..rows).rev());

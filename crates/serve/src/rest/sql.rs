@@ -168,7 +168,7 @@ async fn question(house: &House, headers: &HeaderMap, body: Body, ask: SqlAsk) -
 
 /// Reads the body. One that is too long is read on for a while and thrown away: a client that is still sending would
 /// otherwise find the connection broken instead of the answer that says why.
-async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+pub(crate) async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
     let mut pieces = body.into_data_stream();
     let (mut bytes, mut count) = (Vec::new(), 0_usize);
     while let Some(piece) = pieces.next().await {

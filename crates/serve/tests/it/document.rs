@@ -30,7 +30,8 @@ async fn every_documented_address_answers() {
     assert!(paths.len() >= 18, "{}", paths.len());
     for (path, methods) in paths {
         for (method, operation) in methods.as_object().unwrap() {
-            let address = path.replace("{symbol}", "BTCUSDT");
+            let named = path.replace("{symbol}", "BTCUSDT").replace("{name}", "nvt");
+            let address = named.replace("{source}", "binance");
             let answer = world.request(&method.to_uppercase(), &address, &[], b"SELECT 1").await;
             let is_known = answer.status != 405 && !answer.text_or_empty().contains("unknown_address");
             assert!(is_known, "{method} {path} is documented but not routed: {}", answer.status);

@@ -487,6 +487,8 @@ async fn a_busy_port_is_named_with_the_remedy() {
         store: world.fakes.clone(),
         query: world.fakes.clone(),
         status: world.fakes.clone(),
+        chain: None,
+        control: None,
         metrics: std::sync::Arc::new(String::new),
     };
     let clock = runtime::SystemClock::shared();

@@ -30,6 +30,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use crate::chain_world::{is_of_chain, scanned};
+
 /// 2024-08-08T12:00:00Z.
 pub(crate) const NOON: Time = Time(1_723_118_400_000_000);
 /// Long enough for anything on loopback.
@@ -288,6 +290,11 @@ impl TableStore for Fakes {
             Err(StoreError::Failed("read trades/part-7.parquet: unexpected end of file".into()))
         } else if table == TableName::Trades {
             Ok(self.scan_trades(&scan))
+        } else if is_of_chain(table) {
+            let others = locked(&self.others);
+            let rows: Vec<RecordBatch> =
+                others.iter().filter(|(name, _)| *name == table).map(|(_, batch)| batch.clone()).collect();
+            Ok(scanned(table, &rows, &scan))
         } else {
             let others = locked(&self.others);
             Ok(others.iter().filter(|(name, _)| *name == table).map(|(_, batch)| batch.clone()).collect())
@@ -489,6 +496,13 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ServeSettings)) -> Self {
+        Self::with_doors(change, |_| {}).await
+    }
+
+    pub(crate) async fn with_doors(
+        change: impl FnOnce(&mut ServeSettings),
+        change_doors: impl FnOnce(&mut Doors),
+    ) -> Self {
         let fakes = Arc::new(Fakes {
             feed: broadcast::Sender::new(1_024),
             candles: Mutex::default(),
@@ -513,7 +527,7 @@ impl World {
             seen: Mutex::default(),
             scans: Mutex::default(),
         });
-        let doors = Doors {
+        let mut doors = Doors {
             feed: fakes.clone(),
             past: fakes.clone(),
             candles: fakes.clone(),
@@ -522,10 +536,13 @@ impl World {
             store: fakes.clone(),
             query: fakes.clone(),
             status: fakes.clone(),
+            chain: None,
+            control: None,
             metrics: Arc::new(|| "tickhouse_up 1\n".to_owned()),
         };
         let mut settings = ServeSettings { address: ([127, 0, 0, 1], 0).into(), ..ServeSettings::default() };
         change(&mut settings);
+        change_doors(&mut doors);
         let tasks = Tasks::new();
         let server = serve::start(settings, doors, SystemClock::shared(), &tasks).await.unwrap();
         Self { fakes, server, tasks }

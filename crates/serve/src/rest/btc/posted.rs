@@ -1,0 +1,252 @@
+//! Rows of a price source as somebody posts them: read field by field, and checked; every refusal names the field.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use model::{BUCKET, Decimal, Ohlcv, PriceSource, Time, VenuePrice};
+use serde_json::value::RawValue;
+
+use crate::house::cut;
+use crate::refusal::Refusal;
+
+/// How far the poster's clock may run ahead of ours.
+const SKEW_MAX: i64 = model::time::MINUTE;
+/// The first block's day: nothing was worth anything before.
+const FIRST: Time = Time(1_230_940_800_000_000);
+/// Length of a word that tells how a row came about.
+const WORD_MAX: usize = 40;
+
+const FIELDS: [&str; 14] = [
+    "source",
+    "bucket_start_utc",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "quality_status",
+    "data_source_mode",
+    "child_interval",
+    "child_count",
+    "child_count_expected",
+    "first_received_utc",
+    "received_utc",
+];
+
+type Posted<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Rows of a body: one object or a list of them. Of two with the same bucket the later one counts.
+pub(crate) fn read(body: &[u8], source: PriceSource, now: Time) -> Result<(Vec<VenuePrice>, usize), Refusal> {
+    let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let rows: Result<Vec<Posted<'_>>, _> = if is_list {
+        serde_json::from_slice(body)
+    } else {
+        serde_json::from_slice(body).map(|row| vec![row])
+    };
+    let rows = rows.map_err(|error| {
+        refused(
+            format!("the body is no row and no list of rows: {error}"),
+            "send a JSON object or a list of objects",
+        )
+    })?;
+    let count = rows.len();
+    let mut by_bucket = BTreeMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        let row = Row { fields: row, source, now }.read().map_err(|mut refusal| {
+            if is_list {
+                refusal.message = format!("row {at}: {}", refusal.message).into();
+            }
+            refusal
+        })?;
+        by_bucket.insert(row.bucket, row);
+    }
+    let duplicates = count - by_bucket.len();
+    Ok((by_bucket.into_values().collect(), duplicates))
+}
+
+fn refused(message: String, remedy: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_row", message, remedy)
+}
+
+struct Row<'a> {
+    fields: &'a Posted<'a>,
+    source: PriceSource,
+    now: Time,
+}
+
+impl Row<'_> {
+    fn read(&self) -> Result<VenuePrice, Refusal> {
+        if let Some(name) = self.fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            return Err(refused(
+                format!("unknown field {:?}", cut(name)),
+                format!("known are {}", FIELDS.join(", ")),
+            ));
+        }
+        if let Some(name) = self.text("source")?.filter(|name| name != self.source.as_str()) {
+            let message = format!("source is {:?}, the address names {}", cut(&name), self.source);
+            return Err(refused(message, "post to the address of the row's source"));
+        }
+        let bucket = self.bucket()?;
+        let price = self.price()?;
+        let child_minutes = self.child_minutes()?;
+        let expected = self.count("child_count_expected", 10 / child_minutes.max(1))?;
+        let child_count = self.count("child_count", expected)?;
+        if child_count > expected {
+            let message = format!("child_count {child_count} is above child_count_expected {expected}");
+            return Err(refused(message, "count only the candles that ten minutes can have"));
+        }
+        let received = self.time("received_utc")?.unwrap_or(self.now);
+        Ok(VenuePrice {
+            source: self.source,
+            bucket,
+            price,
+            quality_status: self.quality(child_count, expected)?,
+            data_source_mode: self.word("data_source_mode", "remote")?,
+            child_minutes,
+            child_count,
+            child_count_expected: expected,
+            first_received_time: self.time("first_received_utc")?.unwrap_or(received),
+            received_time: received,
+        })
+    }
+
+    fn bucket(&self) -> Result<Time, Refusal> {
+        let bucket = self.time("bucket_start_utc")?.ok_or_else(|| missing("bucket_start_utc"))?;
+        if bucket.0.rem_euclid(BUCKET) != 0 {
+            let message = format!("bucket_start_utc {bucket} is not on the grid of ten minutes");
+            return Err(refused(message, "send the start of the ten minutes, such as 2024-08-08T12:10:00Z"));
+        }
+        if bucket < FIRST {
+            return Err(refused(
+                format!("bucket_start_utc {bucket} lies before 2009"),
+                "send the time in milliseconds or as RFC 3339",
+            ));
+        }
+        if bucket.plus_micros(BUCKET - SKEW_MAX) > self.now {
+            let message = format!(
+                "bucket_start_utc {bucket} lies in the future: its ten minutes are not over at {}",
+                self.now
+            );
+            return Err(refused(message, "post a row once its ten minutes are over, and check both clocks"));
+        }
+        Ok(bucket)
+    }
+
+    fn price(&self) -> Result<Ohlcv, Refusal> {
+        let number = |name: &'static str| self.number(name);
+        let price = Ohlcv {
+            open: number("open")?,
+            high: number("high")?,
+            low: number("low")?,
+            close: number("close")?,
+            volume: number("volume")?,
+        };
+        let Ohlcv { open, high, low, close, volume } = price;
+        let zero = Decimal::default();
+        for (name, value) in [("open", open), ("high", high), ("low", low), ("close", close)] {
+            if value <= zero {
+                return Err(refused(
+                    format!("{name} {value} is not above 0"),
+                    "leave out ten minutes without a price",
+                ));
+            }
+        }
+        for (name, value) in [("open", open), ("close", close), ("low", low)] {
+            if high < value {
+                return Err(refused(
+                    format!("high {high} is below {name} {value}"),
+                    "check the order of the fields",
+                ));
+            }
+        }
+        for (name, value) in [("open", open), ("close", close)] {
+            if low > value {
+                return Err(refused(
+                    format!("low {low} is above {name} {value}"),
+                    "check the order of the fields",
+                ));
+            }
+        }
+        if volume < zero {
+            return Err(refused(format!("volume {volume} is negative"), "send the volume in BTC, 0 or more"));
+        }
+        Ok(price)
+    }
+
+    fn raw(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null")
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, Refusal> {
+        let Some(raw) = self.raw(name) else { return Ok(None) };
+        let text: Result<String, _> = serde_json::from_str(raw);
+        text.map(Some)
+            .map_err(|_| refused(format!("{name} is no text: {}", cut(raw)), "send it between quotes"))
+    }
+
+    /// Exact decimals come as text; numbers are taken digit for digit too.
+    fn number(&self, name: &'static str) -> Result<Decimal, Refusal> {
+        let raw = self.raw(name).ok_or_else(|| missing(name))?;
+        let text = if raw.starts_with('"') { self.text(name)?.unwrap_or_default() } else { raw.to_owned() };
+        text.parse().map_err(|_| {
+            refused(format!("{name} is no decimal number: {}", cut(raw)), "send digits, such as \"61837.63\"")
+        })
+    }
+
+    fn time(&self, name: &str) -> Result<Option<Time>, Refusal> {
+        let Some(raw) = self.raw(name) else { return Ok(None) };
+        let text = if raw.starts_with('"') { self.text(name)?.unwrap_or_default() } else { raw.to_owned() };
+        let time = Time::parse(&text).filter(|time| (Time(0)..crate::rest::ask::TIME_MAX).contains(time));
+        time.map(Some).ok_or_else(|| {
+            refused(
+                format!("{name} is no time: {}", cut(raw)),
+                "send RFC 3339 in UTC, such as 2024-08-08T12:10:00Z",
+            )
+        })
+    }
+
+    fn count(&self, name: &str, usual: u16) -> Result<u16, Refusal> {
+        let Some(raw) = self.raw(name) else { return Ok(usual) };
+        let count = raw.parse::<u16>().ok().filter(|count| *count <= 600);
+        count.ok_or_else(|| {
+            refused(format!("{name} is no count: {}", cut(raw)), "send a whole number from 0 to 600")
+        })
+    }
+
+    fn child_minutes(&self) -> Result<u16, Refusal> {
+        let Some(text) = self.text("child_interval")? else { return Ok(1) };
+        let minutes = text.strip_suffix('m').and_then(|digits| digits.parse().ok());
+        minutes.filter(|minutes| matches!(minutes, 1 | 2 | 5 | 10)).ok_or_else(|| {
+            refused(
+                format!("child_interval is not 1m, 2m, 5m or 10m: {:?}", cut(&text)),
+                "send the length of the candles that went in",
+            )
+        })
+    }
+
+    fn quality(&self, count: u16, expected: u16) -> Result<String, Refusal> {
+        let usual = if count == expected { "complete" } else { "partial" };
+        let word = self.word("quality_status", usual)?;
+        if matches!(word.as_str(), "complete" | "partial") {
+            return Ok(word);
+        }
+        Err(refused(format!("quality_status is unknown: {:?}", cut(&word)), "send complete or partial"))
+    }
+
+    fn word(&self, name: &str, usual: &str) -> Result<String, Refusal> {
+        let word = self.text(name)?.unwrap_or_else(|| usual.to_owned());
+        let is_word = (1..=WORD_MAX).contains(&word.len())
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+        if is_word {
+            return Ok(word);
+        }
+        Err(refused(format!("{name} is no word: {:?}", cut(&word)), "send letters, digits and underscores"))
+    }
+}
+
+fn missing(name: &str) -> Refusal {
+    refused(
+        format!("field {name} is missing"),
+        format!("send {name}; see the guide on Bitcoin for all fields"),
+    )
+}
