@@ -16,7 +16,6 @@ pub mod budgets;
 pub mod checkpoints;
 pub mod jobs;
 pub mod registry;
-pub mod source_config;
 
 pub use archives::{ArchiveRecord, FileState};
 pub use budgets::{Budget, BudgetEndpoint};
@@ -24,7 +23,6 @@ pub use checkpoints::{Checkpoint, CheckpointKey, Reached};
 pub use error::Error;
 pub use jobs::{Job, JobAsk, JobState, Progress};
 pub use registry::{MetricRow, PriceSourceRow};
-pub use source_config::{SourceConfig, SourceMode};
 pub use store::Control;
 
 #[cfg(test)]

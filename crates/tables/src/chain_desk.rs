@@ -96,6 +96,9 @@ pub trait ChainDesk: Send + Sync {
     /// Every metric, sorted by name.
     fn metrics(&self) -> Vec<MetricInfo>;
 
+    /// Whether a JSON object can be the settings of a price source; says what is wrong, naming the key.
+    fn check_source(&self, source: PriceSource, config_json: &str) -> Result<(), String>;
+
     /// Stores rows that somebody posted; one with a known source and bucket replaces the stored one. Durable when it returns.
     fn ingest(&self, rows: Vec<VenuePrice>) -> BoxFuture<'_, Result<(), StoreError>>;
 

@@ -70,7 +70,7 @@ fn not_followed() -> Refusal {
     Refusal::unknown(
         "chain_not_followed",
         "no chain is followed here, and no price composed",
-        "set enabled = true in the section btc of tickhouse.toml, and start again",
+        "set enabled = true in the section btc (or price) of tickhouse.toml, and start again",
     )
 }
 

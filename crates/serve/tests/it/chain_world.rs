@@ -70,6 +70,14 @@ impl ChainDesk for Desk {
         METRICS.to_vec()
     }
 
+    fn check_source(&self, _: PriceSource, config_json: &str) -> Result<(), String> {
+        let object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(config_json).map_err(|error| format!("no JSON object: {error}"))?;
+        let known = ["mode", "api_base", "historical_start_utc"];
+        let unknown = object.keys().find(|key| !known.contains(&key.as_str()));
+        unknown.map_or(Ok(()), |key| Err(format!("there is no setting `{key}`")))
+    }
+
     fn ingest(&self, rows: Vec<VenuePrice>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.taken.lock().unwrap().extend(rows);
         async { Ok(()) }.boxed()

@@ -115,7 +115,7 @@ async fn check(house: &House, headers: &HeaderMap) -> Result<(), Refusal> {
         None => forbidden(
             "no_token_set",
             "this server takes no posted prices: it has no token",
-            "set a token in the section btc of its tickhouse.toml",
+            "set ingest_token in the section price of its tickhouse.toml",
         ),
     }
 }

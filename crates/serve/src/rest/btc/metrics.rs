@@ -11,7 +11,7 @@ use axum::response::Response;
 use model::{BUCKET, Time};
 use serde::{Deserialize, Serialize};
 use tables::metrics::interval_name;
-use tables::{MetricInfo, TableName, TimeRange};
+use tables::{MetricInfo, TableName, TimeRange, table};
 use utoipa::{IntoParams, ToSchema};
 
 use super::sheet::{BtcRows, FORMS, Sheet, failed};
@@ -150,11 +150,11 @@ pub(crate) async fn values(
     check_computed(&house, metric, interval).await?;
     let health = desk(&house)?.health();
     let newest = health.metrics_bucket.or(health.primitive_bucket);
-    let columns = vec!["interval", "bucket", "value", "reason"];
+    let columns = vec![length_column(), "bucket", "value", "reason"];
     let series = Series { table: TableName::Metrics, subject: metric.name, columns, newest: None };
     let rows = series.read_range(&house, range(&window, interval, newest)).await?;
     let (page, next) = window.page(&of_interval(&rows, interval)?, interval);
-    Sheet::of(&page, &["interval"]).answer(form, next.as_deref())
+    Sheet::of(&page, &[length_column()]).answer(form, next.as_deref())
 }
 
 async fn check_computed(house: &House, metric: MetricInfo, interval: Interval) -> Result<(), Refusal> {
@@ -194,8 +194,14 @@ fn range(window: &Window, interval: Interval, newest: Option<Time>) -> TimeRange
     TimeRange { start: end.plus_micros(-span - interval.micros()).max(first), end }
 }
 
+/// The column that tells the length of buckets: the key says metric, length, bucket.
+fn length_column() -> &'static str {
+    table(TableName::Metrics).key[1]
+}
+
 fn of_interval(rows: &RecordBatch, interval: Interval) -> Result<RecordBatch, Refusal> {
-    let Some(names) = rows.column_by_name("interval").and_then(|array| array.as_string_opt::<i32>()) else {
+    let Some(names) = rows.column_by_name(length_column()).and_then(|array| array.as_string_opt::<i32>())
+    else {
         return Ok(rows.clone());
     };
     let is_wanted: BooleanArray = names.iter().map(|name| Some(name == Some(interval.name))).collect();

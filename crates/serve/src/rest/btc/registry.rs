@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use control::{Control, MetricRow, PriceSourceRow, SourceConfig};
+use control::{Control, MetricRow, PriceSourceRow};
 use model::PriceMethod;
 use serde::{Deserialize, Serialize};
 use tables::RegistryChange;
@@ -205,7 +205,7 @@ pub(crate) async fn prices(State(house): State<Arc<House>>) -> Listed<Vec<Source
 async fn told_source(house: &House, name: &str, was_there: bool, message: &str) -> Listed<SourceEntry> {
     let source = known_source(name)?;
     let unregistered = || {
-        let remedy = "start tickhouse once with [btc] enabled, which registers all sources";
+        let remedy = "start tickhouse once, which registers all sources";
         Refusal::unknown("unknown_source", format!("price source {source} is not registered"), remedy)
     };
     if !was_there {
@@ -262,8 +262,8 @@ async fn body_text(house: &House, request: Request) -> Result<String, Refusal> {
         .map_err(|_| Refusal::bad("bad_text", "the body is not UTF-8", "send it as UTF-8"))
 }
 
-/// Gives a price source other settings: an object with `mode`, `api_base`, `endpoint`, `symbol`, `market_type`,
-/// `historical_start_utc` and `auto_historical_backfill`, all optional.
+/// Gives a price source other settings: an object with some of `mode`, `api_base`, `endpoint`, `symbol`, `market_type`,
+/// `historical_start_utc`, `auto_historical_backfill` and `poll_s`.
 #[utoipa::path(
     put, path = "/api/v1/btc/registry/prices/{source}/config", tag = "btc",
     params(("source" = String, Path, description = "The venue", example = "binance", pattern = r"^\S+$")),
@@ -279,11 +279,11 @@ pub(crate) async fn configure_price(
     desk(&house)?;
     let source = known_source(&name)?;
     let text = body_text(&house, request).await?;
-    SourceConfig::parse(&text).map_err(|reason| {
+    desk(&house)?.check_source(source, &text).map_err(|reason| {
         Refusal::bad(
             "bad_config",
             format!("the settings of {source} are not as expected: {}", cut_long(&reason)),
-            "known are mode, api_base, endpoint, symbol, market_type, historical_start_utc and auto_historical_backfill",
+            "send an object such as {\"mode\":\"local\",\"api_base\":\"https://api.binance.com\"}; what is left out is as usual",
         )
     })?;
     let now = house.clock.time();
