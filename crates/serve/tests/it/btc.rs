@@ -5,7 +5,7 @@ use model::{Decimal, Ohlcv, PriceMethod, PriceSource, VenuePrice};
 use serde_json::{Value, json};
 use tables::Rows;
 
-use crate::chain_world::{ChainWorld, at, bucket, price, value};
+use crate::chain_world::{ChainWorld, at, block, bucket, price, value};
 use crate::world::{NOON, World, column};
 
 /// Fourteen buckets, the seventh of them empty, with prices but for the last two.
@@ -123,13 +123,33 @@ async fn csv_and_arrow_tell_the_same() {
 #[tokio::test]
 async fn blocks_are_paged_by_height() {
     let chain = followed().await;
-    let body = chain.world.get("/api/v1/btc/primitive?interval=block").await.json();
-    assert_eq!((&body["data"], &body["next"]), (&json!([]), &Value::Null));
     let csv = chain
         .world
         .get("/api/v1/btc/primitive?interval=block&format=csv&fields=fees_sat&from_height=5")
         .await;
     assert_eq!(csv.text(), "height,fees_sat\n");
+    // Headers of neighbours lie back and forth, so that time could not page them.
+    chain.lay(&Rows::BtcPrimitiveBlock(
+        (0..6).map(|height| block(height, if height % 2 == 0 { 900 } else { 0 })).collect(),
+    ));
+    for (query, expect, next) in [
+        ("", vec![0, 1, 2, 3, 4, 5], None),
+        ("limit=2", vec![4, 5], None),
+        ("limit=2&order=desc", vec![5, 4], None),
+        ("limit=2&from_height=1", vec![1, 2], Some("from_height=3")),
+        ("limit=2&from_height=4", vec![4, 5], None),
+        ("start=2024-08-08T12:20:00Z", vec![2, 4, 5], None),
+    ] {
+        let body = chain.world.get(&format!("/api/v1/btc/primitive?interval=block&{query}")).await.json();
+        assert_eq!((ids(&body, "height"), body["next"].as_str()), (expect, next), "{query}");
+        assert!(body["data"][0].get("fees_by_tx_sat").is_none(), "long lists are given when they are named");
+    }
+    let path =
+        "/api/v1/btc/primitive?interval=block&fields=fees_by_tx_sat,spent_heights&from_height=2&limit=1";
+    let body = chain.world.get(path).await.json();
+    assert_eq!(body["data"], json!([{"height": 2, "fees_by_tx_sat": [7, 9], "spent_heights": null}]));
+    let csv = chain.world.get(&format!("{path}&format=csv")).await;
+    assert_eq!(csv.text(), "height,fees_by_tx_sat,spent_heights\n2,7 9,\n");
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use control::{Checkpoint, CheckpointKey, Control, MetricRow, PriceSourceRow, Rea
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use model::{
-    BUCKET, BlockHash, ChainBucket, ComposedPrice, MetricValue, PriceMethod, PriceSource, RejectedSource,
-    Time, VenuePrice, Work,
+    BUCKET, BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, ChainBucket, ComposedPrice,
+    MetricValue, Network, PriceMethod, PriceSource, RejectedSource, Time, VenuePrice, Work,
 };
 use tables::{
     ChainDesk, ChainHealth, MetricInfo, NodeHealth, RegistryChange, Rows, StageHealth, StoreError, TableName,
@@ -136,6 +136,28 @@ pub(crate) fn bucket(place: i64, tx_count: i64) -> ChainBucket {
         segwit_share: (tx_count > 0).then_some(1.0),
         tx_size_mean_bytes: (tx_count > 0).then_some(250.0),
         block_size_mean_bytes: None,
+    }
+}
+
+/// A block with two fees, whose header's clock runs so many seconds ahead of ten minutes a block.
+pub(crate) fn block(height: u32, ahead: u32) -> BlockFacts {
+    let time = (NOON.0 / model::time::SECOND) as u32 + 300 * height + ahead;
+    let header = BlockHeader {
+        hash: BlockHash::default(),
+        previous: BlockHash::default(),
+        version: 1,
+        merkle_root: BlockHash::default(),
+        time,
+        bits: 0x207f_ffff,
+        nonce: 0,
+    };
+    let chainwork = Work::parse(&"0".repeat(64)).unwrap();
+    BlockFacts {
+        place: BlockPlace { header, height, median_time: time, chainwork },
+        network: Network::Regtest,
+        sums: BlockSums { tx_count: 3, fees: vec![7, 9], ..BlockSums::default() },
+        supply_total_sat: None,
+        interval_sec: None,
     }
 }
 
