@@ -9,7 +9,11 @@ use crate::store::Control;
 
 /// The tables' first form.
 pub(crate) const SCHEMA: &str = "
-CREATE TABLE dirty (part TEXT NOT NULL PRIMARY KEY, from_time INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE dirty (
+    part TEXT NOT NULL PRIMARY KEY,
+    from_time INTEGER NOT NULL,
+    marks INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE fold_states (
     fold TEXT NOT NULL,
     before INTEGER NOT NULL,
@@ -18,29 +22,39 @@ CREATE TABLE fold_states (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What must be computed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dirty {
+    /// From this moment on.
+    pub from: Time,
+    /// How often it was noted; with another count it was noted again since.
+    pub marks: i64,
+}
+
 impl Control {
     /// Notes that a part must be computed again from a moment on, or from an earlier one noted before.
     pub fn mark_dirty(&self, part: &str, from: Time) -> Result<(), Error> {
         self.with("note what must be computed again", |connection| {
-            let sql =
-                "INSERT INTO dirty VALUES (?1, ?2) ON CONFLICT DO UPDATE SET from_time = min(from_time, ?2)";
+            let sql = "INSERT INTO dirty VALUES (?1, ?2, 1)
+                ON CONFLICT DO UPDATE SET from_time = min(from_time, ?2), marks = marks + 1";
             connection.execute(sql, params![part, from.0]).map(drop)
         })
     }
 
     /// From when on a part must be computed again; `None` if it is in order.
-    pub fn dirty(&self, part: &str) -> Result<Option<Time>, Error> {
+    pub fn dirty(&self, part: &str) -> Result<Option<Dirty>, Error> {
         self.with("read what must be computed again", |connection| {
-            let sql = "SELECT from_time FROM dirty WHERE part = ?1";
-            connection.query_row(sql, [part], |row| Ok(Time(row.get(0)?))).optional()
+            let sql = "SELECT from_time, marks FROM dirty WHERE part = ?1";
+            let read = |row: &rusqlite::Row<'_>| Ok(Dirty { from: Time(row.get(0)?), marks: row.get(1)? });
+            connection.query_row(sql, [part], read).optional()
         })
     }
 
-    /// Notes that a part was computed from that moment on. What was marked for an earlier one meanwhile stays.
-    pub fn mark_clean(&self, part: &str, from: Time) -> Result<(), Error> {
+    /// Notes that a part was computed. What was noted again meanwhile stays.
+    pub fn mark_clean(&self, part: &str, dirty: Dirty) -> Result<(), Error> {
         self.with("note what was computed", |connection| {
-            let sql = "DELETE FROM dirty WHERE part = ?1 AND from_time >= ?2";
-            connection.execute(sql, params![part, from.0]).map(drop)
+            let sql = "DELETE FROM dirty WHERE part = ?1 AND marks = ?2";
+            connection.execute(sql, params![part, dirty.marks]).map(drop)
         })
     }
 
@@ -75,16 +89,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_earlier_mark_wins_and_survives_a_later_computation() {
+    fn an_earlier_mark_wins_and_one_made_meanwhile_stays() {
         let folder = tempfile::tempdir().unwrap();
         let control = Control::open(folder.path().join("control.sqlite")).unwrap();
         assert_eq!(control.dirty("composer").unwrap(), None);
         control.mark_dirty("composer", Time(50)).unwrap();
         control.mark_dirty("composer", Time(70)).unwrap();
-        assert_eq!(control.dirty("composer").unwrap(), Some(Time(50)));
-        control.mark_clean("composer", Time(60)).unwrap();
-        assert_eq!(control.dirty("composer").unwrap(), Some(Time(50)));
-        control.mark_clean("composer", Time(50)).unwrap();
+        let read = control.dirty("composer").unwrap().unwrap();
+        assert_eq!(read.from, Time(50));
+        control.mark_dirty("composer", Time(90)).unwrap();
+        control.mark_clean("composer", read).unwrap();
+        let again = control.dirty("composer").unwrap().unwrap();
+        assert_eq!(again.from, Time(50));
+        control.mark_clean("composer", again).unwrap();
         assert_eq!(control.dirty("composer").unwrap(), None);
     }
 

@@ -165,13 +165,18 @@ impl Lake {
     }
 }
 
-/// Opens a lake for reading alone, such as for a query without a running process. Nothing is made or repaired.
-pub async fn open_read_only(location: &str) -> Result<Arc<dyn QueryEngine>, Error> {
+/// Opens a lake for reading alone, such as for a query without a running process, with what
+/// others lend to SQL. Nothing is made or repaired.
+pub async fn open_read_only(
+    location: &str,
+    (small, views): (Vec<SmallTable>, Vec<NamedView>),
+) -> Result<Arc<dyn QueryEngine>, Error> {
     let settings = LakeSettings::at(location);
     let lake = Lake::open_as(settings, SystemClock::shared(), TABLES, false).await?;
     if lake.house.shelves.is_empty() {
         return Err(Error::Unusable(format!("there is no lake at {location}; start one with tickhouse run")));
     }
+    lake.lend(small, views);
     Ok(Arc::new(lake))
 }
 

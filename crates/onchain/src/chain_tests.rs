@@ -101,7 +101,7 @@ impl Follower {
             blocks.iter().map(|(bytes, _)| chain::header(&bytes[..80]).unwrap().hash).collect();
         let mut agreed = ledger.tip().map(|tip| tip.height);
         while let Some(height) = agreed
-            && hashes.get(height as usize) != ledger.active().hash_at(height).as_ref()
+            && hashes.get(height as usize) != ledger.active().read().unwrap().hash_at(height).as_ref()
         {
             agreed = height.checked_sub(1);
         }

@@ -4,6 +4,7 @@
 //! `btc_blocks`, told as stale, and leave `btc_primitive_block`.
 
 use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use chain::Spent;
 use chain::index::{HeaderIndex, IndexedBlock};
@@ -52,13 +53,15 @@ pub struct Taken {
     pub blocks: usize,
     /// Blocks that left.
     pub left: usize,
+    /// The latest header time among blocks that came.
+    pub latest: Option<Time>,
 }
 
 /// The tables of blocks, and what is known of the chain in them.
 pub struct Ledger {
     doors: Doors,
     network: Network,
-    active: HeaderIndex,
+    active: Arc<RwLock<HeaderIndex>>,
     supply: Option<i64>,
     bytes: Option<BlockSegments>,
     /// The height above which the tables may hold rows that `active` does not.
@@ -86,7 +89,7 @@ impl Ledger {
             let newer = blocks_since(&doors, primitive).await?;
             keep = newer.iter().map(|row| row.place.height).min();
         }
-        let active = active::load(&doors, keep).await?;
+        let active = Arc::new(RwLock::new(active::load(&doors, keep).await?));
         let bytes = match &doors.blocks {
             Some(folder) => {
                 let folder = folder.clone();
@@ -96,10 +99,10 @@ impl Ledger {
             None => None,
         };
         let mut ledger = Self { doors, network, supply: None, bytes, behind: None, active };
-        if keep.is_some() {
-            ledger.behind = Some(Above(ledger.active.tip().map(|tip| tip.height)));
+        if primitive < raw {
+            ledger.behind = Some(Above(ledger.tip().map(|tip| tip.height)));
         }
-        if let Some(tip) = ledger.active.tip() {
+        if let Some(tip) = ledger.tip() {
             ledger.supply = ledger.supply_at(tip.height).await?;
         }
         Ok(ledger)
@@ -107,12 +110,17 @@ impl Ledger {
 
     /// The highest block.
     pub fn tip(&self) -> Option<IndexedBlock> {
-        self.active.tip()
+        self.index().tip()
     }
 
-    /// The followed chain.
-    pub fn active(&self) -> &HeaderIndex {
-        &self.active
+    /// The followed chain, for others to look at.
+    pub fn active(&self) -> Arc<RwLock<HeaderIndex>> {
+        Arc::clone(&self.active)
+    }
+
+    // A panic while it is locked leaves a chain that is whole up to some height; what is above is taken again.
+    fn index(&self) -> RwLockReadGuard<'_, HeaderIndex> {
+        self.active.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The step that both tables have.
@@ -123,7 +131,7 @@ impl Ledger {
     /// Begins a chain in the middle, behind these headers: eleven of them give true medians of times from the first block on.
     /// Supply is not known then.
     pub fn begin_after(&mut self, headers: HeaderIndex) {
-        self.active = headers;
+        *self.active.write().unwrap_or_else(PoisonError::into_inner) = headers;
         self.supply = None;
     }
 
@@ -133,7 +141,7 @@ impl Ledger {
         let base = match (fork, self.behind) {
             (None, None) => None,
             (fork, behind) => {
-                let tip = self.active.tip().map(|tip| tip.height);
+                let tip = self.index().tip().map(|tip| tip.height);
                 Some(Above(fork.or(tip)).min(behind.unwrap_or(Above(tip))))
             }
         };
@@ -151,18 +159,14 @@ impl Ledger {
         // The first block of a chain is in no bucket.
         let places = placed.iter().map(|(place, _)| place).chain(left.iter().map(|row| &row.place));
         let earliest = places.filter(|place| place.height > 0).map(BlockPlace::time).min();
-        let taken = Taken { step, earliest, blocks: placed.len(), left: left.len() };
+        let latest = placed.iter().map(|(place, _)| place.time()).max();
+        let taken = Taken { step, earliest, blocks: placed.len(), left: left.len(), latest };
         self.commit_raw(step, left, &placed, spots).await?;
         self.commit_facts(step, base, &facts).await?;
-        if let Some(fork) = fork {
-            self.active.rewind(fork);
-        }
-        for (place, _) in &placed {
-            self.active.push(place).map_err(|reason| Error::Block { height: place.height, reason })?;
-        }
+        self.adopt(fork, &placed)?;
         self.supply = match facts.last() {
             Some(last) => last.supply_total_sat,
-            None => match self.active.tip() {
+            None => match self.tip() {
                 Some(tip) => self.supply_at(tip.height).await?,
                 None => None,
             },
@@ -172,8 +176,19 @@ impl Ledger {
         Ok(taken)
     }
 
+    fn adopt(&self, fork: Option<u32>, placed: &[(BlockPlace, ReadBlock)]) -> Result<(), Error> {
+        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fork) = fork {
+            active.rewind(fork);
+        }
+        for (place, _) in placed {
+            active.push(place).map_err(|reason| Error::Block { height: place.height, reason })?;
+        }
+        Ok(())
+    }
+
     fn tell(&self, step: u64) -> Result<(), Error> {
-        let Some(tip) = self.active.tip() else { return Ok(()) };
+        let Some(tip) = self.index().tip() else { return Ok(()) };
         let reached = Reached {
             sequence: step,
             height: Some(tip.height),
@@ -184,7 +199,8 @@ impl Ledger {
         Ok(self.doors.control.checkpoint_reached(&key, &reached, self.doors.clock.time())?)
     }
 
-    fn next_step(&self) -> Result<u64, Error> {
+    /// The next step of any table of the chain.
+    pub(crate) fn next_step(&self) -> Result<u64, Error> {
         let tables = [TableName::BtcBlocks, TableName::BtcPrimitiveBlock, TableName::BtcBuckets];
         let steps = tables.into_iter().map(|table| self.doors.steps.step_of(table));
         Ok(steps.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or_default().0 + 1)
@@ -196,7 +212,7 @@ impl Ledger {
         fork: Option<u32>,
         blocks: Vec<ReadBlock>,
     ) -> Result<Vec<(BlockPlace, ReadBlock)>, Error> {
-        let mut branch = Branch::of(&self.active, fork);
+        let mut branch = Branch::of(&self.index(), fork);
         let mut placed = Vec::with_capacity(blocks.len());
         for block in blocks {
             let place = branch.place(block.header)?;
@@ -247,8 +263,8 @@ impl Ledger {
         placed: &[(BlockPlace, ReadBlock)],
     ) -> Result<Vec<BlockFacts>, Error> {
         let mut before = match fork {
-            Some(fork) => self.active.get(fork).map(|block| block.time),
-            None => self.active.tip().map(|tip| tip.time),
+            Some(fork) => self.index().get(fork).map(|block| block.time),
+            None => self.index().tip().map(|tip| tip.time),
         };
         let mut supply = match fork {
             Some(fork) => self.supply_at(fork).await?,
@@ -277,7 +293,7 @@ impl Ledger {
     }
 
     async fn supply_at(&self, height: u32) -> Result<Option<i64>, Error> {
-        let Some(block) = self.active.get(height) else { return Ok(None) };
+        let Some(block) = self.index().get(height) else { return Ok(None) };
         let time = Time(i64::from(block.time) * model::time::SECOND);
         let range = tables::TimeRange { start: time, end: time.plus_micros(1) };
         let scan = TableScan {

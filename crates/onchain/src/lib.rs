@@ -3,17 +3,22 @@
 //! What is read from where is left to `collect`, what the numbers mean to `chain` and `derivations`. Nothing here opens a socket.
 
 mod active;
+mod board;
 mod buckets;
 #[cfg(test)]
 mod chain_tests;
+mod check;
 mod error;
+mod follow;
 mod ledger;
 #[cfg(test)]
 mod metric_tests;
 mod metrics;
+mod names;
 #[cfg(test)]
 mod price_tests;
 mod prices;
+mod sources;
 #[cfg(test)]
 mod testing;
 
@@ -24,11 +29,16 @@ use control::Control;
 use runtime::Clock;
 use tables::{StepStore, TableStore};
 
+pub use board::{Board, ChainEvent, ChainStanding};
 pub use buckets::{Buckets, Built};
+pub use check::{Drift, Trouble, drift, forget};
 pub use error::Error;
+pub use follow::{Chain, FollowSettings, start};
 pub use ledger::{Ledger, ReadBlock, Taken};
-pub use metrics::{Computed, Metrics, seeds as metric_seeds};
+pub use metrics::{Computed, Metrics, metric_named, recompute, seeds as metric_seeds};
+pub use names::lent;
 pub use prices::{Composed, Prices};
+pub use sources::{compose_alone, ingest, ingest_once, settings_of};
 
 /// What following a chain works with. Cheap to clone.
 #[derive(Clone)]
@@ -55,4 +65,7 @@ pub mod components {
     pub const SCHEDULER: &str = "btc_primitive_10m_scheduler";
     /// Prices out of many venues.
     pub const COMPOSER: &str = "btc_price_canonical_composer";
+    /// Who gives signs of life, each an interval `heartbeat`: one thread does the work of all.
+    pub const WORKERS: &[&str] =
+        &["worker_btc_listener", "worker_btc_network", "worker_btc_price_composer", "worker_btc_primitive"];
 }

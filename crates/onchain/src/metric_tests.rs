@@ -83,7 +83,7 @@ impl World {
         let times = rows.column_by_name("bucket").unwrap().as_primitive::<TimestampMicrosecondType>();
         let values = rows.column_by_name("value").unwrap().as_primitive::<Float64Type>();
         let of_metric = (0..rows.num_rows())
-            .filter(|row| text("metric", *row) == metric && text("interval", *row) == interval);
+            .filter(|row| text("metric", *row) == metric && text("timeframe", *row) == interval);
         of_metric
             .map(|row| (Time(times.value(row)), values.is_valid(row).then(|| values.value(row))))
             .collect()

@@ -39,6 +39,17 @@ pub fn seeds(now: Time) -> Vec<MetricRow> {
     METRICS.iter().flat_map(of_metric).collect()
 }
 
+/// The name of a metric that is asked for by it or by an alias.
+pub fn metric_named(name: &str) -> Option<&'static str> {
+    Metric::known(name).map(|metric| metric.name)
+}
+
+/// Has prices and metrics composed and computed again from the beginning, after a registry changed.
+pub fn recompute(control: &control::Control) -> Result<(), Error> {
+    control.mark_dirty(crate::prices::PART, Time(0))?;
+    Ok(control.mark_dirty(PART, Time(0))?)
+}
+
 /// The keeper of the table `metrics`.
 pub struct Metrics {
     doors: Doors,
@@ -79,7 +90,7 @@ impl Metrics {
     pub async fn compute(&self) -> Result<Option<Computed>, Error> {
         let Some(dirty) = self.doors.control.dirty(PART)? else { return Ok(None) };
         let Some((first, through)) = self.extent().await? else { return Ok(None) };
-        let from = bucket_start(dirty, DAY).max(first);
+        let from = bucket_start(dirty.from, DAY).max(first);
         let (wanted, mut failed) = self.wanted()?;
         let mut start = from;
         while start <= through {

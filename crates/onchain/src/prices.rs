@@ -17,13 +17,15 @@ use crate::{Doors, components};
 /// Buckets composed and committed at once.
 const PIECE: i64 = 30 * DAY;
 /// The part that is noted as dirty.
-const PART: &str = "composed_prices_10m";
+pub(crate) const PART: &str = "composed_prices_10m";
 /// The fold whose states are kept, one a day.
 const FOLD: &str = "median_price";
 
 /// The tables of prices.
 pub struct Prices {
     doors: Doors,
+    /// Rows come from several sources at a time; each set is a step of its own.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// What was composed.
@@ -38,17 +40,20 @@ pub struct Composed {
 impl Prices {
     /// The tables behind these doors.
     pub fn new(doors: Doors) -> Self {
-        Self { doors }
+        Self { doors, turn: tokio::sync::Mutex::default() }
     }
 
     /// Stores rows of venues; one with a known venue and bucket replaces the stored one.
     pub async fn store(&self, rows: Vec<VenuePrice>) -> Result<(), Error> {
         let Some(first) = rows.iter().map(|row| row.bucket).min() else { return Ok(()) };
+        let _turn = self.turn.lock().await;
         self.doors.control.mark_dirty(PART, first)?;
         let through = self.next_step(TableName::VenuePrices)?;
         let rows = Rows::VenuePrices(rows).to_batch();
         let step = Step { table: TableName::VenuePrices, outgoing: None, rows, through: Some(through) };
-        Ok(self.doors.steps.apply(step).await?)
+        self.doors.steps.apply(step).await?;
+        // Once more, for who composed without these rows in between.
+        Ok(self.doors.control.mark_dirty(PART, first)?)
     }
 
     /// Composes what is due: from the earliest changed row on, and what the timeline got since. The timeline is that of the
@@ -58,7 +63,7 @@ impl Prices {
         let Some((first, last)) = self.timeline().await? else { return Ok(None) };
         let next = self.end_of(TableName::ComposedPrices, name_of(PriceMethod::Median)).await?;
         let next = next.map_or(first, |last| last.plus_micros(BUCKET));
-        let from = dirty.map_or(next, |dirty| dirty.min(next)).max(first);
+        let from = dirty.map_or(next, |dirty| dirty.from.min(next)).max(first);
         if from > last {
             if let Some(dirty) = dirty {
                 self.doors.control.mark_clean(PART, dirty)?;
@@ -66,7 +71,9 @@ impl Prices {
             return Ok(None);
         }
         self.compose_from(from, last).await?;
-        self.doors.control.mark_clean(PART, dirty.unwrap_or(from))?;
+        if let Some(dirty) = dirty {
+            self.doors.control.mark_clean(PART, dirty)?;
+        }
         let reached = Reached { bucket: Some(last), ..Reached::default() };
         let key = CheckpointKey::btc(components::COMPOSER, "10m");
         self.doors.control.checkpoint_reached(&key, &reached, self.doors.clock.time())?;

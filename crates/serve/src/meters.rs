@@ -158,6 +158,12 @@ const METRICS: &[Metric] = {
             "Items dropped because a queue that may drop was full.",
         ),
         (
+            "tickhouse_price_candles_refused_total",
+            Counter,
+            "source",
+            "Candles of price sources that cannot be true.",
+        ),
+        (
             "tickhouse_recompute_failures_total",
             Counter,
             "",

@@ -65,7 +65,7 @@ async fn rows_from_before_a_column_have_none_and_merge_with_later_ones() {
     }
     drop(lake);
     let ask = "SELECT count(*), count(first_trade_id), sum(last_trade_id) FROM trades";
-    let engine = lake::open_read_only(&folder.path().to_string_lossy()).await.unwrap();
+    let engine = lake::open_read_only(&folder.path().to_string_lossy(), Default::default()).await.unwrap();
     let stream = engine.query(ask, QueryLimits::default()).await.unwrap();
     let found: Vec<_> = futures::TryStreamExt::try_collect(stream.batches).await.unwrap();
     assert_eq!(lines(&found), ["20 0 NULL"]);

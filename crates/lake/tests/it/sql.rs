@@ -108,13 +108,17 @@ async fn a_lake_is_read_without_its_process() {
     commit(&lake, 100).await;
     drop(lake);
     let before = log_entries(folder.path(), "trades").len();
-    let engine = lake::open_read_only(&folder.path().to_string_lossy()).await.unwrap();
+    let engine = lake::open_read_only(&folder.path().to_string_lossy(), Default::default()).await.unwrap();
     let stream = engine.query("SELECT count(*) FROM trades", QueryLimits::default()).await.unwrap();
     let found: Vec<_> = futures::TryStreamExt::try_collect(stream.batches).await.unwrap();
     assert_eq!(lines(&found), ["200"]);
     assert_eq!(log_entries(folder.path(), "trades").len(), before);
     let nothing = TempDir::new().unwrap();
-    let refused = lake::open_read_only(&nothing.path().to_string_lossy()).await.err().unwrap().to_string();
+    let refused = lake::open_read_only(&nothing.path().to_string_lossy(), Default::default())
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(refused.contains("no lake"), "{refused}");
 }
 

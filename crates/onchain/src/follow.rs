@@ -1,0 +1,338 @@
+//! Follows a node: takes what its feed brings, and keeps buckets, prices and metrics in step. One thread; whatever fails is told,
+//! and tried again from what the tables hold.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use chain::HeaderIndex;
+use collect::bitcoin_node::{
+    self, BlockFeed, FeedItem, FeedStart, FetchedBlock, Followed, LongPoll, NodeClient, Tip,
+};
+use control::{CheckpointKey, Reached};
+use model::time::DAY;
+use model::{BlockHash, Network, Time};
+use runtime::clock::{Stopwatch, within};
+use runtime::{Backoff, Stop, Tasks};
+
+use crate::board::{Board, ChainEvent};
+use crate::error::Error;
+use crate::{Buckets, Built, Doors, Ledger, Metrics, Prices, ReadBlock, components};
+
+/// How long a feed may be silent before time itself is looked at.
+const QUIET: Duration = Duration::from_secs(2);
+/// Most bytes of blocks taken in one step.
+const STEP_BYTES_MAX: usize = 48 << 20;
+/// Prices and metrics are computed so often while blocks are being caught up with.
+const DERIVE_EVERY: Duration = Duration::from_mins(2);
+/// A node whose last block is older than this is not up to date, whatever it says: nothing is known of the time since.
+const TIP_AGE_MAX: i64 = DAY;
+/// How often a sign of life is written.
+const BEAT_EVERY: Duration = Duration::from_secs(10);
+
+/// How a chain is followed.
+#[derive(Clone, Debug)]
+pub struct FollowSettings {
+    /// Which.
+    pub network: Network,
+    /// Most blocks taken in one step while catching up.
+    pub step_blocks_max: usize,
+    /// Where to begin in an empty folder.
+    pub from_height: u32,
+    /// Where to end; for ever if absent.
+    pub until_height: Option<u32>,
+}
+
+/// A chain that is followed. Cheap to clone.
+#[derive(Clone)]
+pub struct Chain {
+    /// How it stands.
+    pub board: Arc<Board>,
+    /// The node.
+    pub node: Arc<NodeClient>,
+    /// Prices, for those who bring rows.
+    pub prices: Arc<Prices>,
+    /// Metrics, for those who change the registry.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Starts to follow.
+pub fn start(
+    settings: FollowSettings,
+    doors: Doors,
+    node: Arc<NodeClient>,
+    tasks: &Tasks,
+) -> Result<Chain, String> {
+    let chain = Chain {
+        board: Arc::default(),
+        node,
+        prices: Arc::new(Prices::new(doors.clone())),
+        metrics: Arc::new(Metrics::new(doors.clone())),
+    };
+    let worker = Worker { settings, doors, chain: chain.clone(), tasks: tasks.clone() };
+    let runtime = tokio::runtime::Handle::current();
+    tasks.thread("onchain", move |stop| {
+        runtime.block_on(async {
+            tokio::select! {
+                () = stop.requested() => {}
+                () = worker.run(&stop) => {}
+            }
+        });
+        Ok(())
+    })?;
+    Ok(chain)
+}
+
+/// The chain as the feed asks for it.
+struct Stored(Arc<RwLock<HeaderIndex>>);
+
+impl Followed for Stored {
+    fn hash_at(&self, height: u32) -> Option<BlockHash> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).hash_at(height)
+    }
+}
+
+struct Worker {
+    settings: FollowSettings,
+    doors: Doors,
+    chain: Chain,
+    tasks: Tasks,
+}
+
+/// What one turn of work stands on.
+struct Turn {
+    ledger: Ledger,
+    buckets: Buckets,
+    feed: BlockFeed,
+    /// Blocks and, before them, the fork after which they follow.
+    fork: Option<u32>,
+    blocks: Vec<FetchedBlock>,
+    derived: Option<Stopwatch>,
+    beat: Option<Stopwatch>,
+}
+
+impl Worker {
+    async fn run(&self, stop: &Stop) {
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30), 0x6368_6169);
+        while !stop.is_requested() {
+            let watch = Stopwatch::start();
+            match self.turn().await {
+                Ok(()) => return,
+                Err(error) => {
+                    self.tell_failure(&error);
+                    if watch.elapsed() > Duration::from_mins(1) {
+                        backoff.reset();
+                    }
+                    runtime::clock::sleep(backoff.next_wait()).await;
+                }
+            }
+        }
+    }
+
+    fn tell_failure(&self, error: &Error) {
+        tracing::error!(%error, "following the chain stopped at its last safe block; trying again");
+        self.chain.board.change(|standing| standing.trouble = Some(error.to_string()));
+        let key = CheckpointKey::btc(components::RAW, "block");
+        let now = self.doors.clock.time();
+        if let Err(error) = self.doors.control.checkpoint_failed(&key, &error.to_string(), now) {
+            tracing::error!(%error, "the failure could not be noted");
+        }
+    }
+
+    /// Opens the tables, catches up with what was cut off, and takes blocks until the feed ends.
+    async fn turn(&self) -> Result<(), Error> {
+        let mut turn = self.begin().await?;
+        if let Some(earliest) = turn.buckets.behind().await? {
+            let step = turn.ledger.step()?;
+            let built = turn.buckets.build(earliest, None, step).await?;
+            self.tell_built(built);
+        }
+        self.tell_standing(&turn)?;
+        self.derive(&mut turn).await?;
+        loop {
+            self.beat(&mut turn)?;
+            let Some(item) = within(QUIET, turn.feed.next()).await else {
+                self.quiet(&mut turn).await?;
+                continue;
+            };
+            let Some(item) = item else { return Ok(()) };
+            let mut next = Some(item);
+            while let Some(item) = next {
+                self.take(&mut turn, item).await?;
+                next = turn.feed.try_next();
+            }
+            self.flush(&mut turn).await?;
+            let is_due = turn.derived.as_ref().is_none_or(|watch| watch.elapsed() > DERIVE_EVERY);
+            if self.is_caught_up(&turn) || is_due {
+                self.derive(&mut turn).await?;
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Turn, Error> {
+        let ledger = Ledger::open(self.doors.clone(), self.settings.network).await?;
+        let buckets = Buckets::open(self.doors.clone()).await?;
+        let tip = ledger.tip().map(|tip| Tip { height: tip.height, hash: tip.hash });
+        let start = FeedStart {
+            tip,
+            from_height: self.settings.from_height,
+            until_height: self.settings.until_height,
+        };
+        let wake = Arc::new(LongPoll(Arc::clone(&self.chain.node)));
+        let stored = Arc::new(Stored(ledger.active()));
+        let feed = bitcoin_node::follow(Arc::clone(&self.chain.node), stored, wake, start, &self.tasks);
+        Ok(Turn { ledger, buckets, feed, fork: None, blocks: Vec::new(), derived: None, beat: None })
+    }
+
+    async fn take(&self, turn: &mut Turn, item: FeedItem) -> Result<(), Error> {
+        match item {
+            FeedItem::Block(block) => {
+                self.chain.board.change(|standing| standing.trouble = None);
+                turn.blocks.push(*block);
+                let bytes: usize = turn.blocks.iter().map(|block| block.bytes.len()).sum();
+                if turn.blocks.len() >= self.settings.step_blocks_max || bytes >= STEP_BYTES_MAX {
+                    self.flush(turn).await?;
+                }
+            }
+            FeedItem::Rewound { fork_height: Some(fork) } => {
+                self.flush(turn).await?;
+                turn.fork = Some(fork);
+            }
+            FeedItem::Rewound { fork_height: None } => {
+                let stored = self.settings.network.to_string();
+                return Err(Error::Network {
+                    stored,
+                    node: "of other blocks from the first one on".to_owned(),
+                });
+            }
+            FeedItem::Stuck(error) => {
+                self.flush(turn).await?;
+                tracing::error!(%error, "the node cannot be followed for now");
+                self.chain.board.change(|standing| standing.trouble = Some(error.to_string()));
+                let key = CheckpointKey::btc(components::RAW, "block");
+                self.doors.control.checkpoint_failed(&key, &error.to_string(), self.doors.clock.time())?;
+            }
+            FeedItem::Done => self.flush(turn).await?,
+        }
+        Ok(())
+    }
+
+    /// Takes the gathered blocks in, and brings the buckets after them.
+    async fn flush(&self, turn: &mut Turn) -> Result<(), Error> {
+        let fork = turn.fork.take();
+        if turn.blocks.is_empty() && fork.is_none() {
+            return Ok(());
+        }
+        let fetched = std::mem::take(&mut turn.blocks);
+        let read = runtime::tasks::blocking(move || {
+            let read =
+                |block: FetchedBlock| ReadBlock::read(block.height, block.bytes, block.spent, block.received);
+            fetched.into_iter().map(read).collect::<Result<Vec<_>, _>>()
+        });
+        let blocks = read.await.map_err(Error::Broken)??;
+        let (count, now) = (blocks.len(), self.doors.clock.time());
+        let taken = turn.ledger.take(fork, blocks).await?;
+        if let Some(fork_height) = fork {
+            let event = ChainEvent::Reorganised { fork_height, blocks: taken.left };
+            tracing::warn!(fork_height, left = taken.left, came = count, "the chain was reorganised");
+            self.chain.board.tell(now, event);
+            self.chain.board.change(|standing| standing.reorganisations += 1);
+        }
+        if let Some(tip) = turn.ledger.tip() {
+            self.chain.board.tell(now, ChainEvent::RawBlockReady { height: tip.height, hash: tip.hash });
+        }
+        self.chain.board.change(|standing| standing.blocks_taken += count as u64);
+        if let Some(earliest) = taken.earliest {
+            let built = turn.buckets.build(earliest, None, taken.step).await?;
+            self.tell_built(built);
+        }
+        self.tell_standing(turn)
+    }
+
+    /// Nothing came for a while: the timeline goes on by the clock where the node is up to date.
+    async fn quiet(&self, turn: &mut Turn) -> Result<(), Error> {
+        let now = self.doors.clock.time();
+        if self.is_fresh(turn, now) {
+            let step = turn.ledger.next_step()?;
+            if let Some(built) = turn.buckets.tick(now, step).await? {
+                self.tell_built(Some(built));
+                let reached = Reached { sequence: step, bucket: Some(built.through), ..Reached::default() };
+                let key = CheckpointKey::btc(components::SCHEDULER, "10m");
+                self.doors.control.checkpoint_reached(&key, &reached, now)?;
+            }
+        }
+        self.derive(turn).await?;
+        self.tell_standing(turn)
+    }
+
+    /// Whether time since the last block is known to be empty.
+    fn is_fresh(&self, turn: &Turn, now: Time) -> bool {
+        let is_recent = turn
+            .ledger
+            .tip()
+            .is_some_and(|tip| now.0.saturating_sub(i64::from(tip.time) * model::time::SECOND) < TIP_AGE_MAX);
+        is_recent && self.is_caught_up(turn)
+    }
+
+    fn is_caught_up(&self, turn: &Turn) -> bool {
+        let state = self.chain.node.state();
+        let own = turn.ledger.tip().map(|tip| tip.height);
+        let is_last = match (self.settings.until_height, &state.info) {
+            (Some(until), _) if own.is_some_and(|own| own >= until) => true,
+            (_, Some(info)) => own.is_some_and(|own| own >= info.blocks) && info.headers <= info.blocks,
+            (_, None) => false,
+        };
+        is_last && turn.blocks.is_empty()
+    }
+
+    /// Prices and metrics, as far as they are due.
+    async fn derive(&self, turn: &mut Turn) -> Result<(), Error> {
+        turn.derived = Some(Stopwatch::start());
+        if let Some(composed) = self.chain.prices.compose().await? {
+            self.chain.board.change(|standing| standing.price_bucket = Some(composed.through));
+        }
+        if let Some(computed) = self.chain.metrics.compute().await? {
+            for (name, reason) in &computed.failed {
+                tracing::warn!(metric = name, reason, "a metric was not computed");
+            }
+            self.chain.board.change(|standing| standing.metrics_bucket = Some(computed.through));
+        }
+        Ok(())
+    }
+
+    fn tell_built(&self, built: Option<Built>) {
+        let Some(Built { from, through }) = built else { return };
+        let now = self.doors.clock.time();
+        self.chain.board.tell(now, ChainEvent::PrimitiveReady { from, through });
+    }
+
+    fn tell_standing(&self, turn: &Turn) -> Result<(), Error> {
+        let tip = turn.ledger.tip();
+        let (step, last, is_caught_up) = (turn.ledger.step()?, turn.buckets.last(), self.is_caught_up(turn));
+        let now = self.doors.clock.time();
+        self.chain.board.change(|standing| {
+            standing.raw = tip.map(|tip| (tip.height, tip.hash));
+            standing.primitive_height = tip.map(|tip| tip.height);
+            standing.primitive_bucket = last;
+            standing.step = step;
+            standing.is_caught_up = is_caught_up;
+            standing.blocks_waiting = turn.blocks.len();
+            standing.beat = Some(now);
+        });
+        Ok(())
+    }
+
+    /// A sign of life for those who look at checkpoints.
+    fn beat(&self, turn: &mut Turn) -> Result<(), Error> {
+        if turn.beat.as_ref().is_some_and(|watch| watch.elapsed() < BEAT_EVERY) {
+            return Ok(());
+        }
+        turn.beat = Some(Stopwatch::start());
+        let now = self.doors.clock.time();
+        self.chain.board.change(|standing| standing.beat = Some(now));
+        for worker in components::WORKERS {
+            let key = CheckpointKey::btc(worker, "heartbeat");
+            self.doors.control.checkpoint_reached(&key, &Reached::default(), now)?;
+        }
+        Ok(())
+    }
+}
