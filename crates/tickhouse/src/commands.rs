@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
+mod alone;
 mod backfill;
 mod bars;
+mod btc;
 mod config;
 mod demo;
 mod doctor;
@@ -10,6 +12,8 @@ mod init;
 mod log;
 mod notify;
 mod past;
+mod price;
+mod registry;
 mod run;
 mod sim;
 mod sql;
@@ -42,6 +46,14 @@ pub(crate) enum Command {
     Backfill(backfill::Backfill),
     /// Look whether the past is whole, and fill what lacks
     Verify(verify::Verify),
+    /// Follow a Bitcoin node's chain
+    Btc(btc::Btc),
+    /// Bring the price of Bitcoin up to date, and compose it
+    Price(price::Price),
+    /// Compute metrics of the chain
+    Metrics(price::MetricsCommand),
+    /// Switch metrics and price sources on and off
+    Registry(registry::Registry),
     /// What the running process is doing
     Status(status::Status),
     /// Show or check the configuration
@@ -102,6 +114,10 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Done> {
         Command::Doctor(doctor) => wait(doctor.run()),
         Command::Backfill(backfill) => wait(Box::pin(backfill.run())),
         Command::Verify(verify) => wait(Box::pin(verify.run())),
+        Command::Btc(btc) => wait(Box::pin(btc.run())),
+        Command::Price(price) => wait(Box::pin(price.run())),
+        Command::Metrics(metrics) => wait(Box::pin(metrics.run())),
+        Command::Registry(registry) => registry.run(),
         Command::Status(status) => wait(status.run()),
         Command::Config(config) => config.run(),
         Command::Sql(sql) => wait(sql.run()),

@@ -3,6 +3,7 @@
 //! Sources, later ones win: built-in defaults, the TOML file, `.env`, the environment (`TICKHOUSE__SECTION__KEY`).
 //! Turning checked values into each room's settings is left to `settings`.
 
+pub(crate) mod btc;
 mod check;
 mod file;
 mod list;

@@ -1,5 +1,7 @@
 //! Puts the rooms together, and takes them apart in order: stop collecting, finish the log, checkpoint, let readers go.
 
+pub(crate) mod chain;
+mod desk;
 mod disk;
 mod state;
 mod stats;
@@ -47,6 +49,8 @@ struct Rooms {
     refine: Tasks,
     collect: Tasks,
     history: Tasks,
+    /// The followed chain and its prices.
+    chain: Tasks,
     serve: Tasks,
     notify: Tasks,
     /// Those who look how the other rooms are.
@@ -55,9 +59,9 @@ struct Rooms {
 
 impl Rooms {
     /// Those without which the house cannot stand.
-    fn needed(&self) -> [&Tasks; 6] {
-        let Self { log, lake, refine, collect, history, serve, .. } = self;
-        [log, lake, refine, collect, history, serve]
+    fn needed(&self) -> [&Tasks; 7] {
+        let Self { log, lake, refine, collect, history, chain, serve, .. } = self;
+        [log, lake, refine, collect, history, chain, serve]
     }
 }
 
@@ -140,6 +144,10 @@ impl House {
         let collector =
             collect::start(settings::collect(config), doors, &rooms.collect).context("start collecting")?;
 
+        let followed =
+            chain::start(config, &folder, (&lake, &control, &clock), (collector.history(), &rooms.chain))?;
+        let desk = desk::open(config, followed, (&lake, &control, &clock));
+        let remembered = control.clone();
         let past = past((config, &telling), &folder, (&lake, control, &clock), (&collector, &refine))?;
         let keeper = history::Keeper::start(settings::keeper(config), past, &rooms.history);
 
@@ -155,7 +163,11 @@ impl House {
             log: log.clone(),
             store: lake.store(),
         });
-        let doors = readers(&lake, &refine, &state, metrics);
+        let doors = serve::Doors {
+            chain: desk,
+            control: Some(remembered),
+            ..readers(&lake, &refine, &state, metrics)
+        };
         let started = clock.time();
         let server = serve::start(settings::serve(config), doors, clock, &rooms.serve)
             .await
@@ -186,7 +198,7 @@ impl House {
     }
 
     /// Each resolves when its room cannot go on.
-    pub(crate) fn failures(&self) -> [Stop; 6] {
+    pub(crate) fn failures(&self) -> [Stop; 7] {
         self.rooms.needed().map(Tasks::house_stop)
     }
 
@@ -203,14 +215,17 @@ impl House {
     }
 
     async fn close_rooms(&self) -> Closing {
-        let Rooms { log, lake, refine, collect, history, serve, .. } = &self.rooms;
+        let Rooms { log, lake, refine, collect, history, chain, serve, .. } = &self.rooms;
         let watch = Stopwatch::start();
         let left = || CLOSING_MAX.saturating_sub(watch.elapsed()).max(ROOM_MIN);
         // With a full disk, what waits for the log would be lost: the reserve was kept for it.
         self.log.spend_reserve();
         // What is being taken in of the past is not seen before it is whole: the next start begins with it anew.
-        let (mut late, _cut_off) =
-            tokio::join!(collect.close_together(CONNECTIONS_MAX), history.close_together(CONNECTIONS_MAX));
+        let (mut late, _cut_off, _blocks_cut_off) = tokio::join!(
+            collect.close_together(CONNECTIONS_MAX),
+            history.close_together(CONNECTIONS_MAX),
+            chain.close_together(CONNECTIONS_MAX)
+        );
         let written = async {
             while !self.log.is_idle() {
                 runtime::sleep(Duration::from_millis(5)).await;

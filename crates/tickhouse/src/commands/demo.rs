@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use model::VenueId;
 use runtime::{SystemClock, Tasks};
+use simulate::node::{NodeSettings, NodeSource};
 use simulate::{Ports, Sim, SimSettings, World, receivers};
 
 use super::{WrongUse, asked_to_end, parse_duration, parse_filter, start_logs};
@@ -22,6 +23,11 @@ const VENUES: &[&str] = &["binance", "binance-futures", "bybit", "bybit-linear"]
 
 /// Minutes of venue bars fetched at start: five days, forty candles of 173 minutes.
 const HISTORY_MINUTES: u64 = 7_200;
+
+/// Blocks of the simulated node at the start: three days.
+const DEMO_BLOCKS: u32 = 432;
+/// How often it finds another one.
+const DEMO_MINES_EVERY: Duration = Duration::from_secs(30);
 
 /// Simulated exchanges and everything else, in one process, on loopback.
 #[derive(Args)]
@@ -94,6 +100,12 @@ impl Demo {
             },
             ports: Ports::Any,
             faults: simulate::parse_faults(&self.faults).map_err(WrongUse)?,
+            node: Some(NodeSettings {
+                source: NodeSource::Generated { blocks: DEMO_BLOCKS, first_time: None },
+                seed: self.seed,
+                mine_every: Some(DEMO_MINES_EVERY),
+                ..NodeSettings::default()
+            }),
             ..SimSettings::default()
         })
     }
@@ -114,6 +126,18 @@ impl Demo {
         config.set("notify.telegram_chat_id", Value::Text(receivers::TELEGRAM_CHAT_ID.into()), "demo");
         config.set("notify.webhook", secret(&receivers.webhook_url()), "demo");
         config.set("notify.webhook_token", secret(receivers::WEBHOOK_TOKEN), "demo");
+        if let Some(node) = sim.node() {
+            let mut set = |name: &str, value: Value| config.set(&format!("btc.{name}"), value, "demo");
+            set("enabled", Value::Truth(true));
+            set("network", Value::Text("regtest".into()));
+            set("url", Value::Text(node.address()));
+            set("cookie", Value::Text(node.cookie_path().display().to_string()));
+            set("user", Value::Text(String::new()));
+            set("blocks_folder", Value::Text(String::new()));
+        }
+        let places = sim.price_endpoints().into_iter().map(|(source, rest)| format!("{source}={rest}"));
+        config.set("price.enabled", Value::Truth(true), "demo");
+        config.set("price.places", Value::Words(places.collect()), "demo");
         for (venue, rest, stream) in sim.endpoints() {
             let mut set =
                 |name: &str, value: Value| config.set(&format!("venues.{venue}.{name}"), value, "demo");
@@ -137,10 +161,14 @@ impl Demo {
         line(format!("  page        http://{address}/"));
         line(format!("  candles     curl 'http://{address}/api/v1/data/klines/BTCUSDT?timeframe=1'"));
         line(format!("  live        ws://{address}/ws/stream"));
-        line(format!("  interface   http://{address}/docs"));
         let name = own_name();
         let is_usual = self.data.as_os_str() == DEMO_DIRECTORY;
         let place = if is_usual { String::new() } else { format!(" --data {}", self.data.display()) };
+        line(format!(
+            "  chain       {name} sql{place} \"select bucket, block_count, fees_sat_10m, price_close_usd from btc_primitive_10m \
+             order by bucket desc limit 6\""
+        ));
+        line(format!("  interface   http://{address}/docs"));
         line(format!("  sql         {name} sql{place} \"select count(*) from trades\""));
         line(format!(
             "  also        {name} status{place}; likewise: tail BTCUSDT, log inspect   (Ctrl-C to close)"

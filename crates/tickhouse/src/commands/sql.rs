@@ -61,7 +61,14 @@ impl Sql {
                 "no tables in {location}, and no tickhouse runs there: name the data folder with --data, or start `tickhouse demo`"
             );
         }
-        let engine = lake::open_read_only(&location).await.context("open the tables")?;
+        let state = directory.join("control.sqlite");
+        let lent = if state.exists() {
+            let control = control::Control::open(&state).context("open the control state")?;
+            onchain::lent(&control).context("read the registries")?
+        } else {
+            Default::default()
+        };
+        let engine = lake::open_read_only(&location, lent).await.context("open the tables")?;
         self.ask_tables(&*engine).await
     }
 

@@ -116,6 +116,8 @@ const SECTIONS: &[(&str, &[Setting])] = &[
         ],
     ),
     ("history", HISTORY),
+    ("btc", super::btc::SETTINGS),
+    ("price", super::btc::PRICE_SETTINGS),
     ("notify", super::notify::SETTINGS),
     (
         "refine",

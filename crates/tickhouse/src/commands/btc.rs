@@ -1,0 +1,273 @@
+//! `tickhouse btc`: takes a node's chain into the tables, says how it stands, compares both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use collect::bitcoin_node::NodeClient;
+use control::{Checkpoint, Control};
+use indicatif::{ProgressBar, ProgressStyle};
+use onchain::FollowSettings;
+use runtime::clock::Stopwatch;
+use runtime::{SystemClock, Tasks};
+
+use super::alone::Alone;
+use super::{Place, WrongUse, asked_to_end};
+use crate::Done;
+use crate::config::btc;
+use crate::output::line;
+
+/// How often it is shown how far it is.
+const SHOW_EVERY: Duration = Duration::from_millis(250);
+/// How often without a terminal.
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// Follow a Bitcoin node's chain.
+#[derive(Args)]
+pub(crate) struct Btc {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Take in blocks up to the node's last one, then end
+    Sync(Sync),
+    /// How far each part is, and what keeps it
+    Status(Place),
+    /// Compare the tables with each other and with the node
+    ///
+    /// Ends with 3 if they differ and were not repaired.
+    Reconcile(Reconcile),
+}
+
+/// Which blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// From where it stopped
+    Resume,
+    /// From the first block on, everything anew
+    Full,
+    /// From one height to another
+    Range,
+}
+
+#[derive(Args)]
+struct Sync {
+    /// Which blocks
+    #[arg(long, value_enum, default_value = "resume")]
+    mode: Mode,
+    /// First block of a range
+    #[arg(long, value_name = "HEIGHT")]
+    start_height: Option<u32>,
+    /// Last block; the node's last one if absent
+    #[arg(long, value_name = "HEIGHT")]
+    end_height: Option<u32>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+struct Reconcile {
+    /// Take out what is not on the node's chain, and take in what is
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Btc {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        match self.what {
+            What::Sync(sync) => sync.run().await,
+            What::Status(place) => status(&place),
+            What::Reconcile(reconcile) => reconcile.run().await,
+        }
+    }
+}
+
+fn client(alone: &Alone) -> anyhow::Result<Arc<NodeClient>> {
+    let node = NodeClient::new(btc::node(&alone.config), SystemClock::shared());
+    Ok(Arc::new(node.context("prepare the Bitcoin node")?))
+}
+
+impl Sync {
+    async fn run(self) -> anyhow::Result<Done> {
+        if self.mode != Mode::Range && self.start_height.is_some() {
+            return Err(WrongUse("--start-height belongs to --mode range".to_owned()).into());
+        }
+        if self.mode == Mode::Range && (self.start_height.is_none() || self.end_height < self.start_height) {
+            let text = "--mode range needs --start-height and an --end-height that is not below it";
+            return Err(WrongUse(text.to_owned()).into());
+        }
+        let alone = Alone::open(
+            &self.place,
+            "it follows the chain itself if btc.enabled is set; see tickhouse btc status",
+        )
+        .await?;
+        if self.mode == Mode::Full {
+            onchain::forget(&alone.doors).await.context("let go of the chain")?;
+        }
+        let node = client(&alone)?;
+        let info = node.info().await.context("ask the node")?;
+        let until = self.end_height.unwrap_or(info.blocks);
+        if until > info.blocks {
+            bail!(
+                "the node's last block is {}, wanted is {until}; wait for it or name a lower --end-height",
+                info.blocks
+            );
+        }
+        if let Some(start) = self.start_height {
+            self.check_range(&alone, start).await?;
+        }
+        let done = take_in(&alone, node, self.start_height.unwrap_or(0), until).await?;
+        alone.tidy().await?;
+        Ok(done)
+    }
+
+    /// A range must follow what is stored, or begin in empty tables: a chain with a hole is none.
+    async fn check_range(&self, alone: &Alone, start: u32) -> anyhow::Result<()> {
+        let network = btc::network(&alone.config);
+        let ledger = onchain::Ledger::open(alone.doors.clone(), network).await?;
+        match ledger.tip() {
+            Some(tip) if tip.height + 1 < start => bail!(
+                "blocks up to {} are stored, and a range from {start} on would leave a hole; begin at {} or take another data folder",
+                tip.height,
+                tip.height + 1
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Takes blocks in until a height is reached, and shows how far it is.
+async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) -> anyhow::Result<Done> {
+    let settings = FollowSettings {
+        network: btc::network(&alone.config),
+        step_blocks_max: alone.config.number("btc.step_blocks") as usize,
+        from_height: from,
+        until_height: Some(until),
+    };
+    let tasks = Tasks::new();
+    let chain = onchain::start(settings, alone.doors.clone(), node, &tasks).map_err(anyhow::Error::msg)?;
+    let bar = ProgressBar::new(u64::from(until) + 1);
+    bar.set_style(
+        ProgressStyle::with_template("{bar:30} block {pos} of {len}  {per_sec}  {eta} left  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let (started, mut told) = (Stopwatch::start(), Stopwatch::start());
+    let mut first: Option<u64> = None;
+    let work = async {
+        loop {
+            runtime::clock::sleep(SHOW_EVERY).await;
+            let standing = chain.board.standing();
+            let height = standing.raw.map_or(0, |(height, _)| u64::from(height) + 1);
+            if first.is_none() {
+                first = Some(height);
+                bar.reset_eta();
+            }
+            bar.set_position(height);
+            bar.set_message(standing.trouble.clone().unwrap_or_default());
+            if bar.is_hidden() && told.elapsed() > LINE_EVERY {
+                told = Stopwatch::start();
+                line(format!("block {} of {until}", height.saturating_sub(1)));
+            }
+            let is_there = standing.raw.is_some_and(|(height, _)| height >= until);
+            if is_there && standing.is_caught_up && standing.metrics_bucket.is_some() {
+                return standing;
+            }
+        }
+    };
+    let standing = tokio::select! {
+        standing = work => Some(standing),
+        () = asked_to_end() => None,
+    };
+    bar.finish_and_clear();
+    let _late = tasks.close_together(Duration::from_secs(5)).await;
+    let Some(standing) = standing else {
+        line("stopped; run it again to go on");
+        return Ok(Done::Findings);
+    };
+    let (height, hash) = standing.raw.unwrap_or_default();
+    line(format!(
+        "{} blocks taken in {:.1} s, {} reorganisations; the last is {height} {hash}",
+        standing.blocks_taken,
+        started.elapsed().as_secs_f64(),
+        standing.reorganisations
+    ));
+    Ok(Done::Clean)
+}
+
+/// Prints every checkpoint.
+fn status(place: &Place) -> anyhow::Result<Done> {
+    let directory = place.directory()?;
+    let file = directory.join("control.sqlite");
+    if !file.exists() {
+        bail!(
+            "nothing was ever followed in {}: set btc.enabled, or run tickhouse btc sync",
+            directory.display()
+        );
+    }
+    let checkpoints = Control::open(&file).context("open the control state")?.checkpoints()?;
+    if checkpoints.is_empty() {
+        line("no part has come anywhere yet");
+        return Ok(Done::Clean);
+    }
+    let is_error = |one: &Checkpoint| one.status == "error";
+    // Sixty lines that say the same are none that anybody reads.
+    let is_metric = |one: &Checkpoint| one.key.component.starts_with("btc_metric_") && !is_error(one);
+    let metrics: Vec<&Checkpoint> = checkpoints.iter().filter(|one| is_metric(one)).collect();
+    if let Some(least) = metrics.iter().filter_map(|one| one.reached.bucket).min() {
+        line(format!("ok    {} metrics, through bucket {least}", metrics.len()));
+    }
+    for one in checkpoints.iter().filter(|one| !is_metric(one)) {
+        let place = match (one.reached.height, one.reached.bucket) {
+            (Some(height), Some(bucket)) => format!("block {height}, bucket {bucket}"),
+            (Some(height), None) => {
+                format!("block {height} {}", one.reached.hash.as_deref().unwrap_or_default())
+            }
+            (None, Some(bucket)) => format!("bucket {bucket}"),
+            (None, None) => String::new(),
+        };
+        let error = one.error_message.as_deref().unwrap_or_default();
+        line(format!(
+            "{:5} {:40} {:9} {place}  {}  {error}",
+            one.status, one.key.component, one.key.interval, one.updated_time
+        ));
+    }
+    Ok(if checkpoints.iter().any(is_error) { Done::Findings } else { Done::Clean })
+}
+
+impl Reconcile {
+    async fn run(self) -> anyhow::Result<Done> {
+        let alone = Alone::open(&self.place, "it reconciles by itself; see tickhouse btc status").await?;
+        let node = client(&alone)?;
+        let found = onchain::drift(&alone.doors, btc::network(&alone.config), &node).await?;
+        match found.own_height {
+            None => line(format!("no block is stored; the node's last is {}", found.node_height)),
+            Some(own) => line(format!("stored up to block {own}, the node's last is {}", found.node_height)),
+        }
+        for table in &found.tables_behind {
+            line(format!("look  {table} lacks steps of the table before it"));
+        }
+        if found.blocks_astray > 0 {
+            let shared = found.shared_height.map_or("none".to_owned(), |height| height.to_string());
+            line(format!(
+                "look  {} stored blocks are not on the node's chain; the highest that both have: {shared}",
+                found.blocks_astray
+            ));
+        }
+        if found.is_none() {
+            line("ok    tables and node agree");
+            return Ok(Done::Clean);
+        }
+        if !self.repair {
+            line("run it with --repair to take the node's chain");
+            return Ok(Done::Findings);
+        }
+        let done = take_in(&alone, node, 0, found.node_height).await?;
+        alone.tidy().await?;
+        Ok(done)
+    }
+}

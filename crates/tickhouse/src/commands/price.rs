@@ -1,0 +1,191 @@
+//! `tickhouse price` and `tickhouse metrics`: what runs beside the chain, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use collect::prices::PriceDesk;
+use model::Time;
+use onchain::{Metrics, Prices};
+use runtime::tasks::Stopper;
+use runtime::{SystemClock, Tasks};
+
+use super::alone::Alone;
+use super::{Place, WrongUse, asked_to_end};
+use crate::Done;
+use crate::config::settings;
+use crate::output::line;
+use crate::wiring::Budgets;
+
+/// What to do when a process works in the folder.
+const INSTEAD: &str =
+    "it does this by itself if price.enabled and btc.enabled are set; see tickhouse btc status";
+
+/// The price of Bitcoin.
+#[derive(Args)]
+pub(crate) struct Price {
+    #[command(subcommand)]
+    what: PriceWhat,
+}
+
+#[derive(Subcommand)]
+enum PriceWhat {
+    /// Bring price sources up to date
+    Ingest(Ingest),
+    /// Compose one price of many, from what changed on or from the beginning
+    Compose(Again),
+}
+
+#[derive(Args)]
+struct Ingest {
+    /// Every source that is enabled
+    #[arg(long, conflicts_with = "source")]
+    all_enabled: bool,
+    /// One source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// End when everything is brought; else go on until asked to end
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+struct Again {
+    /// Everything anew
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Metrics of the chain.
+#[derive(Args)]
+pub(crate) struct MetricsCommand {
+    #[command(subcommand)]
+    what: MetricsWhat,
+}
+
+#[derive(Subcommand)]
+enum MetricsWhat {
+    /// Compute the enabled metrics, from what changed on or from the beginning
+    Run(Again),
+}
+
+impl Price {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        match self.what {
+            PriceWhat::Ingest(ingest) => ingest.run().await,
+            PriceWhat::Compose(again) => {
+                let alone = Alone::open(&again.place, INSTEAD).await?;
+                let prices = Prices::new(alone.doors.clone());
+                if again.all {
+                    prices.forget()?;
+                }
+                compose(&prices).await?;
+                alone.tidy().await?;
+                Ok(Done::Clean)
+            }
+        }
+    }
+}
+
+async fn compose(prices: &Prices) -> anyhow::Result<()> {
+    match prices.compose().await.context("compose prices")? {
+        Some(composed) => {
+            line(format!("prices composed from {} through {}", composed.from, composed.through))
+        }
+        None => line("no price is to be composed"),
+    }
+    Ok(())
+}
+
+impl Ingest {
+    async fn run(self) -> anyhow::Result<Done> {
+        if !self.all_enabled && self.source.is_none() {
+            return Err(WrongUse("name --source NAME or --all-enabled".to_owned()).into());
+        }
+        let alone = Alone::open(&self.place, INSTEAD).await?;
+        let rows = alone.control.price_sources().context("read the price sources")?;
+        let mut wanted = Vec::new();
+        for row in &rows {
+            let is_wanted = match &self.source {
+                Some(name) => row.source_name == *name,
+                None => row.is_enabled,
+            };
+            if is_wanted {
+                wanted.push(onchain::settings_of(row).map_err(anyhow::Error::msg)?);
+            }
+        }
+        if wanted.is_empty() {
+            let names: Vec<&str> = rows.iter().map(|row| row.source_name.as_str()).collect();
+            let text = format!("no such price source, or none is enabled; there are {}", names.join(", "));
+            return Err(WrongUse(text).into());
+        }
+        let (tasks, stopper) = (Tasks::new(), Stopper::default());
+        let store = (Arc::new(Budgets(alone.control.clone())) as _, SystemClock::shared());
+        let desk = PriceDesk::open(&settings::collect(&alone.config), store, None, &tasks)
+            .context("prepare price sources")?;
+        let prices = Arc::new(Prices::new(alone.doors.clone()));
+        let mut done = Done::Clean;
+        if self.once {
+            let stop = stopper.watch();
+            for settings in wanted {
+                let source = settings.source;
+                let brought = tokio::select! {
+                    brought = onchain::ingest_once(&alone.doors, &prices, (&desk, settings), &stop) => brought,
+                    () = asked_to_end() => Err("told to stop".to_owned()),
+                };
+                match brought {
+                    Ok(report) => match report.skipped {
+                        Some(why) => line(format!("ok    {source}: not asked, {why}")),
+                        None => line(format!(
+                            "ok    {source}: {} candles, {} refused, {} questions",
+                            report.candles, report.refused, report.questions
+                        )),
+                    },
+                    Err(why) => {
+                        done = Done::Findings;
+                        line(format!("look  {source}: {why}"));
+                    }
+                }
+            }
+        } else {
+            for settings in wanted {
+                onchain::ingest(&alone.doors, &prices, (&desk, settings), &tasks)
+                    .map_err(anyhow::Error::msg)?;
+            }
+            onchain::compose_alone(&prices, &tasks);
+            line("bringing prices until asked to end");
+            asked_to_end().await;
+        }
+        stopper.stop();
+        let _late = tasks.close_together(Duration::from_secs(3)).await;
+        compose(&prices).await?;
+        alone.tidy().await?;
+        Ok(done)
+    }
+}
+
+impl MetricsCommand {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        let MetricsWhat::Run(again) = self.what;
+        let alone = Alone::open(&again.place, INSTEAD).await?;
+        let metrics = Metrics::new(alone.doors.clone());
+        if again.all {
+            metrics.forget(Some(Time(0)))?;
+        }
+        let Some(computed) = metrics.compute().await.context("compute metrics")? else {
+            line("no metric is to be computed");
+            return Ok(Done::Clean);
+        };
+        line(format!("metrics computed from {} through {}", computed.from, computed.through));
+        for (name, reason) in &computed.failed {
+            line(format!("look  {name}: {reason}"));
+        }
+        alone.tidy().await?;
+        Ok(if computed.failed.is_empty() { Done::Clean } else { Done::Findings })
+    }
+}

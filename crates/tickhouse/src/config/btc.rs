@@ -1,0 +1,147 @@
+//! The settings of a Bitcoin node and of following it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use collect::bitcoin_node::{Access, NodeBounds, NodeSettings, RestUse};
+use model::Network;
+use onchain::FollowSettings;
+
+use super::Config;
+use super::list::setting;
+use super::setting::{Kind, Setting};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    setting("enabled", Kind::Truth, "false", "Follow the chain of a Bitcoin node."),
+    setting(
+        "network",
+        Kind::Choice(&["main", "test", "testnet4", "signet", "regtest"]),
+        "main",
+        "Which network the node follows; another one is refused.",
+    ),
+    setting(
+        "url",
+        Kind::Text,
+        "",
+        "Where the node answers JSON-RPC and REST, such as http://127.0.0.1:8332; empty for its usual port on this machine.",
+    ),
+    setting(
+        "node_folder",
+        Kind::Text,
+        "",
+        "The node's data folder, in which its cookie lies; empty for ~/.bitcoin. Not needed with user and password.",
+    ),
+    setting("cookie", Kind::Text, "", "The node's cookie file, if it lies elsewhere."),
+    setting("user", Kind::Text, "", "User name for the node in place of its cookie."),
+    setting(
+        "password",
+        Kind::Secret,
+        "",
+        "Password for the node. Better from the environment or .env than from here.",
+    ),
+    setting(
+        "rest",
+        Kind::Truth,
+        "true",
+        "Use the node's REST interface where it is on (rest=1): about fifty times cheaper.",
+    ),
+    setting(
+        "blocks_folder",
+        Kind::Text,
+        "",
+        "The node's folder of blk and rev files, read while far behind; empty to ask for every block.",
+    ),
+    setting("connections", Kind::Number(1, 64), "6", "Blocks asked for at once."),
+    setting(
+        "keep_blocks",
+        Kind::Truth,
+        "true",
+        "Keep the bytes of blocks and of the outputs they spend, compressed.",
+    ),
+    setting("step_blocks", Kind::Number(1, 10_000), "1000", "Most blocks of one commit while catching up."),
+    setting(
+        "from_height",
+        Kind::Number(0, 100_000_000),
+        "0",
+        "The first block in an empty folder; above 0, supply is not known.",
+    ),
+];
+
+pub(super) const PRICE_SETTINGS: &[Setting] = &[
+    setting(
+        "places",
+        Kind::Words,
+        "",
+        "Origins to ask in place of those of the registry, by source: okx=http://127.0.0.1:9001. For simulators and proxies.",
+    ),
+    setting(
+        "enabled",
+        Kind::Truth,
+        "false",
+        "Keep the price of Bitcoin: ten minutes of each source of the registry, and one composed of them.",
+    ),
+    setting(
+        "ingest_token",
+        Kind::Secret,
+        "",
+        "Bearer token for those who post rows of a remote source; empty to take none. Kept hashed. Better from the environment or .env than from here.",
+    ),
+];
+
+/// How the chain is followed; `None` if it is not.
+pub(crate) fn follow(config: &Config) -> Option<FollowSettings> {
+    config.truth("btc.enabled").then(|| FollowSettings {
+        network: network(config),
+        step_blocks_max: config.number("btc.step_blocks") as usize,
+        from_height: u32::try_from(config.number("btc.from_height")).unwrap_or(u32::MAX),
+        until_height: None,
+    })
+}
+
+/// Origins that are asked in place of those of the registry, by source; those sources are asked whatever their mode.
+pub(crate) fn places(config: &Config) -> anyhow::Result<BTreeMap<String, String>> {
+    let places = config.words("price.places").iter().map(|place| {
+        let (source, origin) = place.split_once('=').with_context(|| {
+            format!("price.places: {place:?} names no origin; write source=http://host:port")
+        })?;
+        Ok((source.to_owned(), origin.to_owned()))
+    });
+    places.collect()
+}
+
+/// Which network is followed.
+pub(crate) fn network(config: &Config) -> Network {
+    Network::known(config.text("btc.network")).unwrap_or(Network::Main)
+}
+
+/// The node.
+pub(crate) fn node(config: &Config) -> NodeSettings {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let named = |key: &str| Some(config.text(key)).filter(|text| !text.is_empty());
+    let folder = named("btc.node_folder").map_or_else(|| home.join(".bitcoin"), PathBuf::from);
+    let usual = NodeSettings::local(network(config), &folder);
+    let access = match (named("btc.user"), named("btc.cookie")) {
+        (Some(user), _) => Access::user(user, config.secret("btc.password").reveal()),
+        (None, Some(cookie)) => Access::cookie(cookie),
+        (None, None) => usual.access,
+    };
+    NodeSettings {
+        url: named("btc.url").map_or(usual.url, str::to_owned),
+        access,
+        rest: if config.truth("btc.rest") { RestUse::WhereItIs } else { RestUse::Never },
+        blocks_folder: named("btc.blocks_folder").map(PathBuf::from),
+        bounds: NodeBounds {
+            connections: config.number("btc.connections") as usize,
+            wake_max: Duration::from_secs(10),
+            ..NodeBounds::default()
+        },
+        ..usual
+    }
+}
+
+/// The folder of block bytes, if they are kept.
+pub(crate) fn blocks(config: &Config, directory: &Path) -> Option<PathBuf> {
+    config.truth("btc.keep_blocks").then(|| directory.join("blocks"))
+}

@@ -1,0 +1,127 @@
+//! The followed chain: its doors, what it lends to SQL, and how it stands.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use collect::bitcoin_node::NodeClient;
+use collect::prices::{PriceDesk, PriceMode};
+use control::{Control, PriceSourceRow};
+use model::{PriceSource, Time};
+use onchain::Doors;
+use runtime::{Clock, Tasks};
+use serde_json::json;
+
+use crate::config::{Config, btc};
+use crate::folder::Folder;
+use crate::wiring::Budgets;
+
+/// Simulators and proxies know no longer past.
+const PLACE_HISTORY: i64 = 3 * model::time::DAY;
+
+/// The token that those show who post prices, by the name under which its hash is kept.
+const INGEST_TOKEN: &str = "price_ingest";
+
+/// What runs of chain and prices.
+#[derive(Clone)]
+pub(crate) struct Followed {
+    /// The chain, if one is followed.
+    pub(crate) chain: Option<onchain::Chain>,
+    /// Prices, for who brings rows.
+    pub(crate) prices: Arc<onchain::Prices>,
+}
+
+/// Starts to follow the chain and to keep prices, as far as wanted. What SQL may ask for is lent in any case.
+pub(super) fn start(
+    config: &Config,
+    folder: &Folder,
+    (lake, control, clock): (&lake::Lake, &Control, &Arc<dyn Clock>),
+    (desk, tasks): (collect::HistoryDesk, &Tasks),
+) -> anyhow::Result<Followed> {
+    seed(control, clock.time())?;
+    let (small, views) = onchain::lent(control).context("read the registries")?;
+    lake.lend(small, views);
+    let token = config.secret("price.ingest_token");
+    if token.is_empty() {
+        control.forget_token(INGEST_TOKEN).context("forget the token for posted prices")?;
+    } else {
+        control
+            .keep_token(INGEST_TOKEN, token.reveal(), clock.time())
+            .context("keep the token for posted prices")?;
+    }
+    let doors = doors(config, folder, (lake, control, clock));
+    let chain = match btc::follow(config) {
+        Some(settings) => {
+            let node = NodeClient::new(btc::node(config), Arc::clone(clock));
+            let node = Arc::new(node.context("prepare the Bitcoin node")?);
+            Some(onchain::start(settings, doors.clone(), node, tasks).map_err(anyhow::Error::msg)?)
+        }
+        None => None,
+    };
+    let prices = match &chain {
+        Some(chain) => Arc::clone(&chain.prices),
+        None => Arc::new(onchain::Prices::new(doors.clone())),
+    };
+    if config.truth("price.enabled") {
+        let settings = crate::config::settings::collect(config);
+        let store = (Arc::new(Budgets(control.clone())) as _, Arc::clone(clock));
+        let desk = PriceDesk::open(&settings, store, Some(desk), tasks).context("prepare price sources")?;
+        let places = btc::places(config)?;
+        for row in control.price_sources().context("read the price sources")? {
+            let mut settings = onchain::settings_of(&row).map_err(anyhow::Error::msg)?;
+            if let Some(place) = places.get(&row.source_name) {
+                settings.api_base.clone_from(place);
+                settings.mode = PriceMode::Local;
+                settings.historical_start = Time(clock.time().0 - PLACE_HISTORY);
+            }
+            if settings.enabled {
+                onchain::ingest(&doors, &prices, (&desk, settings), tasks).map_err(anyhow::Error::msg)?;
+            }
+        }
+        if chain.is_none() {
+            onchain::compose_alone(&prices, tasks);
+        }
+    }
+    Ok(Followed { chain, prices })
+}
+
+/// What following works with.
+pub(crate) fn doors(
+    config: &Config,
+    folder: &Folder,
+    (lake, control, clock): (&lake::Lake, &Control, &Arc<dyn Clock>),
+) -> Doors {
+    Doors {
+        steps: lake.steps(),
+        store: lake.store(),
+        control: control.clone(),
+        clock: Arc::clone(clock),
+        blocks: btc::blocks(config, &folder.path("btc")),
+    }
+}
+
+/// Registers metrics and price sources that are not known yet.
+pub(crate) fn seed(control: &Control, now: Time) -> anyhow::Result<()> {
+    control.seed_metrics(&onchain::metric_seeds(now), now).context("register metrics")?;
+    let sources: Vec<PriceSourceRow> = PriceSource::all().map(|source| price_source(source, now)).collect();
+    control.seed_price_sources(&sources, now).context("register price sources")
+}
+
+fn price_source(source: PriceSource, now: Time) -> PriceSourceRow {
+    let usual = collect::prices::PriceSourceSettings::usual(source);
+    let config = json!({
+        "mode": usual.mode.as_str(),
+        "api_base": usual.api_base,
+        "endpoint": usual.endpoint,
+        "symbol": usual.symbol,
+        "market_type": "spot",
+        "historical_start_utc": usual.historical_start.to_string(),
+        "auto_historical_backfill": usual.auto_historical_backfill,
+    });
+    PriceSourceRow {
+        source_name: source.to_string(),
+        is_enabled: true,
+        market_type: "spot".to_owned(),
+        config_json: config.to_string(),
+        updated_time: now,
+    }
+}
