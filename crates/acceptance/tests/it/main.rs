@@ -6,6 +6,7 @@
 
 mod backfill;
 mod bad_input;
+mod bitcoin;
 mod closing;
 mod demo;
 mod folds;

@@ -152,6 +152,10 @@ pub(crate) struct World {
     pub(crate) archive: String,
     /// Those who are told: origins, tokens and chat of a Telegram and a webhook.
     pub(crate) receivers: Value,
+    /// A Bitcoin node: its address and cookie file; null if there is none.
+    pub(crate) node: Value,
+    /// Origins of price sources by name; null if there are none.
+    pub(crate) prices: Value,
 }
 
 impl World {
@@ -169,7 +173,9 @@ impl World {
             venues.map(|(name, at)| (name.clone(), (text(&at["rest"]), text(&at["stream"])))).collect();
         let archive = ready["archive"].as_str().unwrap_or_default().to_owned();
         let receivers = ready["receivers"].clone();
-        Self { admin: text(&ready["admin"]), place, sim, venues, archive, receivers }
+        let node = ready["node"].clone();
+        let prices = ready["prices"].clone();
+        Self { admin: text(&ready["admin"]), place, sim, venues, archive, receivers, node, prices }
     }
 
     /// Writes a configuration for the exchanges; `extra` is added per venue section.
