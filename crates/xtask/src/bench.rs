@@ -7,8 +7,19 @@ use crate::shell::{self, command};
 use crate::workspace::Workspace;
 
 /// Benches of single rooms, and that of the built binary, which comes last.
-const BENCHES: &[&str] =
-    &["append", "bars", "blocks", "chain", "decode", "import", "lake", "node", "price", PLATFORM];
+const BENCHES: &[&str] = &[
+    "append",
+    "bars",
+    "blocks",
+    "chain",
+    "decode",
+    "import",
+    "lake",
+    "node",
+    "price",
+    "primitive",
+    PLATFORM,
+];
 const PLATFORM: &str = "platform";
 
 /// The selection of `make release`, so that what is measured is what is packed.
