@@ -146,6 +146,12 @@ const METRICS: &[Metric] = {
             "Regular REST questions that failed and are asked again.",
         ),
         (
+            "tickhouse_price_candles_refused_total",
+            Counter,
+            "source",
+            "Candles of price sources that cannot be true.",
+        ),
+        (
             "tickhouse_price_rows_posted_total",
             Counter,
             "source",
@@ -156,12 +162,6 @@ const METRICS: &[Metric] = {
             Counter,
             "queue",
             "Items dropped because a queue that may drop was full.",
-        ),
-        (
-            "tickhouse_price_candles_refused_total",
-            Counter,
-            "source",
-            "Candles of price sources that cannot be true.",
         ),
         (
             "tickhouse_recompute_failures_total",
