@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use collect::NoBudgetStore;
 use collect::prices::PriceDesk;
+use collect::prices::push::{self, PushSettings};
 use model::Time;
 use onchain::{Metrics, Prices};
 use runtime::tasks::Stopper;
@@ -35,6 +37,11 @@ enum PriceWhat {
     Ingest(Ingest),
     /// Compose one price of many, from what changed on or from the beginning
     Compose(Again),
+    /// Gather ten minutes of a venue from its stream and post them to another Tickhouse
+    ///
+    /// What is gathered and where it goes is told by PRICE_WS_SOURCE, PRICE_WS_SYMBOL, PRICE_WS_CHILD_INTERVAL,
+    /// PRICE_WS_OUTPUT_MODE=remote_push, PRICE_WS_REMOTE_INGEST_URL and PRICE_WS_REMOTE_INGEST_TOKEN.
+    Push(Place),
 }
 
 #[derive(Args)]
@@ -78,6 +85,7 @@ impl Price {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         match self.what {
             PriceWhat::Ingest(ingest) => ingest.run().await,
+            PriceWhat::Push(place) => push_rows(&place).await,
             PriceWhat::Compose(again) => {
                 let alone = Alone::open(&again.place, INSTEAD).await?;
                 let prices = Prices::new(alone.doors.clone());
@@ -89,6 +97,52 @@ impl Price {
                 Ok(Done::Clean)
             }
         }
+    }
+}
+
+/// How often it is said what was posted.
+const PUSH_SHOWN_EVERY: Duration = Duration::from_mins(10);
+
+async fn push_rows(place: &Place) -> anyhow::Result<Done> {
+    let config = place.load()?;
+    let settings = PushSettings::from_variables(|name| std::env::var(name).ok())
+        .map_err(|error| WrongUse(error.to_string()))?;
+    let settings = settings.ok_or_else(|| {
+        WrongUse(
+            "nothing says what to gather: set PRICE_WS_OUTPUT_MODE=remote_push and the other PRICE_WS_ variables"
+                .to_owned(),
+        )
+    })?;
+    let tasks = Tasks::new();
+    let store = (Arc::new(NoBudgetStore) as _, SystemClock::shared());
+    let desk = PriceDesk::open(&settings::collect(&config), store, None, &tasks)
+        .context("prepare the price source")?;
+    let status = push::start(settings, &desk, &tasks).context("start to gather")?;
+    line("gathering and posting until asked to end");
+    let show = async {
+        loop {
+            runtime::clock::sleep(PUSH_SHOWN_EVERY).await;
+            let through = status.through().map_or("nothing yet".to_owned(), |time| format!("through {time}"));
+            line(format!(
+                "{} rows posted, {through}; {} refused, {} failures, {} reconnects",
+                status.posted(),
+                status.refused(),
+                status.failures(),
+                status.reconnects()
+            ));
+        }
+    };
+    let house = tasks.house_stop();
+    tokio::select! {
+        () = show => {}
+        () = asked_to_end() => {}
+        () = house.requested() => {}
+    }
+    let failure = tasks.failure();
+    let _late = tasks.close_together(Duration::from_secs(2)).await;
+    match failure {
+        Some(why) => Err(anyhow::anyhow!("gathering broke off: {why}")),
+        None => Ok(Done::Clean),
     }
 }
 

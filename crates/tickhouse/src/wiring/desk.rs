@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use control::{Control, PriceSourceRow};
+use control::{CheckpointKey, Control, PriceSourceRow};
 use derivations::chain::METRICS;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -55,7 +55,12 @@ impl Desk {
 
 impl ChainDesk for Desk {
     fn health(&self) -> ChainHealth {
-        let Some(chain) = &self.followed.chain else { return ChainHealth::default() };
+        let Some(chain) = &self.followed.chain else {
+            let key = CheckpointKey::btc(onchain::components::COMPOSER, "10m");
+            let composed = self.control.checkpoint(&key).ok().flatten();
+            let price_bucket = composed.and_then(|composed| composed.reached.bucket);
+            return ChainHealth { price_bucket, ..ChainHealth::default() };
+        };
         let (standing, node) = (chain.board.standing(), chain.node.state());
         let tip = node.info.as_ref().map(|info| info.blocks);
         let raw = standing.raw.map(|(height, _)| height);
