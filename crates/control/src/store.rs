@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::Error;
 
@@ -40,6 +40,27 @@ impl Control {
         let mut connection = Connection::open(&path).map_err(|error| explain(&path, "open", error))?;
         prepare(&mut connection).map_err(|error| explain(&path, "open", error))?;
         migrate(&mut connection, &path)?;
+        Ok(Self { path, connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// Opens the file for reading alone, also in a folder that may not be written. Tables that an older version did not make yet are
+    /// not there.
+    pub fn open_to_read(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref().to_path_buf();
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        // Beside the file SQLite wants to write down who reads; where it may not, nobody else writes the file either.
+        let place = format!(
+            "file:{}",
+            path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+        );
+        let open = |place: &str| {
+            let connection = Connection::open_with_flags(place, flags)?;
+            connection.busy_timeout(BUSY_MAX)?;
+            read_version(&connection).map(|_| connection)
+        };
+        let connection = open(&place)
+            .or_else(|_| open(&format!("{place}?immutable=1")))
+            .map_err(|error| explain(&path, "open", error))?;
         Ok(Self { path, connection: Arc::new(Mutex::new(connection)) })
     }
 

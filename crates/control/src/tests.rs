@@ -237,3 +237,19 @@ fn a_job_goes_from_one_process_to_another_and_back() {
     assert_eq!((house.revive_jobs().unwrap(), house.open_jobs().unwrap()[0].id), (1, third));
     assert_eq!(house.take_job(Time(11)).unwrap().unwrap().id, third);
 }
+
+#[test]
+fn a_file_is_read_without_being_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sqlite");
+    let read =
+        |path: &std::path::Path| Control::open_to_read(path).and_then(|control| control.canonical_method());
+    assert!(read(&path).is_err());
+    let control = Control::open(&path).unwrap();
+    control.choose_canonical_method(1).unwrap();
+    assert_eq!(read(&path).unwrap(), Some(1));
+    let reader = Control::open_to_read(&path).unwrap();
+    assert!(reader.choose_canonical_method(2).is_err());
+    drop(control);
+    assert_eq!(read(&path).unwrap(), Some(1));
+}

@@ -147,8 +147,8 @@ impl House {
         let followed =
             chain::start(config, &folder, (&lake, &control, &clock), (collector.history(), &rooms.chain))?;
         let desk = desk::open(config, followed, (&lake, &control, &clock));
-        let remembered = control.clone();
-        let past = past((config, &telling), &folder, (&lake, control, &clock), (&collector, &refine))?;
+        let past =
+            past((config, &telling), &folder, (&lake, control.clone(), &clock), (&collector, &refine))?;
         let keeper = history::Keeper::start(settings::keeper(config), past, &rooms.history);
 
         let state = Arc::new(state::State {
@@ -163,11 +163,8 @@ impl House {
             log: log.clone(),
             store: lake.store(),
         });
-        let doors = serve::Doors {
-            chain: desk,
-            control: Some(remembered),
-            ..readers(&lake, &refine, &state, metrics)
-        };
+        let doors =
+            serve::Doors { chain: desk, control: Some(control), ..readers(&lake, &refine, &state, metrics) };
         let started = clock.time();
         let server = serve::start(settings::serve(config), doors, clock, &rooms.serve)
             .await

@@ -42,7 +42,7 @@ fn ask(address: &str, query: &str) -> Result<Vec<Value>, String> {
 
 /// Waits until the last bucket ends with the block of this hash.
 fn wait_for(address: &str, hash: &str) {
-    until(Duration::from_secs(60), "the last bucket ends with the last block", || {
+    until(Duration::from_mins(1), "the last bucket ends with the last block", || {
         let query = "select best_block_hash_last as hash from btc_primitive_10m order by bucket desc limit 1";
         let rows = ask(address, query)?;
         let found = rows.first().map(|row| row["hash"].to_string()).unwrap_or_default();
@@ -78,7 +78,15 @@ fn the_recorded_chain_is_what_node_and_reference_say() {
     let world = world(&[]);
     let (mut process, address) = world.run();
     wait_for(&address, &last_hash());
-    let blocks = ask(&address, "select * from btc_primitive_block order by height").expect("rows");
+    compare_blocks(&address);
+    compare_buckets(&address);
+    let registry = ask(&address, "select count(*) as n from metric_registry where enabled").expect("rows");
+    assert!(registry[0]["n"].as_i64().expect("a count") > 20, "{registry:?}");
+    process.end();
+}
+
+fn compare_blocks(address: &str) {
+    let blocks = ask(address, "select * from btc_primitive_block order by height").expect("rows");
     assert_eq!(blocks.len(), 335);
     let (stats, sets, references) = (
         rows("getblockstats.jsonl.zst"),
@@ -118,8 +126,11 @@ fn the_recorded_chain_is_what_node_and_reference_say() {
         let supply = block["supply_total_sat"].as_i64().expect("a supply") as f64 / 1e8;
         same(&supply.into(), &sets[height]["total_amount"], &format!("supply at {height}"));
     }
+}
+
+fn compare_buckets(address: &str) {
     let buckets = ask(
-        &address,
+        address,
         "select *, arrow_cast(bucket, 'Int64') / 1000000 as start from btc_primitive_10m order by bucket",
     );
     let buckets = buckets.expect("rows");
@@ -155,9 +166,6 @@ fn the_recorded_chain_is_what_node_and_reference_say() {
         }
         assert!(bucket["price_close_usd"].is_null(), "no venue told a price: {bucket}");
     }
-    let registry = ask(&address, "select count(*) as n from metric_registry where enabled").expect("rows");
-    assert!(registry[0]["n"].as_i64().expect("a count") > 20, "{registry:?}");
-    process.end();
 }
 
 #[test]
@@ -180,7 +188,7 @@ fn a_reorganisation_and_kills_leave_what_a_clean_start_gives() {
     let run = |forked: &World| -> (Process, String) { forked.run() };
     // Killed while it catches up, with the losing branch active, and in the middle of the reorganisation.
     let (mut process, address) = run(&forked);
-    until(Duration::from_secs(60), "some blocks are there", || {
+    until(Duration::from_mins(1), "some blocks are there", || {
         let count = ask(&address, "select count(*) as n from btc_primitive_block")?[0]["n"].as_i64();
         if count > Some(0) { Ok(()) } else { Err(format!("{count:?}")) }
     });
@@ -190,7 +198,7 @@ fn a_reorganisation_and_kills_leave_what_a_clean_start_gives() {
     process.kill();
     tell("feed=4");
     let (mut process, address) = run(&forked);
-    until(Duration::from_secs(60), "the losing branch is told stale", || {
+    until(Duration::from_mins(1), "the losing branch is told stale", || {
         let query = "select count(*) as n from btc_blocks where state = 'stale'";
         let count = ask(&address, query)?[0]["n"].as_i64();
         if count >= Some(3) { Ok(()) } else { Err(format!("{count:?} stale blocks")) }

@@ -1,7 +1,7 @@
 //! Tables that follow steps of their own: blocks that come, leave and come again.
 
 use model::{
-    BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, LogPosition, Network, SpentAge, Time, Work,
+    BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, LogPosition, Network, SpentAge, Work,
 };
 use tables::{BTC, Rows, Span, Step, TableName, TableScan};
 

@@ -1,18 +1,23 @@
 //! `tickhouse sql`: asks the running process if there is one, else reads the tables on disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use arrow_array::RecordBatch;
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::{DataType, Field, Schema};
 use clap::{Args, ValueEnum};
+use control::Control;
 use futures::StreamExt;
+use tables::lent::{NamedView, SmallTable};
 use tables::{QueryEngine, QueryError, QueryLimits};
 
 use super::{Place, WrongUse};
 use crate::Done;
 use crate::folder::{Running, running};
-use crate::output::{line, write_out};
+use crate::output::{aside, line, write_out};
 
 /// Forms of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,13 +66,7 @@ impl Sql {
                 "no tables in {location}, and no tickhouse runs there: name the data folder with --data, or start `tickhouse demo`"
             );
         }
-        let state = directory.join("control.sqlite");
-        let lent = if state.exists() {
-            let control = control::Control::open(&state).context("open the control state")?;
-            onchain::lent(&control).context("read the registries")?
-        } else {
-            Default::default()
-        };
+        let lent = lent(&directory);
         let engine = lake::open_read_only(&location, lent).await.context("open the tables")?;
         self.ask_tables(&*engine).await
     }
@@ -138,7 +137,7 @@ impl Sql {
             Form::Csv => {
                 let mut writer = arrow_csv::WriterBuilder::new().with_header(true).build(&mut bytes);
                 for batch in batches {
-                    writer.write(batch)?;
+                    writer.write(&flat(batch)?)?;
                 }
             }
             Form::Json => {
@@ -162,6 +161,40 @@ impl Sql {
 }
 
 /// The words of a refusal: message and remedy of the process's JSON answer.
+/// What SQL may ask for beside the tables, as far as the control state can be read.
+fn lent(directory: &Path) -> (Vec<SmallTable>, Vec<NamedView>) {
+    let file = directory.join("control.sqlite");
+    if !file.exists() {
+        return Default::default();
+    }
+    let read = Control::open_to_read(&file)
+        .map_err(onchain::Error::from)
+        .and_then(|control| onchain::lent(&control));
+    read.unwrap_or_else(|error| {
+        aside(format!("registries and the names of the chain are left out: {error}"));
+        Default::default()
+    })
+}
+
+/// The same rows with nested columns as text: CSV has no form for them.
+fn flat(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
+    let options = FormatOptions::default();
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if column.data_type().is_nested() {
+            let shown = ArrayFormatter::try_new(column, &options)?;
+            let texts =
+                (0..column.len()).map(|row| column.is_valid(row).then(|| shown.value(row).to_string()));
+            columns.push(Arc::new(texts.collect::<StringArray>()) as ArrayRef);
+            fields.push(Field::new(field.name(), DataType::Utf8, true));
+        } else {
+            columns.push(Arc::clone(column));
+            fields.push(field.as_ref().clone());
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
 fn refusal(body: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let word = |name: &str| value["error"][name].as_str().unwrap_or_default().to_owned();
