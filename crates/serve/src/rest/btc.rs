@@ -38,7 +38,10 @@ pub(super) fn routes() -> Router<Arc<House>> {
         .route("/api/v1/btc/registry/prices/{source}/enable", post(registry::enable_price))
         .route("/api/v1/btc/registry/prices/{source}/disable", post(registry::disable_price))
         .route("/api/v1/btc/registry/prices/{source}/config", put(registry::configure_price))
-        .route("/api/v1/btc/registry/canonical", get(registry::canonical).put(registry::choose_canonical))
+        .route(
+            "/api/v1/btc/registry/canonical",
+            get(registry::canonical_method).put(registry::choose_canonical),
+        )
         .route("/api/v1/btc/checkpoints", get(checkpoints::checkpoints))
         .route("/api/v1/internal/price/source/{source}/10m", post(ingest::ingest))
 }
@@ -54,7 +57,7 @@ pub(super) fn routes() -> Router<Arc<House>> {
     price::canonical,
     price::source,
     primitive::primitive,
-    registry::canonical,
+    registry::canonical_method,
     registry::choose_canonical,
     registry::configure_price,
     registry::disable_metric,

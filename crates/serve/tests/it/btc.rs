@@ -274,7 +274,7 @@ async fn bad_questions_are_refused_with_a_remedy() {
     for (path, status, code) in [
         ("/primitive?interval=5m", 400, "bad_interval"),
         ("/primitive?limit=105409", 400, "bad_limit"),
-        ("/primitive?interval=1h&limit=17569", 400, "bad_limit"),
+        ("/primitive?interval=1h&limit=17569", 400, "limit_over_interval"),
         ("/primitive?order=up", 400, "bad_order"),
         ("/primitive?fields=tx_cout", 400, "unknown_field"),
         ("/primitive?interval=block&fields=tx_cout", 400, "unknown_field"),

@@ -302,7 +302,7 @@ fn cut_long(text: &str) -> String {
     get, path = "/api/v1/btc/registry/canonical", tag = "btc",
     responses((status = 200, description = "The method", body = Answer<CanonicalForm>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
-pub(crate) async fn canonical(State(house): State<Arc<House>>) -> Listed<CanonicalForm> {
+pub(crate) async fn canonical_method(State(house): State<Arc<House>>) -> Listed<CanonicalForm> {
     let method = primitive::canonical_method(&house).await?;
     Ok(Json(told_method(method)))
 }

@@ -16,9 +16,12 @@ use crate::rest::ask::{self, Bounds};
 use crate::rest::rows::turned;
 
 const LIMIT_DEFAULT: usize = 500;
+/// Most rows of any answer.
+const LIMIT_MAX: usize = 105_408;
 
 /// Length of a bucket in minutes, and how many of them one answer may have: two years, of days three.
-const INTERVALS: [(&str, u16, usize); 3] = [("10m", 10, 105_408), ("1h", 60, 17_568), ("24h", 1_440, 1_098)];
+const INTERVALS: [(&str, u16, usize); 3] =
+    [("10m", 10, LIMIT_MAX), ("1h", 60, 17_568), ("24h", 1_440, 1_098)];
 
 /// A length of buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +82,17 @@ impl Window {
             }
         };
         let bounds = Bounds::read(words.start, words.end)?;
-        let limit = ask::limit(words.limit, LIMIT_DEFAULT, interval.limit_max)?;
+        let limit = ask::limit(words.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
+        if limit > interval.limit_max {
+            return Err(Refusal::bad(
+                "limit_over_interval",
+                format!(
+                    "limit is {limit}, an answer over {} holds {} rows at most",
+                    interval.name, interval.limit_max
+                ),
+                format!("ask for {} and follow next", interval.limit_max),
+            ));
+        }
         Ok(Self { bounds, limit, is_descending })
     }
 
