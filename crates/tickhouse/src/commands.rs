@@ -67,7 +67,7 @@ pub(crate) enum Command {
     /// Try out whether messages arrive
     Notify(notify::NotifyCommand),
     /// Fake exchanges, seeded, with faults, or a recording played back
-    Sim(sim::Sim),
+    Sim(Box<sim::Sim>),
 }
 
 /// Which configuration and folder a command means.

@@ -147,12 +147,11 @@ async fn push_rows(place: &Place) -> anyhow::Result<Done> {
 }
 
 async fn compose(prices: &Prices) -> anyhow::Result<()> {
-    match prices.compose().await.context("compose prices")? {
-        Some(composed) => {
-            line(format!("prices composed from {} through {}", composed.from, composed.through))
-        }
-        None => line("no price is to be composed"),
-    }
+    let said = match prices.compose().await.context("compose prices")? {
+        Some(composed) => format!("prices composed from {} through {}", composed.from, composed.through),
+        None => "no price is to be composed".to_owned(),
+    };
+    line(said);
     Ok(())
 }
 
