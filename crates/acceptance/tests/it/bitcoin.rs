@@ -40,13 +40,18 @@ fn ask(address: &str, query: &str) -> Result<Vec<Value>, String> {
     if status == 200 { Ok(answer["data"].as_array().cloned().unwrap_or_default()) } else { Err(text) }
 }
 
-/// Waits until the last bucket ends with the block of this hash.
+/// Waits until the last bucket ends with the block of this hash, and metrics are computed up to it.
 fn wait_for(address: &str, hash: &str) {
     until(Duration::from_mins(1), "the last bucket ends with the last block", || {
         let query = "select best_block_hash_last as hash from btc_primitive_10m order by bucket desc limit 1";
         let rows = ask(address, query)?;
         let found = rows.first().map(|row| row["hash"].to_string()).unwrap_or_default();
         if found.contains(hash) { Ok(()) } else { Err(format!("{found} is not {hash}")) }
+    });
+    until(Duration::from_mins(1), "metrics are computed up to the last bucket", || {
+        let (_, health) = get(&format!("http://{address}/api/v1/btc/health"));
+        let (metrics, buckets) = (&health["last_metrics_bucket_time"], &health["last_primitive_bucket_time"]);
+        if metrics.is_i64() && metrics == buckets { Ok(()) } else { Err(health.to_string()) }
     });
 }
 
