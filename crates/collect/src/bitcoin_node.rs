@@ -1,6 +1,6 @@
 //! Talks to a Bitcoin node: asks over JSON-RPC and REST, reads its block files, and feeds blocks in the order of the chain.
 //!
-//! What a block amounts to is left to `chain`, what becomes of it to `refine`.
+//! What a block amounts to is left to `chain`, what becomes of it to `onchain`.
 
 mod access;
 mod blocks;

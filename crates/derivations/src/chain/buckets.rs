@@ -1,4 +1,4 @@
-//! Buckets of ten minutes or longer from blocks. Which blocks to hand in, and what to write where, is left to `refine`.
+//! Buckets of ten minutes or longer from blocks. Which blocks to hand in, and what to write where, is left to `onchain`.
 //!
 //! A block belongs where its header's time falls. Headers are not in order: a later block may re-open an earlier bucket, and
 //! then every bucket from there on is to be built anew, because states are those of the highest block up to a bucket's end.

@@ -2,7 +2,7 @@
 //!
 //! Each block takes from the sum what its inputs were worth when made, and adds what its outputs are worth now. The sums are exact,
 //! so a state taken up below a fork gives the same as if the lost blocks had never been. Where prices and ages come from is left to
-//! `refine`.
+//! `onchain`.
 
 mod flow;
 mod history;

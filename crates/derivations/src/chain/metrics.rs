@@ -1,4 +1,4 @@
-//! Metrics of a chain: the list of all, one entry each. When they are computed, and where values go, is left to `refine`.
+//! Metrics of a chain: the list of all, one entry each. When they are computed, and where values go, is left to `onchain`.
 //!
 //! Every metric is computed over ten-minute buckets, whatever interval is asked for: a value depends on the buckets of its interval and
 //! of its window alone, and comes out the same bit for bit whichever range is computed.

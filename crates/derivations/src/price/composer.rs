@@ -1,4 +1,4 @@
-//! Method 2: the median by volume over the venues that do not deviate. Feeding it in order is left to `refine`.
+//! Method 2: the median by volume over the venues that do not deviate. Feeding it in order is left to `onchain`.
 
 use std::collections::BTreeMap;
 
