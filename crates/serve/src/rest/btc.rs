@@ -25,13 +25,13 @@ use crate::refusal::Refusal;
 /// The addresses.
 pub(super) fn routes() -> Router<Arc<House>> {
     Router::new()
-        .route("/api/v1/btc/health", get(health::health))
+        .route("/api/v1/btc/health", get(health::chain_health))
         .route("/api/v1/btc/primitive", get(primitive::primitive))
         .route("/api/v1/btc/metrics", get(metrics::list))
         .route("/api/v1/btc/metrics/{name}", get(metrics::values))
         .route("/api/v1/btc/price/canonical", get(price::canonical))
         .route("/api/v1/btc/price/sources/{source}", get(price::source))
-        .route("/api/v1/btc/registry/metrics", get(registry::metrics))
+        .route("/api/v1/btc/registry/metrics", get(registry::metric_registry))
         .route("/api/v1/btc/registry/metrics/{name}/enable", post(registry::enable_metric))
         .route("/api/v1/btc/registry/metrics/{name}/disable", post(registry::disable_metric))
         .route("/api/v1/btc/registry/prices", get(registry::prices))
@@ -50,7 +50,7 @@ pub(super) fn routes() -> Router<Arc<House>> {
 #[derive(OpenApi)]
 #[openapi(paths(
     checkpoints::checkpoints,
-    health::health,
+    health::chain_health,
     ingest::ingest,
     metrics::list,
     metrics::values,
@@ -64,7 +64,7 @@ pub(super) fn routes() -> Router<Arc<House>> {
     registry::disable_price,
     registry::enable_metric,
     registry::enable_price,
-    registry::metrics,
+    registry::metric_registry,
     registry::prices,
 ))]
 pub(super) struct Document;

@@ -22,6 +22,19 @@ fn the_committed_document_is_what_the_handlers_say() {
     );
 }
 
+// Readers that make clients of the document name their functions so.
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document: Value = serde_json::from_str(&serve::openapi()).unwrap();
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|methods| methods.as_object().unwrap());
+    let mut names: Vec<&str> =
+        operations.map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    let twice: Vec<&[&str]> = names.chunk_by(|one, next| one == next).filter(|same| same.len() > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
 #[tokio::test]
 async fn every_documented_address_answers() {
     let world = World::new().await;

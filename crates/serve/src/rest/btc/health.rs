@@ -113,7 +113,7 @@ impl From<StageHealth> for StageForm {
     get, path = "/api/v1/btc/health", tag = "btc",
     responses((status = 200, description = "The state; perhaps `degraded`", body = BtcHealth), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
-pub(crate) async fn health(State(house): State<Arc<House>>) -> Result<Json<BtcHealth>, Refusal> {
+pub(crate) async fn chain_health(State(house): State<Arc<House>>) -> Result<Json<BtcHealth>, Refusal> {
     Ok(Json(read(&house).await?))
 }
 

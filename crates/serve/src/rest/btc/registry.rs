@@ -117,7 +117,7 @@ async fn source_entries(house: &House, of: Option<&str>) -> Result<Vec<SourceEnt
     get, path = "/api/v1/btc/registry/metrics", tag = "btc",
     responses((status = 200, description = "Metrics", body = Answer<Vec<MetricEntry>>), (status = "4XX", description = "Why not, and what to do about it", body = ErrorBody))
 )]
-pub(crate) async fn metrics(State(house): State<Arc<House>>) -> Listed<Vec<MetricEntry>> {
+pub(crate) async fn metric_registry(State(house): State<Arc<House>>) -> Listed<Vec<MetricEntry>> {
     let data = metric_entries(&house, None).await?;
     let message = format!("{} metrics and intervals", data.len());
     Ok(Json(Answer::new(data, message)))
