@@ -27,6 +27,22 @@ pub struct IndexedBlock {
     pub chainwork: Work,
 }
 
+impl IndexedBlock {
+    /// The block as a link behind another one: of its header, the version, the root and the nonce are not known.
+    pub fn as_link(&self, previous: BlockHash) -> BlockPlace {
+        let header = BlockHeader {
+            hash: self.hash,
+            previous,
+            version: 0,
+            merkle_root: BlockHash::default(),
+            time: self.time,
+            bits: self.bits,
+            nonce: 0,
+        };
+        BlockPlace { header, height: self.height, median_time: self.median_time, chainwork: self.chainwork }
+    }
+}
+
 /// The chain from some height on, most often from the first block.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderIndex {
@@ -147,6 +163,32 @@ impl HeaderIndex {
         let place = self.place_next(header)?;
         self.push(&place)?;
         Ok(place)
+    }
+
+    /// The lowest height; `None` if nothing is in it.
+    pub fn first_height(&self) -> Option<u32> {
+        (!self.is_empty()).then_some(self.first_height)
+    }
+
+    /// Puts blocks before the first one, as they are needed where a chain begins amid another: the median of times looks at ten.
+    pub fn put_before(&mut self, before: &[BlockPlace]) -> Result<(), Error> {
+        let mut whole = Self::new();
+        for place in before {
+            whole.push(place)?;
+        }
+        for number in 0..self.len() {
+            let Some(block) = self.at(number) else { continue };
+            let previous = whole.tip().map(|tip| (tip.height + 1, tip.hash));
+            if previous.is_some_and(|(height, _)| height != block.height) {
+                return Err(Error::Header(format!(
+                    "the headers put before {} at height {} do not end below it",
+                    block.hash, block.height
+                )));
+            }
+            whole.push(&block.as_link(previous.map(|(_, hash)| hash).unwrap_or_default()))?;
+        }
+        *self = whole;
+        Ok(())
     }
 
     /// Lets go of all blocks above a height.

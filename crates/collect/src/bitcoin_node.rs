@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod feed;
 mod files;
+mod headers;
 mod heard;
 mod rpc;
 mod settings;

@@ -1,6 +1,6 @@
 //! The followed chain in memory, read from the table, and places for blocks that are not taken yet.
 
-use chain::index::{HeaderIndex, IndexedBlock};
+use chain::index::HeaderIndex;
 use model::{BlockHash, BlockHeader, BlockPlace};
 use tables::{BTC, TableName, TableScan};
 
@@ -26,7 +26,7 @@ impl Branch {
         };
         let first = (tip.height + 1).saturating_sub(MEDIAN_BEFORE);
         let times = (first..=tip.height).filter_map(|height| index.get(height)).map(|block| block.time);
-        Self { tip: Some(place_of(&tip)), times: times.collect() }
+        Self { tip: Some(tip.as_link(BlockHash::default())), times: times.collect() }
     }
 
     /// The place of the next block.
@@ -50,20 +50,6 @@ impl Branch {
         }
         Ok(place)
     }
-}
-
-/// A place with what is known of its header: hash, time and target.
-fn place_of(block: &IndexedBlock) -> BlockPlace {
-    let header = BlockHeader {
-        hash: block.hash,
-        previous: BlockHash::default(),
-        version: 0,
-        merkle_root: BlockHash::default(),
-        time: block.time,
-        bits: block.bits,
-        nonce: 0,
-    };
-    BlockPlace { header, height: block.height, median_time: block.median_time, chainwork: block.chainwork }
 }
 
 /// Reads the chain from the table; of `above` on, nothing.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use collect::bitcoin_node::NodeError;
 use model::BlockHash;
 use tables::StoreError;
 
@@ -37,6 +38,8 @@ pub enum Error {
     Bytes(rawlog::Error),
     /// Remembering how far it came failed.
     Control(control::Error),
+    /// The node did not answer what was asked before its blocks could be followed.
+    Node(NodeError),
     /// Work in the background broke off.
     Broken(String),
 }
@@ -63,6 +66,7 @@ impl fmt::Display for Error {
             Self::Store(error) => error.fmt(f),
             Self::Bytes(error) => error.fmt(f),
             Self::Control(error) => error.fmt(f),
+            Self::Node(error) => error.fmt(f),
             Self::Broken(what) => write!(f, "work in the background broke off: {what}"),
         }
     }
@@ -85,5 +89,11 @@ impl From<rawlog::Error> for Error {
 impl From<control::Error> for Error {
     fn from(error: control::Error) -> Self {
         Self::Control(error)
+    }
+}
+
+impl From<NodeError> for Error {
+    fn from(error: NodeError) -> Self {
+        Self::Node(error)
     }
 }

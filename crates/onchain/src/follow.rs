@@ -16,7 +16,7 @@ use runtime::{Backoff, Stop, Tasks};
 
 use crate::board::{Board, ChainEvent};
 use crate::error::Error;
-use crate::{Buckets, Built, Doors, Ledger, Metrics, Prices, ReadBlock, components};
+use crate::{Buckets, Built, Doors, Ledger, Metrics, Prices, ReadBlock, before, components};
 
 /// How long a feed may be silent before time itself is looked at.
 const QUIET: Duration = Duration::from_secs(2);
@@ -169,7 +169,8 @@ impl Worker {
     }
 
     async fn begin(&self) -> Result<Turn, Error> {
-        let ledger = Ledger::open(self.doors.clone(), self.settings.network).await?;
+        let mut ledger = Ledger::open(self.doors.clone(), self.settings.network).await?;
+        before::begin(&mut ledger, &self.chain.node, self.settings.from_height).await?;
         let buckets = Buckets::open(self.doors.clone()).await?;
         let tip = ledger.tip().map(|tip| Tip { height: tip.height, hash: tip.hash });
         let start = FeedStart {
@@ -306,7 +307,7 @@ impl Worker {
     }
 
     fn tell_standing(&self, turn: &Turn) -> Result<(), Error> {
-        let tip = turn.ledger.tip();
+        let tip = turn.ledger.stored_tip();
         let (step, last, is_caught_up) = (turn.ledger.step()?, turn.buckets.last(), self.is_caught_up(turn));
         let now = self.doors.clock.time();
         self.chain.board.change(|standing| {

@@ -63,6 +63,8 @@ pub struct Ledger {
     network: Network,
     active: Arc<RwLock<HeaderIndex>>,
     supply: Option<i64>,
+    /// The height of the last header that no table holds, where the chain began behind one.
+    begun_behind: Option<u32>,
     bytes: Option<BlockSegments>,
     /// The height above which the tables may hold rows that `active` does not.
     behind: Option<Above>,
@@ -98,7 +100,8 @@ impl Ledger {
             }
             None => None,
         };
-        let mut ledger = Self { doors, network, supply: None, bytes, behind: None, active };
+        let mut ledger =
+            Self { doors, network, supply: None, begun_behind: None, bytes, behind: None, active };
         if primitive < raw {
             ledger.behind = Some(Above(ledger.tip().map(|tip| tip.height)));
         }
@@ -108,7 +111,12 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The highest block.
+    /// The highest block in the tables.
+    pub fn stored_tip(&self) -> Option<IndexedBlock> {
+        self.tip().filter(|tip| self.begun_behind.is_none_or(|before| tip.height > before))
+    }
+
+    /// What the next block follows: the highest block, or the header that the chain begins behind.
     pub fn tip(&self) -> Option<IndexedBlock> {
         self.index().tip()
     }
@@ -131,6 +139,7 @@ impl Ledger {
     /// Begins a chain in the middle, behind these headers: eleven of them give true medians of times from the first block on.
     /// Supply is not known then.
     pub fn begin_after(&mut self, headers: HeaderIndex) {
+        self.begun_behind = headers.tip().map(|tip| tip.height);
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = headers;
         self.supply = None;
     }

@@ -3,6 +3,7 @@
 //! What is read from where is left to `collect`, what the numbers mean to `chain` and `derivations`. Nothing here opens a socket.
 
 mod active;
+mod before;
 mod board;
 mod buckets;
 #[cfg(test)]
@@ -10,6 +11,8 @@ mod chain_tests;
 mod check;
 mod error;
 mod follow;
+#[cfg(test)]
+mod follow_tests;
 mod ledger;
 #[cfg(test)]
 mod metric_tests;

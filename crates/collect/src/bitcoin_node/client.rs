@@ -234,6 +234,6 @@ fn read<T: DeserializeOwned>(answer: &RawValue, method: &str) -> Result<T, NodeE
     serde_json::from_str(answer.get()).map_err(|error| NodeError::Malformed(format!("{method}: {error}")))
 }
 
-fn hash_of(text: &str) -> Result<BlockHash, NodeError> {
+pub(super) fn hash_of(text: &str) -> Result<BlockHash, NodeError> {
     text.parse().map_err(|error| NodeError::Malformed(format!("{error}")))
 }

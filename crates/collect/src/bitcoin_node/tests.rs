@@ -349,6 +349,13 @@ async fn questions_about_headers_and_heights_are_answered() {
     let header = client.header(&stale).await.unwrap().unwrap();
     assert_eq!((header.height, header.confirmations, header.median_time), (317, -1, 1_600_431_086));
     assert_eq!(client.header(&BlockHash([9; 32])).await.unwrap(), None);
+    let places = client.places_through(&info.best_hash, 335).await.unwrap();
+    let mut index = chain::HeaderIndex::new();
+    for place in &places {
+        assert_eq!(index.extend(place.header).unwrap(), *place);
+    }
+    assert_eq!(client.places_through(&info.best_hash, 11).await.unwrap(), places[324..]);
+    assert_eq!(client.places_through(&hashes[0], 500).await.unwrap().len(), 301);
     let tip = client.wait_for_tip(&stale, Duration::from_secs(5)).await.unwrap();
     assert_eq!((tip.height, tip.hash), (334, info.best_hash));
     let error = client.block(5, &BlockHash([9; 32])).await.unwrap_err();

@@ -121,7 +121,8 @@ impl Sync {
         if let Some(start) = self.start_height {
             self.check_range(&alone, start).await?;
         }
-        let done = take_in(&alone, node, self.start_height.unwrap_or(0), until).await?;
+        let from = self.start_height.unwrap_or_else(|| btc::from_height(&alone.config));
+        let done = take_in(&alone, node, from, until).await?;
         alone.tidy().await?;
         Ok(done)
     }
@@ -266,7 +267,7 @@ impl Reconcile {
             line("run it with --repair to take the node's chain");
             return Ok(Done::Findings);
         }
-        let done = take_in(&alone, node, 0, found.node_height).await?;
+        let done = take_in(&alone, node, btc::from_height(&alone.config), found.node_height).await?;
         alone.tidy().await?;
         Ok(done)
     }

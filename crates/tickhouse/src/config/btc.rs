@@ -95,9 +95,14 @@ pub(crate) fn follow(config: &Config) -> Option<FollowSettings> {
     config.truth("btc.enabled").then(|| FollowSettings {
         network: network(config),
         step_blocks_max: config.number("btc.step_blocks") as usize,
-        from_height: u32::try_from(config.number("btc.from_height")).unwrap_or(u32::MAX),
+        from_height: from_height(config),
         until_height: None,
     })
+}
+
+/// Where a chain begins in an empty folder.
+pub(crate) fn from_height(config: &Config) -> u32 {
+    u32::try_from(config.number("btc.from_height")).unwrap_or(u32::MAX)
 }
 
 /// Origins that are asked in place of those of the registry, by source; those sources are asked whatever their mode.
