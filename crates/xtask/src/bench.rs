@@ -12,6 +12,7 @@ const BENCHES: &[&str] = &[
     "bars",
     "blocks",
     "chain",
+    "coins",
     "decode",
     "import",
     "lake",

@@ -237,3 +237,37 @@ fn transactions_are_named_and_joined_as_the_node_says() {
         assert_eq!(sum, data::sat(&told[height]["total_amount"]), "{height}");
     }
 }
+
+#[test]
+fn outputs_made_and_spent_are_those_that_the_node_lists() {
+    let verbose = data::lines("regtest/getblock_v3.jsonl.zst");
+    for (block, verbose) in data::regtest_blocks().iter().zip(&verbose) {
+        let moves = chain::coin_moves(block).unwrap();
+        let transactions = verbose["tx"].as_array().unwrap();
+        let lists = |name: &'static str| {
+            transactions.iter().flat_map(move |transaction| {
+                transaction[name].as_array().unwrap().iter().map(move |entry| (transaction, entry))
+            })
+        };
+        let spent: Vec<(String, u64)> = lists("vin")
+            .filter(|(_, input)| input.get("coinbase").is_none())
+            .map(|(_, input)| (input["txid"].as_str().unwrap().to_owned(), input["vout"].as_u64().unwrap()))
+            .collect();
+        let own: Vec<(String, u64)> =
+            moves.spent.iter().map(|output| (output.txid.to_string(), u64::from(output.vout))).collect();
+        assert_eq!(own, spent);
+        let created: Vec<(String, u64, i64)> = lists("vout")
+            .filter(|(_, output)| !output["scriptPubKey"]["hex"].as_str().unwrap().starts_with("6a"))
+            .map(|(transaction, output)| {
+                let txid = transaction["txid"].as_str().unwrap().to_owned();
+                (txid, output["n"].as_u64().unwrap(), data::sat(&output["value"]))
+            })
+            .collect();
+        let own: Vec<(String, u64, i64)> = moves
+            .created
+            .iter()
+            .map(|(output, sat)| (output.txid.to_string(), u64::from(output.vout), *sat))
+            .collect();
+        assert_eq!(own, created);
+    }
+}
