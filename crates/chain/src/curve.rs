@@ -1,14 +1,13 @@
 //! Just enough of the curve to take long keys apart and put them together: y² = x³ + 7 modulo p = 2^256 − 2^32 − 977.
 //! Nothing secret goes through here, so nothing takes care to hide its time.
 
-/// A number below 2^256, the lowest limb first.
-type Number = [u64; 4];
+use crate::limbs::{Limbs, bytes, limbs, minus};
 
 /// What 2^256 is modulo p.
 const FOLD: u64 = (1 << 32) + 977;
-const P: Number = [u64::MAX - FOLD + 1, u64::MAX, u64::MAX, u64::MAX];
+const P: Limbs = [u64::MAX - FOLD + 1, u64::MAX, u64::MAX, u64::MAX];
 /// (p + 1) / 4: a number to this power is its square root, if it has one.
-const ROOT: Number = [0xffff_ffff_bfff_ff0c, u64::MAX, u64::MAX, 0x3fff_ffff_ffff_ffff];
+const ROOT: Limbs = [0xffff_ffff_bfff_ff0c, u64::MAX, u64::MAX, 0x3fff_ffff_ffff_ffff];
 
 /// Whether the second of two coordinates of 32 bytes is odd; `None` where they are no point of the curve.
 pub(crate) fn parity(point: &[u8]) -> Option<bool> {
@@ -33,29 +32,22 @@ pub(crate) fn second(x: &[u8], is_odd: bool) -> Option<[u8; 32]> {
     if (root[0] & 1 == 1) != is_odd {
         root = minus(P, root).0;
     }
-    let mut bytes = [0; 32];
-    for (limb, chunk) in root.iter().zip(bytes.rchunks_exact_mut(8)) {
-        chunk.copy_from_slice(&limb.to_be_bytes());
-    }
-    Some(bytes)
+    Some(bytes(root))
 }
 
-fn right_side(x: Number) -> Number {
+fn right_side(x: Limbs) -> Limbs {
     let cube = times(times(x, x), x);
     reduced(plus(cube, 7))
 }
 
 /// The number of 32 bytes; `None` from p on.
-fn number(bytes: &[u8]) -> Option<Number> {
-    let mut number = [0; 4];
-    for (limb, chunk) in number.iter_mut().zip(bytes.rchunks_exact(8)) {
-        *limb = chunk.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
-    }
+fn number(bytes: &[u8]) -> Option<Limbs> {
+    let number = limbs(bytes);
     minus(number, P).1.then_some(number)
 }
 
 /// The product modulo p.
-fn times(a: Number, b: Number) -> Number {
+fn times(a: Limbs, b: Limbs) -> Limbs {
     let mut wide = [0_u64; 8];
     for (i, a) in a.into_iter().enumerate() {
         let mut carry = 0_u128;
@@ -78,7 +70,7 @@ fn times(a: Number, b: Number) -> Number {
 }
 
 /// The sum modulo 2^256, with FOLD for what carries over.
-fn plus(mut number: Number, more: u128) -> Number {
+fn plus(mut number: Limbs, more: u128) -> Limbs {
     let mut carry = more;
     for limb in &mut number {
         let sum = u128::from(*limb) + (carry & u128::from(u64::MAX));
@@ -88,23 +80,11 @@ fn plus(mut number: Number, more: u128) -> Number {
     if carry == 0 { number } else { plus(number, carry * u128::from(FOLD)) }
 }
 
-fn reduced(number: Number) -> Number {
+fn reduced(number: Limbs) -> Limbs {
     match minus(number, P) {
         (_, true) => number,
         (less, false) => less,
     }
-}
-
-/// The difference, and whether it went below zero.
-fn minus(mut from: Number, what: Number) -> (Number, bool) {
-    let mut is_under = false;
-    for (limb, less) in from.iter_mut().zip(what) {
-        let (difference, first) = limb.overflowing_sub(less);
-        let (difference, second) = difference.overflowing_sub(u64::from(is_under));
-        *limb = difference;
-        is_under = first || second;
-    }
-    (from, is_under)
 }
 
 #[cfg(test)]

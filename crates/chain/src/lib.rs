@@ -19,6 +19,7 @@ pub mod work;
 
 mod cursor;
 mod curve;
+mod limbs;
 
 pub use block::{Block, OutPoint, Output, Transaction};
 pub use error::{Error, Fault};

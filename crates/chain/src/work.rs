@@ -2,8 +2,7 @@
 
 use model::{BlockHeader, Work};
 
-/// A number of 256 bits, the lowest limb first.
-type Limbs = [u64; 4];
+use crate::limbs::{Limbs, bytes, limbs, minus};
 
 /// The target of a compact form, big-endian; `None` where it is negative, zero or larger than 256 bits.
 pub fn target(bits: u32) -> Option<[u8; 32]> {
@@ -27,29 +26,13 @@ pub fn of_bits(bits: u32) -> Work {
     let Some(target) = target(bits) else { return Work::default() };
     let target = limbs(&target);
     // 2^256 does not fit, but 2^256 / (t + 1) = (2^256 - t - 1) / (t + 1) + 1, and 2^256 - t - 1 is t with its bits turned.
-    let Some(divisor) = plus_one(target) else { return bytes([1, 0, 0, 0]) };
-    bytes(plus_one(divide(target.map(|limb| !limb), divisor)).unwrap_or([u64::MAX; 4]))
+    let Some(divisor) = plus_one(target) else { return Work(bytes([1, 0, 0, 0])) };
+    Work(bytes(plus_one(divide(target.map(|limb| !limb), divisor)).unwrap_or([u64::MAX; 4])))
 }
 
 /// Whether the header's hash reaches the target that it claims.
 pub fn is_mined(header: &BlockHeader) -> bool {
     target(header.bits).is_some_and(|target| header.hash.0.iter().rev().le(target.iter()))
-}
-
-fn limbs(bytes: &[u8; 32]) -> Limbs {
-    let mut limbs = [0; 4];
-    for (limb, chunk) in limbs.iter_mut().zip(bytes.rchunks_exact(8)) {
-        *limb = chunk.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
-    }
-    limbs
-}
-
-fn bytes(limbs: Limbs) -> Work {
-    let mut bytes = [0; 32];
-    for (limb, chunk) in limbs.iter().zip(bytes.rchunks_exact_mut(8)) {
-        chunk.copy_from_slice(&limb.to_be_bytes());
-    }
-    Work(bytes)
 }
 
 /// One more; `None` past the highest.
@@ -87,18 +70,6 @@ fn doubled(limbs: Limbs) -> Limbs {
         carry = limb >> 63;
         doubled
     })
-}
-
-/// The difference, and whether it went below zero.
-fn minus(mut from: Limbs, what: Limbs) -> (Limbs, bool) {
-    let mut is_under = false;
-    for (limb, less) in from.iter_mut().zip(what) {
-        let (difference, first) = limb.overflowing_sub(less);
-        let (difference, second) = difference.overflowing_sub(u64::from(is_under));
-        *limb = difference;
-        is_under = first || second;
-    }
-    (from, is_under)
 }
 
 #[cfg(test)]

@@ -202,14 +202,7 @@ impl Fills {
 
     async fn settle(&self, gaps: Vec<Gap>, result: &str) -> Result<(), String> {
         for gap in gaps {
-            let outcome = Outcome {
-                instrument: gap.instrument.to_string(),
-                channel: gap.channel.as_str().into(),
-                first_id: gap.first_id,
-                last_id: gap.last_id,
-                first_time: gap.first_time.0,
-                result: result.into(),
-            };
+            let outcome = Outcome::of(&gap, result);
             let journal = &self.around.journal;
             let record = journal.record(Some(self.around.id()), 0, RecordKind::Outcome, outcome.to_payload());
             journal.write(record).await.map_err(|closed| closed.to_string())?;

@@ -221,14 +221,7 @@ impl HistoryDesk {
         let venue = gap.instrument.venue();
         let post = self.posts.iter().find(|post| post.venue.facts().id == venue);
         let Some(post) = post.filter(|post| post.desk.records()) else { return Ok(false) };
-        let outcome = Outcome {
-            instrument: gap.instrument.to_string(),
-            channel: gap.channel.as_str().into(),
-            first_id: gap.first_id,
-            last_id: gap.last_id,
-            first_time: gap.first_time.0,
-            result: Source::Archive.as_str().into(),
-        };
+        let outcome = Outcome::of(gap, Source::Archive.as_str());
         post.desk.write(venue, RecordKind::Outcome, outcome.to_payload()).await?;
         Ok(true)
     }

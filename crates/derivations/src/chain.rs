@@ -19,7 +19,7 @@ mod coins_tests;
 #[cfg(test)]
 mod testing;
 
-pub use buckets::{BlockInput, Carry, Span, bucket_start, build};
+pub use buckets::{BlockInput, Carry, Span, build};
 pub use coins::{
     CoinBlock, CoinError, CoinFlow, CoinHistory, CoinInput, CoinLedger, coin_flows, created_sat,
 };

@@ -7,6 +7,21 @@ use crate::time::{MINUTE, Time};
 /// Length of the base bucket.
 pub const BUCKET: i64 = 10 * MINUTE;
 
+/// Start of the bucket of that length in which a moment lies.
+pub const fn bucket_start(time: Time, length: i64) -> Time {
+    Time(time.0 - time.0.rem_euclid(length))
+}
+
+/// Start of the ten minutes in which a moment lies.
+pub const fn bucket_of(time: Time) -> Time {
+    bucket_start(time, BUCKET)
+}
+
+/// What an interval of so many minutes is called: `10m`, `1h`, `24h`.
+pub fn interval_name(minutes: u16) -> String {
+    if minutes.is_multiple_of(60) { format!("{}h", minutes / 60) } else { format!("{minutes}m") }
+}
+
 /// A chain over ten minutes, or over a longer bucket made of those. Blocks belong where their header's time falls.
 ///
 /// Flows are what happened within and zero where nothing did; states are those of the highest block up to the bucket's end and
@@ -249,4 +264,19 @@ pub struct MetricValue {
     pub value: Option<f64>,
     /// Why it is not defined: `price_missing`, `no_transfers`, … All of them stand in `derivations::chain::reasons`.
     pub reason: Option<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for buckets and their names.
+    use super::*;
+
+    #[test]
+    fn buckets_begin_at_or_before_their_moments_also_before_1970() {
+        for (time, start) in [(0, 0), (BUCKET - 1, 0), (BUCKET, BUCKET), (-1, -BUCKET)] {
+            assert_eq!(bucket_of(Time(time)), Time(start));
+        }
+        assert_eq!(bucket_start(Time(7 * BUCKET), 6 * BUCKET), Time(6 * BUCKET));
+        assert_eq!([10, 60, 1_440].map(interval_name), ["10m", "1h", "24h"]);
+    }
 }

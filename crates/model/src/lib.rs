@@ -5,6 +5,7 @@
 pub mod chain;
 pub mod chain_series;
 pub mod decimal;
+pub mod digits;
 pub mod event;
 pub mod gap;
 pub mod id;
@@ -20,7 +21,7 @@ pub use chain::{
 };
 pub use chain_series::{
     BUCKET, Candle, ChainBucket, ComposedPrice, MetricValue, Ohlcv, PriceMethod, PriceSource, RejectedSource,
-    VenuePrice,
+    VenuePrice, bucket_of, bucket_start, interval_name,
 };
 pub use decimal::{Decimal, DecimalError};
 pub use event::{Event, Listing, Notice};

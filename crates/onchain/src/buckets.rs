@@ -1,8 +1,8 @@
 //! Keeps `btc_buckets` in step with `btc_primitive_block`: after each step, every bucket from the earliest touched one on is built anew.
 
 use control::{CheckpointKey, Reached};
-use derivations::chain::{BlockInput, Carry, Span as BucketSpan, bucket_start, build};
-use model::{BUCKET, BlockFacts, BlockPlace, ChainBucket, LogPosition, Time};
+use derivations::chain::{BlockInput, Carry, Span as BucketSpan, build};
+use model::{BUCKET, BlockFacts, BlockPlace, ChainBucket, LogPosition, Time, bucket_start};
 use tables::{BTC, Rows, Span, Step, TableName, TableScan, TimeRange};
 
 use crate::error::Error;

@@ -7,13 +7,10 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use control::{CheckpointKey, MetricRow, Reached};
-use derivations::chain::bucket_start;
 use derivations::chain::metrics::{METRICS, Metric, MetricInputs, MetricNode, Prepared, order};
 use model::time::DAY;
-use model::{BUCKET, ChainBucket, LogPosition, MetricValue, PriceMethod, Time};
-use tables::{
-    BTC, Rows, Step, TableName, TableScan, TimeRange, composed_prices::name_of, metrics::interval_name,
-};
+use model::{BUCKET, ChainBucket, LogPosition, MetricValue, PriceMethod, Time, bucket_start, interval_name};
+use tables::{BTC, Rows, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
 
 use crate::Doors;
 use crate::error::Error;

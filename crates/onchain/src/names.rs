@@ -6,10 +6,9 @@ use arrow_array::builder::{Int64Builder, StringBuilder};
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use control::{Checkpoint, Control, MetricRow, PriceSourceRow};
 use derivations::chain::METRICS;
-use model::{PriceMethod, PriceSource, Time};
+use model::{PriceMethod, PriceSource, Time, interval_name};
 use tables::composed_prices::name_of;
 use tables::lent::{NamedView, SmallTable};
-use tables::metrics::interval_name;
 
 use crate::error::Error;
 

@@ -3,7 +3,7 @@
 //! The form on disk is left to `segment`; who writes what is said at each kind.
 
 use bytes::Bytes;
-use model::{LogPosition, Nanos, VenueId};
+use model::{Gap, LogPosition, Nanos, VenueId};
 
 /// Kind of a record. The numbers are the form on disk and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +159,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What became of a hole: `result` is `done`, or the name of a source or a cause.
+    pub fn of(gap: &Gap, result: &str) -> Self {
+        Self {
+            instrument: gap.instrument.to_string(),
+            channel: gap.channel.as_str().into(),
+            first_id: gap.first_id,
+            last_id: gap.last_id,
+            first_time: gap.first_time.0,
+            result: result.into(),
+        }
+    }
+
     /// As kept: one field per line.
     pub fn to_payload(&self) -> Bytes {
         let id = |id: Option<i64>| id.map(|id| id.to_string()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use model::{
-    BUCKET, BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, Network, SpentAge, Time, Work,
+    BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, Network, SpentAge, Time, Work, bucket_of,
 };
 
 use crate::btc_blocks::{BTC, seconds_of};
@@ -126,11 +126,6 @@ pub(crate) fn to_batch(rows: &[BlockFacts]) -> RecordBatch {
 
 fn ages(row: &BlockFacts) -> Option<&[SpentAge]> {
     row.sums.spent.as_deref()
-}
-
-/// Start of the ten minutes that hold a moment.
-pub fn bucket_of(time: Time) -> Time {
-    Time(time.0 - time.0.rem_euclid(BUCKET))
 }
 
 /// Reads rows back.

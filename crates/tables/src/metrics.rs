@@ -1,7 +1,7 @@
 //! The table `metrics`: values of chain metrics over buckets.
 
 use arrow_array::RecordBatch;
-use model::MetricValue;
+use model::{MetricValue, interval_name};
 
 use crate::column::{Column, ColumnKind, Partition, Table};
 use crate::columns::Columns;
@@ -22,11 +22,6 @@ pub(crate) static TABLE: Table = Table {
     partition: Partition::Month("bucket"),
     is_keyed: true,
 };
-
-/// What an interval of so many minutes is called: `10m`, `1h`, `24h`.
-pub fn interval_name(minutes: u16) -> String {
-    if minutes.is_multiple_of(60) { format!("{}h", minutes / 60) } else { format!("{minutes}m") }
-}
 
 pub(crate) fn to_batch(rows: &[MetricValue]) -> RecordBatch {
     let intervals: Vec<String> = rows.iter().map(|row| interval_name(row.interval_minutes)).collect();

@@ -267,7 +267,7 @@ pub(crate) struct Closing {
 
 impl std::fmt::Display for Closing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        use crate::commands::status::group;
+        use model::digits::group;
         write!(
             f,
             "closed: {} trades recorded ({} in all), {} records in the raw log ({} MiB), tables committed through {} ({:.1} s)",

@@ -3,9 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use derivations::price::aggregate::bucket_of;
 use model::time::MINUTE;
-use model::{BUCKET, Candle, PriceSource, Time, VenueId};
+use model::{BUCKET, Candle, PriceSource, Time, VenueId, bucket_of};
 use runtime::{Clock, Stop};
 use venues::prices::{CandleAnswer, CandlePage, CandleSource, NoCandles};
 

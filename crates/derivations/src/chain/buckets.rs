@@ -3,7 +3,7 @@
 //! A block belongs where its header's time falls. Headers are not in order: a later block may re-open an earlier bucket, and
 //! then every bucket from there on is to be built anew, because states are those of the highest block up to a bucket's end.
 
-use model::{BlockFacts, BlockHash, ChainBucket, Time, Work};
+use model::{BlockFacts, BlockHash, ChainBucket, Time, Work, bucket_start};
 
 use crate::chain::flows::Flows;
 
@@ -141,11 +141,6 @@ pub struct Span {
     pub through: Time,
     /// Microseconds of a bucket: [`model::BUCKET`], or an hour, or a day.
     pub length: i64,
-}
-
-/// Start of the bucket of that length in which a moment lies.
-pub fn bucket_start(time: Time, length: i64) -> Time {
-    Time(time.0 - time.0.rem_euclid(length))
 }
 
 /// Builds all buckets of a span, and hands back the state at its end.

@@ -1,12 +1,12 @@
 //! Buckets against a real chain and its independent reference, in one piece and in many.
 
 use model::time::{DAY, MINUTE, SECOND};
-use model::{BUCKET, BlockFacts, ChainBucket, Network, Time};
+use model::{BUCKET, BlockFacts, ChainBucket, Network, Time, bucket_start};
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::testing::{chain, int, lines};
-use super::{BlockInput, BucketStream, Carry, Span, bucket_start, build, rollup};
+use super::{BlockInput, BucketStream, Carry, Span, build, rollup};
 
 const LAST: Time = Time(1_600_447_800 * SECOND);
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use model::time::{DAY, MINUTE, SECOND};
-use model::{BUCKET, BlockFacts, SpentAge, Time};
+use model::{BUCKET, BlockFacts, SpentAge, Time, bucket_start};
 use proptest::prelude::*;
 
-use super::buckets::{BlockInput, Span, bucket_start, build};
+use super::buckets::{BlockInput, Span, build};
 use super::reasons::{AGES_UNKNOWN, COINS_BEHIND, NOT_FROM_GENESIS, PRICE_MISSING};
 use super::testing::{Outpoint, chain, chain_with_ages, verbose_chain};
 use super::{CoinBlock, CoinError, CoinHistory, CoinInput, CoinLedger, coin_flows, created_sat};

@@ -16,7 +16,7 @@ mod supply;
 mod metrics_tests;
 
 use model::time::MINUTE;
-use model::{BUCKET, MetricValue, Time};
+use model::{BUCKET, MetricValue, Time, interval_name};
 
 use crate::chain::reasons::NOT_FINITE;
 
@@ -120,9 +120,4 @@ impl Metric {
         };
         prepared.windows(length, from, through).map(of_window).collect()
     }
-}
-
-/// `10m`, `1h`, `24h`.
-pub fn interval_name(minutes: u16) -> String {
-    if minutes >= 60 { format!("{}h", minutes / 60) } else { format!("{minutes}m") }
 }

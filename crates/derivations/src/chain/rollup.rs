@@ -1,8 +1,8 @@
 //! Hours and days from ten minutes. Medians, which parts do not determine, are left to [`super::build`] with a longer bucket.
 
-use model::{ChainBucket, Time};
+use model::{ChainBucket, Time, bucket_start};
 
-use crate::chain::buckets::{Carry, bucket_start};
+use crate::chain::buckets::Carry;
 use crate::chain::flows::{blank, set_means};
 
 /// Longer buckets from ascending shorter ones, the last as far as its parts go.

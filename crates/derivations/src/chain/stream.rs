@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use model::{ChainBucket, Time};
+use model::{ChainBucket, Time, bucket_start};
 
-use crate::chain::buckets::{BlockInput, Carry, bucket_start};
+use crate::chain::buckets::{BlockInput, Carry};
 use crate::chain::flows::Flows;
 
 /// Buckets from blocks that come by ascending height. Holds a few buckets, whatever the length of the chain.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{BUCKET, Candle, Decimal, Ohlcv, PriceSource, Time, VenuePrice, time::MINUTE};
+use model::{BUCKET, Candle, Decimal, Ohlcv, PriceSource, Time, VenuePrice, bucket_of, time::MINUTE};
 
 /// How a row reached us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +36,6 @@ struct Child {
     price: Ohlcv,
     received: Time,
     mode: DataSourceMode,
-}
-
-/// Start of the ten minutes that a moment lies in.
-pub const fn bucket_of(time: Time) -> Time {
-    Time(time.0 - time.0.rem_euclid(BUCKET))
 }
 
 /// Gathers the candles of a venue until their ten minutes are over.

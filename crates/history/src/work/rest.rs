@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use collect::history::{HistoryAsk, HistoryWish};
 use control::{ArchiveRecord, FileState};
+use model::digits::group;
 use model::time::DAY;
 use model::{Date, Instrument, InstrumentKind};
 use runtime::Stop;
 use tables::{DayCondition, TimeRange};
 
+use super::Work;
 use super::backfill::{Backfill, Kind};
 use super::series::{Series, Shelf};
-use super::{Work, group};
 use crate::{Error, Repair, Repaired};
 
 /// Older than everything: no hole is too old to be asked for.

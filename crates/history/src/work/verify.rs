@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use control::JobAsk;
+use model::digits::group;
 use model::{Date, Gap, GapState, Instrument, InstrumentId, Timeframe, VenueId};
 use runtime::Stop;
 use tables::{DayCondition, DayCover};
 
 use super::backfill::{Kind, timeframe};
-use super::{Work, check_order, group, known_venue};
+use super::{Work, check_order, known_venue};
 use crate::{Check, Error, Repair, Verdict};
 
 /// Holes listed one by one for each instrument.

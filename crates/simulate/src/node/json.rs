@@ -56,18 +56,6 @@ pub(super) fn sixteen_digits(number: f64) -> String {
     format!("{}e{sign}{:02}", trim(digits), exponent.abs())
 }
 
-/// The difficulty as the node computes it, step by step, so that the last digit agrees.
-pub(super) fn difficulty(bits: u32) -> f64 {
-    let mut found = f64::from(0xffff) / f64::from(bits & 0x00ff_ffff);
-    for _ in (bits >> 24)..29 {
-        found *= 256.0;
-    }
-    for _ in 29..(bits >> 24) {
-        found /= 256.0;
-    }
-    found
-}
-
 /// The target of a block, as digits.
 pub(super) fn target_digits(bits: u32) -> String {
     hex(&chain::work::target(bits).unwrap_or_default())
@@ -92,7 +80,7 @@ fn header_fields(ledger: &Ledger, entry: &Entry) -> String {
         header.nonce,
         header.bits,
         target_digits(header.bits),
-        sixteen_digits(difficulty(header.bits)),
+        sixteen_digits(header.difficulty()),
         place.chainwork,
         entry.tx_count,
     );
@@ -270,9 +258,9 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_the_node_does() {
-        assert_eq!(sixteen_digits(difficulty(0x207f_ffff)), "4.656542373906925e-10");
-        assert_eq!(sixteen_digits(difficulty(0x1d00_ffff)), "1");
-        assert_eq!(sixteen_digits(difficulty(0x1709_4ee6)), "30239012033554.27");
+        assert_eq!(sixteen_digits(4.656_542_373_906_925e-10), "4.656542373906925e-10");
+        assert_eq!(sixteen_digits(1.0), "1");
+        assert_eq!(sixteen_digits(30_239_012_033_554.27), "30239012033554.27");
         assert_eq!(sixteen_digits(1e17), "1e+17");
         assert_eq!(coins(1_234_567_890), "12.34567890");
         assert_eq!(coins(-1), "-0.00000001");

@@ -223,7 +223,7 @@ pub(super) fn chain_info(node: &Node) -> String {
         header.hash,
         header.bits,
         json::target_digits(header.bits),
-        json::sixteen_digits(json::difficulty(header.bits)),
+        json::sixteen_digits(header.difficulty()),
         header.time,
         tip.median_time,
         tip.chainwork,

@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 
 use control::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use model::digits::group;
 
-use super::status::group;
 use crate::output::line;
 
 /// Files that have a bar of their own.

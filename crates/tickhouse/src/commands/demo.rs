@@ -190,7 +190,7 @@ async fn report(house: &House) {
     loop {
         runtime::sleep(Duration::from_secs(10)).await;
         let status = house.status();
-        let group = super::status::group;
+        let group = model::digits::group;
         line(format!(
             "  {} trades recorded (+{}); {} records in the raw log, {} of them in the tables; {} MiB of memory{}",
             group(status.trades_total),

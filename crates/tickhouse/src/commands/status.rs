@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use control::{Control, Job};
+use model::digits::group;
 use serde_json::{Value, json};
 
 use super::Place;
@@ -308,19 +309,6 @@ fn span(seconds: i64) -> String {
         }
     }
     if words.is_empty() { "0 s".into() } else { words.join(" ") }
-}
-
-/// 1234567 as 1,234,567.
-pub(crate) fn group(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

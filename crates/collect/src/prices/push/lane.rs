@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use derivations::price::aggregate::bucket_of;
 use derivations::price::{DataSourceMode, TenMinutes};
 use futures::StreamExt;
-use model::{BUCKET, Nanos, Time, VenuePrice};
+use model::{BUCKET, Nanos, Time, VenuePrice, bucket_of};
 use runtime::clock::within;
 use runtime::{Backoff, Clock, Sender, Stop};
 use tokio::sync::Mutex;

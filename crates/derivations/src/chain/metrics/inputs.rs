@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use model::{BUCKET, ChainBucket, Time};
+use model::{BUCKET, ChainBucket, Time, bucket_start};
 
-use crate::chain::buckets::bucket_start;
 use crate::chain::coins::CoinFlow;
 use crate::chain::metrics::{DAY_BUCKETS, Value};
 use crate::chain::money::{self, btc, usd, worth};

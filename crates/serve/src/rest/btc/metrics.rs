@@ -8,9 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use model::{BUCKET, Time};
+use model::{BUCKET, Time, interval_name};
 use serde::{Deserialize, Serialize};
-use tables::metrics::interval_name;
 use tables::{MetricInfo, TableName, TimeRange, table};
 use utoipa::{IntoParams, ToSchema};
 
@@ -140,12 +139,7 @@ pub(crate) async fn values(
     let metric = known_metric(&house, &name)?;
     let form = Form::wanted(ask.format.as_deref(), &headers, &FORMS)?;
     let interval = Interval::read(ask.interval.as_deref(), "")?;
-    let words = WindowWords {
-        start: ask.start.as_deref(),
-        end: ask.end.as_deref(),
-        limit: ask.limit.as_deref(),
-        order: ask.order.as_deref(),
-    };
+    let words = WindowWords::of([&ask.start, &ask.end, &ask.limit, &ask.order]);
     let window = Window::read(words, interval)?;
     check_computed(&house, metric, interval).await?;
     let health = desk(&house)?.health();

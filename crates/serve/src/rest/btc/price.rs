@@ -73,12 +73,7 @@ pub(crate) async fn canonical(
     let health = desk(&house)?.health();
     let form = Form::wanted(ask.format.as_deref(), &headers, &FORMS)?;
     let interval = Interval::read(ask.interval.as_deref(), "")?;
-    let words = WindowWords {
-        start: ask.start.as_deref(),
-        end: ask.end.as_deref(),
-        limit: ask.limit.as_deref(),
-        order: ask.order.as_deref(),
-    };
+    let words = WindowWords::of([&ask.start, &ask.end, &ask.limit, &ask.order]);
     let window = Window::read(words, interval)?;
     let method = match ask.method.as_deref() {
         None => canonical_method(&house).await?,
@@ -168,12 +163,7 @@ pub(crate) async fn source(
             "choose 10m; longer ones are composed: /api/v1/btc/price/canonical",
         ));
     }
-    let words = WindowWords {
-        start: ask.start.as_deref(),
-        end: ask.end.as_deref(),
-        limit: ask.limit.as_deref(),
-        order: ask.order.as_deref(),
-    };
+    let words = WindowWords::of([&ask.start, &ask.end, &ask.limit, &ask.order]);
     let window = Window::read(words, interval)?;
     let newest = Some(house.clock.time());
     let series =

@@ -69,12 +69,7 @@ pub(crate) struct PrimitiveAsk {
 
 impl PrimitiveAsk {
     fn words(&self) -> WindowWords<'_> {
-        WindowWords {
-            start: self.start.as_deref(),
-            end: self.end.as_deref(),
-            limit: self.limit.as_deref(),
-            order: self.order.as_deref(),
-        }
+        WindowWords::of([&self.start, &self.end, &self.limit, &self.order])
     }
 }
 

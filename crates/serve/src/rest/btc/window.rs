@@ -71,6 +71,14 @@ pub(crate) struct WindowWords<'a> {
     pub(crate) order: Option<&'a str>,
 }
 
+impl<'a> WindowWords<'a> {
+    /// Start, end, limit and order, in this order.
+    pub(crate) fn of(words: [&'a Option<String>; 4]) -> Self {
+        let [start, end, limit, order] = words.map(Option::as_deref);
+        Self { start, end, limit, order }
+    }
+}
+
 impl Window {
     pub(crate) fn read(words: WindowWords<'_>, interval: Interval) -> Result<Self, Refusal> {
         let is_descending = match words.order {
