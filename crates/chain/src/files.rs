@@ -21,6 +21,8 @@ const COUNT_BYTES_MAX: usize = 9;
 pub const CHECKSUM_BYTES: usize = 32;
 /// Bytes looked through at once for the next record.
 const SEARCH_BYTES: usize = 1 << 16;
+/// So many zeros are space that was set aside.
+const BLANK_BYTES: usize = 1 << 12;
 
 /// What a node's files are masked with: eight bytes in `blocks/xor.dat`, or nothing on older nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +65,13 @@ pub struct FilePlace {
     pub length_bytes: u32,
 }
 
+impl FilePlace {
+    /// Where its record begins, with mark and length.
+    pub fn record_offset(&self) -> u64 {
+        self.offset - MARK_BYTES as u64
+    }
+}
+
 /// A block in a file, as far as its first bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockHead {
@@ -81,6 +90,15 @@ pub struct UndoHead {
     pub place: FilePlace,
     /// Transactions that it tells of: those of the block but the coinbase.
     pub list_count: usize,
+}
+
+/// What of a file is gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// All of it, whatever lies between records.
+    Whole,
+    /// From an offset on, until nothing was written yet.
+    Newest(u64),
 }
 
 /// A file of a node, through which one can read: fills the bytes from an offset on and says how many there were.
@@ -102,8 +120,17 @@ where
     /// The blocks of a `blk` file, in the order in which they came, those of no chain among them. Ends before a block
     /// that is still being written.
     pub fn blocks(&mut self) -> Result<Vec<BlockHead>, E> {
+        self.blocks_in(Part::Whole)
+    }
+
+    /// The blocks from an offset on, at which a record begins, to the space that was set aside for further ones.
+    pub fn blocks_from(&mut self, offset: u64) -> Result<Vec<BlockHead>, E> {
+        self.blocks_in(Part::Newest(offset))
+    }
+
+    fn blocks_in(&mut self, part: Part) -> Result<Vec<BlockHead>, E> {
         let mut blocks = Vec::new();
-        self.records(&BLOCK_BYTES, 0, |place, head| {
+        self.records(part, (&BLOCK_BYTES, 0), |place, head| {
             let mut cursor = Cursor::new("block", head);
             if let (Ok(header), Ok(tx_count)) = (header::read(&mut cursor), cursor.compact("count")) {
                 blocks.push(BlockHead { place, header, tx_count });
@@ -114,13 +141,32 @@ where
 
     /// The undo records of a `rev` file, in the order in which their blocks were connected.
     pub fn undos(&mut self) -> Result<Vec<UndoHead>, E> {
+        self.undos_in(Part::Whole)
+    }
+
+    /// The undo records from an offset on, at which one begins, to the space that was set aside for further ones.
+    pub fn undos_from(&mut self, offset: u64) -> Result<Vec<UndoHead>, E> {
+        self.undos_in(Part::Newest(offset))
+    }
+
+    fn undos_in(&mut self, part: Part) -> Result<Vec<UndoHead>, E> {
         let mut undos = Vec::new();
-        self.records(&UNDO_BYTES, CHECKSUM_BYTES, |place, head| {
+        self.records(part, (&UNDO_BYTES, CHECKSUM_BYTES), |place, head| {
             if let Ok(list_count) = Cursor::new("undo record", head).compact("count") {
                 undos.push(UndoHead { place, list_count });
             }
         })?;
         Ok(undos)
+    }
+
+    /// The place of a block that begins at an offset; `None` if no record of a block does.
+    pub fn block_at(&mut self, offset: u64) -> Result<Option<FilePlace>, E> {
+        let Some(at) = offset.checked_sub(MARK_BYTES as u64) else { return Ok(None) };
+        let mut mark = [0; MARK_BYTES];
+        let count = self.fill(at, &mut mark)?;
+        let length = u32::from_le_bytes([mark[4], mark[5], mark[6], mark[7]]);
+        let is_block = count == MARK_BYTES && mark[..4] == self.magic && BLOCK_BYTES.contains(&length);
+        Ok(is_block.then_some(FilePlace { file: self.number, offset, length_bytes: length }))
     }
 
     /// The bytes of a record and of so many behind it.
@@ -135,17 +181,23 @@ where
     /// else that is no record.
     fn records(
         &mut self,
-        lengths: &std::ops::RangeInclusive<u32>,
-        behind_bytes: usize,
+        part: Part,
+        (lengths, behind_bytes): (&std::ops::RangeInclusive<u32>, usize),
         mut take: impl FnMut(FilePlace, &[u8]),
     ) -> Result<(), E> {
-        let mut at = 0;
+        let mut at = match part {
+            Part::Whole => 0,
+            Part::Newest(offset) => offset,
+        };
         let mut head = [0; MARK_BYTES + HEADER_BYTES + COUNT_BYTES_MAX];
         loop {
             let count = self.fill(at, &mut head)?;
             let Some((mark, rest)) = head[..count].split_first_chunk::<MARK_BYTES>() else { return Ok(()) };
             let length = u32::from_le_bytes([mark[4], mark[5], mark[6], mark[7]]);
             if mark[..4] != self.magic || !lengths.contains(&length) {
+                if part != Part::Whole && self.is_set_aside(at)? {
+                    return Ok(());
+                }
                 let Some(next) = self.find_mark(at + 1)? else { return Ok(()) };
                 at = next;
                 continue;
@@ -158,6 +210,15 @@ where
             take(place, &rest[..rest.len().min(length as usize)]);
             at = end;
         }
+    }
+
+    /// Whether nothing was written from an offset on, as far as a look goes.
+    fn is_set_aside(&mut self, offset: u64) -> Result<bool, E> {
+        let mut bytes = [0; BLANK_BYTES];
+        let count = self.fill(offset, &mut bytes)?;
+        // Zeros are what the mask makes of the mask itself.
+        self.key.unmask(&mut bytes[..count], offset);
+        Ok(bytes[..count].iter().all(|byte| *byte == 0))
     }
 
     /// Where the network's mark stands next.
@@ -210,9 +271,14 @@ impl UndoPicker {
     pub fn new(undos: &[UndoHead]) -> Self {
         let mut picker = Self::default();
         for undo in undos {
-            picker.places.entry(undo.list_count).or_default().0.push(undo.place);
+            picker.add(undo);
         }
         picker
+    }
+
+    /// Takes a record that came later.
+    pub fn add(&mut self, undo: &UndoHead) {
+        self.places.entry(undo.list_count).or_default().0.push(undo.place);
     }
 
     /// The undo record of a block, with its place; `None` where the file has none. `read` gives the bytes at a place with

@@ -20,6 +20,7 @@ pub mod work;
 mod cursor;
 mod curve;
 mod limbs;
+mod whole;
 
 pub use block::{Block, OutPoint, Output, Transaction};
 pub use error::{Error, Fault};
@@ -32,3 +33,4 @@ pub use moves::{CoinMoves, coin_moves};
 pub use spent::{Coin, Coins, Spent, SpentForm, SpentView, SpentWriter};
 pub use supply::supply_change;
 pub use walk::sums;
+pub use whole::check_block;

@@ -141,6 +141,7 @@ impl World {
             access: Access::user("bench", "bench"),
             rest,
             blocks_folder: None,
+            published: None,
             bounds: NodeBounds::default(),
         };
         let client = NodeClient::new(settings, SystemClock::shared()).expect("a client");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chain::HeaderIndex;
 use collect::bitcoin_node::{
-    self, BlockFeed, FeedItem, FeedStart, FetchedBlock, Followed, LongPoll, NodeClient, Tip,
+    self, BlockFeed, FeedItem, FeedStart, FetchedBlock, Followed, NodeClient, Tip, Wake, wake_of,
 };
 use control::{CheckpointKey, Reached};
 use model::time::DAY;
@@ -68,7 +68,8 @@ pub fn start(
         prices: Arc::new(Prices::new(doors.clone())),
         metrics: Arc::new(Metrics::new(doors.clone())),
     };
-    let worker = Worker { settings, doors, chain: chain.clone(), tasks: tasks.clone() };
+    let wake = wake_of(&chain.node, tasks).map_err(|error| error.to_string())?;
+    let worker = Worker { settings, wake, doors, chain: chain.clone(), tasks: tasks.clone() };
     let runtime = tokio::runtime::Handle::current();
     tasks.thread("onchain", move |stop| {
         runtime.block_on(async {
@@ -93,6 +94,7 @@ impl Followed for Stored {
 
 struct Worker {
     settings: FollowSettings,
+    wake: Arc<dyn Wake>,
     doors: Doors,
     chain: Chain,
     tasks: Tasks,
@@ -178,7 +180,7 @@ impl Worker {
             from_height: self.settings.from_height,
             until_height: self.settings.until_height,
         };
-        let wake = Arc::new(LongPoll(Arc::clone(&self.chain.node)));
+        let wake = Arc::clone(&self.wake);
         let stored = Arc::new(Stored(ledger.active()));
         let feed = bitcoin_node::follow(Arc::clone(&self.chain.node), stored, wake, start, &self.tasks);
         Ok(Turn { ledger, buckets, feed, fork: None, blocks: Vec::new(), derived: None, beat: None })
@@ -225,8 +227,10 @@ impl Worker {
         }
         let fetched = std::mem::take(&mut turn.blocks);
         let read = runtime::tasks::blocking(move || {
-            let read =
-                |block: FetchedBlock| ReadBlock::read(block.height, block.bytes, block.spent, block.received);
+            let read = |block: FetchedBlock| {
+                let FetchedBlock { height, bytes, spent, received, place, .. } = block;
+                Ok::<_, Error>(ReadBlock { place, ..ReadBlock::read(height, bytes, spent, received)? })
+            };
             fetched.into_iter().map(read).collect::<Result<Vec<_>, _>>()
         });
         let blocks = read.await.map_err(Error::Broken)??;

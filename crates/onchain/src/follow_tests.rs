@@ -8,36 +8,45 @@ use collect::bitcoin_node::{Access, NodeBounds, NodeClient, NodeSettings, RestUs
 use model::{BlockFacts, Network};
 use runtime::{SystemClock, Tasks};
 use simulate::node::{self, Node, NodeSource};
-use tables::TableName;
+use tables::{BlockRow, TableName};
 
 use crate::testing::{Memory, doors};
-use crate::{Chain, ChainStanding, Doors, FollowSettings, start};
+use crate::{Chain, ChainStanding, Doors, FollowSettings, Shelves, kept_block, start};
 
-/// A simulated node, and tables that follow it.
+fn recorded() -> node::NodeSettings {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest"));
+    let source = NodeSource::Folder { path, arrived: None };
+    node::NodeSettings { source, ..node::NodeSettings::default() }
+}
+
+/// A simulated node, and tables that follow it. Bytes are kept unless the node's own files can be read.
 struct World {
+    node_files: Option<PathBuf>,
+    published: Option<String>,
     node: Node,
     memory: Arc<Memory>,
     folder: tempfile::TempDir,
-    _tasks: Tasks,
+    tasks: Tasks,
 }
 
 impl World {
     async fn start(settings: node::NodeSettings) -> Self {
         // Another test may have been first.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let tasks = Tasks::new();
+        let (tasks, node_files) = (Tasks::new(), settings.blocks_folder.clone());
         let node = node::start(settings, SystemClock::shared(), &tasks).await.unwrap();
-        Self { node, memory: Arc::default(), folder: tempfile::tempdir().unwrap(), _tasks: tasks }
+        let published = node.zmq_address();
+        let (memory, folder) = (Arc::default(), tempfile::tempdir().unwrap());
+        Self { node_files, published, node, memory, folder, tasks }
     }
 
     async fn recorded() -> Self {
-        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest"));
-        let source = NodeSource::Folder { path, arrived: None };
-        Self::start(node::NodeSettings { source, ..node::NodeSettings::default() }).await
+        Self::start(recorded()).await
     }
 
     fn doors(&self) -> Doors {
-        doors(&self.memory, self.folder.path())
+        let doors = doors(&self.memory, self.folder.path());
+        if self.node_files.is_some() { Doors { blocks: None, ..doors } } else { doors }
     }
 
     /// Follows as a process of its own would.
@@ -47,7 +56,8 @@ impl World {
             url: self.node.address(),
             access: Access::cookie(self.node.cookie_path()),
             rest: RestUse::WhereItIs,
-            blocks_folder: None,
+            blocks_folder: self.node_files.clone(),
+            published: self.published.clone(),
             bounds: NodeBounds::default(),
         };
         let client = Arc::new(NodeClient::new(settings, SystemClock::shared()).unwrap());
@@ -63,6 +73,15 @@ impl World {
         wait_for(&chain, |standing| standing.raw.is_some_and(|(height, _)| height >= until)).await;
         wait_for(&chain, |standing| standing.is_caught_up).await;
         assert!(tasks.close(Duration::from_secs(10)).await.is_empty());
+    }
+
+    fn rows(&self) -> Vec<BlockRow> {
+        tables::btc_blocks::from_batch(&self.memory.rows(TableName::BtcBlocks))
+    }
+
+    fn shelves(&self) -> Shelves {
+        let own = self.folder.path().join("blocks");
+        Shelves { own, node: self.node_files.clone(), network: Network::Regtest }
     }
 
     fn facts(&self) -> Vec<BlockFacts> {
@@ -98,7 +117,87 @@ async fn a_range_has_the_places_of_the_whole_chain() {
             // Supply is that of all blocks before, which no range has.
             assert_eq!(own, &BlockFacts { supply_total_sat: None, ..other.clone() });
         }
-        let rows = tables::btc_blocks::from_batch(&range.memory.rows(TableName::BtcBlocks));
-        assert_eq!(rows.len(), facts.len());
+        assert_eq!(range.rows().len(), facts.len());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_block_is_read_back_from_either_kind_of_place() {
+    let files = tempfile::tempdir().unwrap();
+    let ours = World::recorded().await;
+    let theirs = World::start(node::NodeSettings {
+        blocks_folder: Some(files.path().to_owned()),
+        block_file_bytes_max: 250_000,
+        ..recorded()
+    })
+    .await;
+    // Far behind first, then near the tip: files are read, and asked beside.
+    ours.sync(0, 334).await;
+    theirs.sync(0, 100).await;
+    theirs.sync(0, 334).await;
+    assert_eq!(ours.rows().len(), theirs.rows().len());
+    assert!(!theirs.folder.path().join("blocks").exists());
+    let read = |world: &World, row: &BlockRow| {
+        kept_block(&world.shelves(), &row.place.header.hash, (row.stored.as_ref(), row.node.as_ref()))
+    };
+    for (own, other) in ours.rows().iter().zip(&theirs.rows()) {
+        assert!(own.stored.is_some() && own.node.is_none());
+        assert!(other.stored.is_none() && other.node.is_some(), "{other:?}");
+        assert_eq!(own.place, other.place);
+        let bytes = ours.node.block_bytes(own.place.header.hash).unwrap();
+        assert_eq!(read(&ours, own), Ok(bytes.clone()));
+        assert_eq!(read(&theirs, other), Ok(bytes));
+    }
+    let rows = theirs.rows();
+    let last = rows.last().unwrap();
+    let elsewhere = Shelves { node: None, ..theirs.shelves() };
+    let told = kept_block(&elsewhere, &last.place.header.hash, (None, last.node.as_ref())).unwrap_err();
+    assert!(told.contains("btc.blocks_folder"), "{told}");
+    let told = kept_block(&elsewhere, &last.place.header.hash, (None, None)).unwrap_err();
+    assert!(told.contains("ask the node"), "{told}");
+    theirs.node.prune(330).unwrap();
+    let told = read(&theirs, &rows[0]).unwrap_err();
+    assert!(told.contains("let go of it") && told.contains("blk00000.dat"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn published_blocks_wake_and_a_publisher_that_is_gone_leaves_asking() {
+    let generated = NodeSource::Generated { blocks: 5, first_time: Some(node::FIRST_TIME) };
+    let settings = node::NodeSettings { source: generated, publishes: true, ..node::NodeSettings::default() };
+    let world = World::start(settings).await;
+    let (chain, tasks) = world.follow(0, None);
+    let woken_by = |way: &'static str| {
+        let node = Arc::clone(&chain.node);
+        async move {
+            for _ in 0..4_000 {
+                if node.state().woken_by == Some(way) {
+                    return;
+                }
+                runtime::sleep(Duration::from_millis(5)).await;
+            }
+            panic!("it is not woken by {way} but {:?}", node.state());
+        }
+    };
+    let at = |height: u32| move |standing: &ChainStanding| standing.raw.is_some_and(|(own, _)| own >= height);
+    woken_by("zmq").await;
+    wait_for(&chain, at(5)).await;
+    world.node.order("mine=1").unwrap();
+    wait_for(&chain, at(6)).await;
+    // The node ends, and with it what it publishes.
+    assert!(world.tasks.close(Duration::from_secs(10)).await.is_empty());
+    woken_by("polling").await;
+    assert!(tasks.close(Duration::from_secs(10)).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_at_which_nobody_publishes_leaves_asking() {
+    let generated = NodeSource::Generated { blocks: 5, first_time: Some(node::FIRST_TIME) };
+    let settings = node::NodeSettings { source: generated, ..node::NodeSettings::default() };
+    let world = World { published: Some("tcp://127.0.0.1:1".to_owned()), ..World::start(settings).await };
+    let (chain, tasks) = world.follow(0, None);
+    wait_for(&chain, |standing| standing.is_caught_up).await;
+    world.node.order("mine=1").unwrap();
+    wait_for(&chain, |standing| standing.raw.is_some_and(|(height, _)| height == 6)).await;
+    assert_eq!(chain.node.state().woken_by, Some("polling"));
+    assert!(tasks.close(Duration::from_secs(10)).await.is_empty());
 }

@@ -8,10 +8,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use chain::Spent;
 use chain::index::{HeaderIndex, IndexedBlock};
+use collect::bitcoin_node::NodePlace;
 use control::{CheckpointKey, Reached};
 use model::{BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, LogPosition, Network, Time};
 use rawlog::{BlockBytes, BlockSegments};
-use tables::{BTC, BlockRow, Rows, Span, Step, TableName, TableScan};
+use tables::{BTC, BlockRow, NodeSpot, Rows, Span, Step, TableName, TableScan};
 
 use crate::active::{self, Branch};
 use crate::error::Error;
@@ -30,6 +31,8 @@ pub struct ReadBlock {
     pub spent: Spent,
     /// When it was received.
     pub received: Time,
+    /// Where the node keeps it, if that is known.
+    pub place: Option<NodePlace>,
 }
 
 impl ReadBlock {
@@ -38,7 +41,7 @@ impl ReadBlock {
         let broken = |reason| Error::Block { height, reason };
         let header = chain::header(bytes.get(..80).unwrap_or(&bytes)).map_err(broken)?;
         let sums = chain::sums(&bytes, spent.view()).map_err(broken)?;
-        Ok(Self { header, sums, bytes, spent, received })
+        Ok(Self { header, sums, bytes, spent, received, place: None })
     }
 }
 
@@ -334,6 +337,10 @@ impl Ledger {
             sequence: step,
             stored,
             received_time: block.received,
+            node: block.place.as_ref().map(|place| {
+                let (block, undo) = place.named();
+                NodeSpot { block, undo }
+            }),
         }));
         let rows = Rows::BtcBlocks(rows).to_batch();
         let through = Some(LogPosition(step));

@@ -13,6 +13,7 @@ mod error;
 mod follow;
 #[cfg(test)]
 mod follow_tests;
+mod kept;
 mod ledger;
 #[cfg(test)]
 mod metric_tests;
@@ -37,6 +38,7 @@ pub use buckets::{Buckets, Built};
 pub use check::{Drift, Trouble, drift, forget};
 pub use error::Error;
 pub use follow::{Chain, FollowSettings, start};
+pub use kept::{Shelves, kept_block};
 pub use ledger::{Ledger, ReadBlock, Taken};
 pub use metrics::{Computed, Metrics, metric_named, recompute, seeds as metric_seeds};
 pub use names::lent;

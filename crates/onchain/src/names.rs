@@ -35,7 +35,7 @@ fn views(method: PriceMethod) -> Vec<NamedView> {
             "btc_blocks_raw",
             "SELECT chain, height, hash AS block_hash, previous_hash, time AS block_time, median_time, version, merkle_root, bits, \
              nonce, chainwork, tx_count, size_bytes, stripped_size_bytes, weight_wu, stored_file, stored_offset, \
-             received_time FROM btc_blocks WHERE state = 'active'"
+             node_file, node_offset, node_undo_file, node_undo_offset, received_time FROM btc_blocks WHERE state = 'active'"
                 .to_owned(),
         ),
         view(

@@ -29,10 +29,38 @@ pub(crate) static TABLE: Table = Table {
         Column::new("weight_wu", ColumnKind::Int64, "Weight."),
         Column::new("state", ColumnKind::Text, "active on the followed chain, stale beside it."),
         Column::new("sequence", ColumnKind::Int64, "The step in which the row got this form; only grows."),
-        Column::new("stored_file", ColumnKind::Text, "File that holds the bytes of block and spent outputs.")
-            .nullable(),
+        Column::new(
+            "stored_file",
+            ColumnKind::Text,
+            "File of our own that holds the bytes of block and spent outputs; NULL where they are not kept.",
+        )
+        .nullable(),
         Column::new("stored_offset", ColumnKind::Int64, "Where they begin in it.").nullable(),
         Column::new("received_time", ColumnKind::Time, "When we received it."),
+        Column::new(
+            "node_file",
+            ColumnKind::Text,
+            "The node's own file that holds the block, such as blk00017.dat; NULL where it was not found.",
+        )
+        .nullable(),
+        Column::new(
+            "node_offset",
+            ColumnKind::Int64,
+            "Where the block begins in it, behind mark and length.",
+        )
+        .nullable(),
+        Column::new(
+            "node_undo_file",
+            ColumnKind::Text,
+            "The node's own file that holds what the block spends, such as rev00017.dat.",
+        )
+        .nullable(),
+        Column::new(
+            "node_undo_offset",
+            ColumnKind::Int64,
+            "Where that record begins in it, behind mark and length.",
+        )
+        .nullable(),
     ],
     key: &["chain", "height", "hash"],
     time: "time",
@@ -64,6 +92,17 @@ pub struct BlockRow {
     pub stored: Option<(String, u64)>,
     /// When it was received.
     pub received_time: Time,
+    /// Where the node itself keeps it, if that was found.
+    pub node: Option<NodeSpot>,
+}
+
+/// Where a node keeps a block in files of its own. Offsets are those of the first byte, behind mark and length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSpot {
+    /// File and offset of the block.
+    pub block: (String, u64),
+    /// File and offset of what it spends.
+    pub undo: Option<(String, u64)>,
 }
 
 pub(crate) fn to_batch(rows: &[BlockRow]) -> RecordBatch {
@@ -96,6 +135,10 @@ pub(crate) fn to_batch(rows: &[BlockRow]) -> RecordBatch {
         .text_or_null(rows.iter().map(|row| row.stored.as_ref().map(|(file, _)| file.as_str())))
         .int_or_null(rows.iter().map(|row| row.stored.as_ref().map(|(_, offset)| *offset as i64)))
         .time(rows.iter().map(|row| row.received_time))
+        .text_or_null(rows.iter().map(|row| row.node.as_ref().map(|node| &*node.block.0)))
+        .int_or_null(rows.iter().map(|row| row.node.as_ref().map(|node| node.block.1 as i64)))
+        .text_or_null(rows.iter().map(|row| row.node.as_ref()?.undo.as_ref().map(|(file, _)| &**file)))
+        .int_or_null(rows.iter().map(|row| row.node.as_ref()?.undo.as_ref().map(|(_, at)| *at as i64)))
         .finish()
 }
 
@@ -117,8 +160,10 @@ pub fn from_batch(batch: &RecordBatch) -> Vec<BlockRow> {
             bits: int("bits", row) as u32,
             nonce: int("nonce", row) as u32,
         };
-        let file = cells::text(cells.texts("stored_file"), row).map(str::to_owned);
-        let offset = cells::number(cells.ints("stored_offset"), row).map(|offset| offset as u64);
+        let spot = |file: &str, offset: &str| {
+            let file = cells::text(cells.texts(file), row).map(str::to_owned);
+            file.zip(cells::number(cells.ints(offset), row).map(|offset| offset as u64))
+        };
         BlockRow {
             place: BlockPlace {
                 header,
@@ -133,8 +178,10 @@ pub fn from_batch(batch: &RecordBatch) -> Vec<BlockRow> {
             weight_wu: int("weight_wu", row),
             is_stale: cells.texts("state").value(row) == "stale",
             sequence: int("sequence", row) as u64,
-            stored: file.zip(offset),
+            stored: spot("stored_file", "stored_offset"),
             received_time: cells::moment(cells.times("received_time"), row),
+            node: spot("node_file", "node_offset")
+                .map(|block| NodeSpot { block, undo: spot("node_undo_file", "node_undo_offset") }),
         }
     })
     .collect()

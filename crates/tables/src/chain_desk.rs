@@ -8,6 +8,8 @@ use crate::store::StoreError;
 /// The node whose chain is followed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeHealth {
+    /// What tells of its new blocks: `zmq` or `polling`; absent before anybody listens.
+    pub woken_by: Option<&'static str>,
     /// Its highest block; `None` until it answered once.
     pub tip_height: Option<u32>,
     /// The hash of that block.

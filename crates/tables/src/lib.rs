@@ -38,7 +38,7 @@ mod quotes;
 mod trades;
 
 pub use book_changes::BookChange;
-pub use btc_blocks::{BTC, BlockRow};
+pub use btc_blocks::{BTC, BlockRow, NodeSpot};
 pub use bulk::{BulkReport, BulkStore, BulkWriter, Outgoing};
 pub use candles::{Candle, CandleAnswer, CandleAsk, Candles};
 pub use cells::buckets_of;

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use chain::files::FilePlace;
 use chain::{Block, Spent, SpentForm};
 use model::{BlockHash, Time};
 use serde_json::json;
@@ -10,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::client::{NodeClient, NodeInfo};
 use super::error::NodeError;
+use super::folder::NodePlace;
 use super::rpc::Raw;
 use super::settings::RestUse;
 use super::verbose;
@@ -29,8 +29,8 @@ pub struct FetchedBlock {
     pub spent: Spent,
     /// When we had it all.
     pub received: Time,
-    /// Where it lies in the node's files, if it was read there.
-    pub place: Option<FilePlace>,
+    /// Where it lies in the node's files, if it was read or found there.
+    pub place: Option<NodePlace>,
 }
 
 /// What a REST interface offers.

@@ -18,6 +18,7 @@ use super::blocks::FetchedBlock;
 use super::client::{NodeClient, NodeInfo, Tip};
 use super::error::NodeError;
 use super::files::BlockFiles;
+use super::places::NewestFiles;
 
 /// Blocks given out of which the hashes are remembered here; those before are asked of the follower.
 const REMEMBERED_MAX: usize = 4_096;
@@ -124,6 +125,7 @@ pub fn follow(
         place: Mutex::new(place),
         backoff: Mutex::new(backoff),
         files: Mutex::default(),
+        newest: Mutex::default(),
     });
     tasks.start("collect.bitcoin.feed", Restart::WithBackoff { tries_max: 100 }, move |stop| {
         let feed = Arc::clone(&feed);
@@ -148,6 +150,7 @@ struct Feed {
     place: Mutex<Place>,
     backoff: Mutex<Backoff>,
     files: Mutex<Option<BlockFiles>>,
+    newest: Mutex<Option<NewestFiles>>,
 }
 
 struct Place {
@@ -302,7 +305,8 @@ impl Feed {
             wanted.into_iter().map(|(height, hash)| async move { client.block(height, &hash).await });
         let mut blocks = futures::stream::iter(fetches).buffered(client.settings().bounds.connections.max(1));
         while let Some(block) = blocks.next().await {
-            if self.give(block?).await?.is_break() {
+            let block = self.find_place(block?).await;
+            if self.give(block).await?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -362,6 +366,25 @@ impl Feed {
                 |error| tracing::warn!(%error, "the node's block files cannot be opened; asking the node"),
             )
             .ok()
+    }
+
+    /// Looks where the node keeps a block that it was asked for, if its files can be read from here.
+    async fn find_place(&self, mut block: FetchedBlock) -> FetchedBlock {
+        let Some(folder) = self.client.settings().blocks_folder.clone() else { return block };
+        let (network, hash) = (self.client.settings().network, block.hash);
+        let kept = lock(&self.newest).take();
+        let found = runtime::tasks::blocking(move || {
+            let mut newest = kept.map_or_else(|| NewestFiles::open(&folder, network), Ok)?;
+            Ok::<_, std::io::Error>((newest.find(&hash)?, newest))
+        });
+        match found.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok((place, newest)) => {
+                block.place = place;
+                *lock(&self.newest) = Some(newest);
+            }
+            Err(error) => tracing::debug!(%error, "where the node keeps a block is not known"),
+        }
+        block
     }
 
     /// Gives a block out if it follows the last one.

@@ -13,9 +13,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::client::NodeClient;
 use super::error::NodeError;
-use super::feed::Wake;
+use super::feed::{LongPoll, Wake};
 
+/// What wakes, in a word.
+const HEARING: &str = "zmq";
+const POLLING: &str = "polling";
 /// The topic: the hash of each new last block.
 const TOPIC: &[u8] = b"hashblock";
 /// Longest frame that is taken.
@@ -37,13 +41,15 @@ pub struct Heard {
 
 impl Heard {
     /// Listens at an address such as `tcp://127.0.0.1:28332` until the tasks end, again and again if the node goes away.
-    pub fn start(address: &str, besides: Arc<dyn Wake>, tasks: &Tasks) -> Result<Self, crate::Error> {
-        let Some(host) = address.strip_prefix("tcp://").filter(|host| host.contains(':')) else {
-            let words = format!("the node's published blocks {address:?}: write tcp://host:port");
-            return Err(crate::Error::Settings(words));
-        };
-        let (host, news) = (host.to_owned(), Arc::new(Notify::new()));
-        let heard = Arc::clone(&news);
+    pub fn start(
+        client: &Arc<NodeClient>,
+        address: &str,
+        besides: Arc<dyn Wake>,
+        tasks: &Tasks,
+    ) -> Result<Self, crate::Error> {
+        let host = host_of(address).map_err(crate::Error::Settings)?;
+        let news = Arc::new(Notify::new());
+        let heard = Arc::new(Ear { news: Arc::clone(&news), client: Arc::clone(client) });
         tasks.start("collect.bitcoin.heard", Restart::WithBackoff { tries_max: 100 }, move |stop| {
             let (host, heard) = (host.clone(), Arc::clone(&heard));
             async move {
@@ -67,7 +73,41 @@ impl Wake for Heard {
     }
 }
 
-async fn listen(host: &str, heard: &Notify, stop: &Stop) {
+/// Who is told when something is heard.
+struct Ear {
+    news: Arc<Notify>,
+    client: Arc<NodeClient>,
+}
+
+/// What tells of new blocks: a question that the node answers when one comes, and beside it what the node publishes, where its
+/// settings say so. While that cannot be heard, the question alone wakes.
+pub fn wake_of(client: &Arc<NodeClient>, tasks: &Tasks) -> Result<Arc<dyn Wake>, crate::Error> {
+    let asking = Arc::new(LongPoll(Arc::clone(client)));
+    client.board.is_woken_by(POLLING);
+    match &client.settings().published {
+        None => Ok(asking),
+        Some(address) => Ok(Arc::new(Heard::start(client, address, asking, tasks)?)),
+    }
+}
+
+/// Refuses what is no address at which a node publishes, and says what would be.
+pub fn check_published(address: &str) -> Result<(), String> {
+    host_of(address).map(drop)
+}
+
+fn host_of(address: &str) -> Result<String, String> {
+    let parts = address.strip_prefix("tcp://").and_then(|host| host.rsplit_once(':'));
+    match parts {
+        Some((host, port)) if !host.is_empty() && port.parse().is_ok_and(|port: u16| port > 0) => {
+            Ok(format!("{host}:{port}"))
+        }
+        _ => Err(format!(
+            "{address:?} is no address at which a node publishes its blocks; write tcp://host:port, as its zmqpubhashblock says"
+        )),
+    }
+}
+
+async fn listen(host: &str, heard: &Ear, stop: &Stop) {
     let mut backoff = Backoff::new(RETRY.0, RETRY.1, 0x007a_6d71);
     loop {
         let ended = tokio::select! {
@@ -75,6 +115,7 @@ async fn listen(host: &str, heard: &Notify, stop: &Stop) {
             ended = hear(host, heard, &mut backoff) => ended,
         };
         // Asking goes on meanwhile, so that this is no trouble yet.
+        heard.client.board.is_woken_by(POLLING);
         tracing::info!(host, why = ended, "not hearing what the bitcoin node publishes");
         if !stop.sleep(backoff.next_wait()).await {
             return;
@@ -83,7 +124,7 @@ async fn listen(host: &str, heard: &Notify, stop: &Stop) {
 }
 
 /// Hears until the connection ends; says why it did.
-async fn hear(host: &str, heard: &Notify, backoff: &mut Backoff) -> String {
+async fn hear(host: &str, heard: &Ear, backoff: &mut Backoff) -> String {
     let mut stream = match within(GREETING, greet(host)).await {
         None => return format!("no greeting within {} s", GREETING.as_secs()),
         Some(Err(why)) => return why,
@@ -91,8 +132,9 @@ async fn hear(host: &str, heard: &Notify, backoff: &mut Backoff) -> String {
     };
     tracing::info!(host, "hearing what the bitcoin node publishes");
     backoff.reset();
+    heard.client.board.is_woken_by(HEARING);
     // What came while nobody listened.
-    heard.notify_one();
+    heard.news.notify_one();
     let mut is_ours = false;
     let mut is_first = true;
     loop {
@@ -108,7 +150,7 @@ async fn hear(host: &str, heard: &Notify, backoff: &mut Backoff) -> String {
         }
         is_first = mark & MORE == 0;
         if is_first && is_ours {
-            heard.notify_one();
+            heard.news.notify_one();
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct NodeSettings {
     pub rest: RestUse,
     /// Its folder of block files, where they can be read from here; for catching up alone.
     pub blocks_folder: Option<PathBuf>,
+    /// Where it publishes its blocks (`-zmqpubhashblock`), such as `tcp://127.0.0.1:28332`; new blocks are asked for alone if absent.
+    pub published: Option<String>,
     /// Bounds.
     pub bounds: NodeBounds,
 }
@@ -34,6 +36,7 @@ impl NodeSettings {
             access: Access::cookie(folder.join(".cookie")),
             rest: RestUse::WhereItIs,
             blocks_folder: None,
+            published: None,
             bounds: NodeBounds::default(),
         }
     }

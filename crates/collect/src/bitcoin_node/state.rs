@@ -57,6 +57,8 @@ pub struct NodeState {
     pub info: Option<NodeInfo>,
     /// How spent outputs are asked for: `spenttxouts`, `getblock 3` or `files`; absent before the first block.
     pub spent_by: Option<&'static str>,
+    /// What tells of new blocks: `zmq` while what the node publishes is heard, else `polling`; absent before anybody listens.
+    pub woken_by: Option<&'static str>,
 }
 
 /// The state that client and feed share.
@@ -101,6 +103,10 @@ impl Board {
 
     pub(super) fn gets_spent_by(&self, way: &'static str) {
         self.lock().spent_by = Some(way);
+    }
+
+    pub(super) fn is_woken_by(&self, way: &'static str) {
+        self.lock().woken_by = Some(way);
     }
 
     fn lock(&self) -> MutexGuard<'_, NodeState> {

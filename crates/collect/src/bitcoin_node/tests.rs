@@ -44,6 +44,7 @@ impl World {
             access: Access::cookie(node.cookie_path()),
             rest: RestUse::WhereItIs,
             blocks_folder,
+            published: None,
             bounds: NodeBounds::default(),
         };
         own.bounds.retry = (Duration::from_millis(5), Duration::from_millis(40));
@@ -114,7 +115,11 @@ fn without_heights(sums: &[BlockSums]) -> Vec<BlockSums> {
 #[tokio::test]
 async fn rest_verbose_answers_and_files_bring_the_same_blocks() {
     let files = tempfile::tempdir().unwrap();
-    let settings = node::NodeSettings { blocks_folder: Some(files.path().to_owned()), ..recorded(None) };
+    let settings = node::NodeSettings {
+        blocks_folder: Some(files.path().to_owned()),
+        block_file_bytes_max: 250_000,
+        ..recorded(None)
+    };
     let world = World::start(settings, |own| own.blocks_folder = None).await;
     let whole = FeedStart { until_height: Some(334), ..FeedStart::default() };
     let mut feed = world.follow(whole);
@@ -145,6 +150,25 @@ async fn rest_verbose_answers_and_files_bring_the_same_blocks() {
     assert_eq!(with_files.client.state().spent_by, Some("files"));
     assert!(by_files.iter().all(|block| block.place.is_some()));
 
+    // At the tip blocks come over REST, and their place is looked for beside.
+    let mut beside = world.client.settings().clone();
+    beside.blocks_folder = Some(files.path().to_owned());
+    beside.bounds.files_lag_min = u32::MAX;
+    let client = Arc::new(NodeClient::new(beside, SystemClock::shared()).unwrap());
+    let beside = World { client, node: world.node.clone(), tasks: world.tasks.clone() };
+    let by_both = take_to(&mut beside.follow(whole), 334).await;
+    assert_eq!(beside.client.state().spent_by, Some("getblock 3"));
+    let places = |blocks: &[FetchedBlock]| blocks.iter().map(|block| block.place).collect::<Vec<_>>();
+    assert_eq!(places(&by_both), places(&by_files));
+    for block in &by_both {
+        let ((name, offset), undo) = block.place.unwrap().named();
+        assert_eq!(undo.is_some(), block.height > 0, "{}", block.height);
+        let read = |hash| read_block(files.path(), Network::Regtest, (&name, offset), hash);
+        assert_eq!(read(&block.hash), Ok(block.bytes.clone()));
+        let told = read(&BlockHash([9; 32])).unwrap_err();
+        assert!(told.contains("the bytes are those of") && told.contains("blk0"), "{told}");
+    }
+
     let bytes = |blocks: &[FetchedBlock]| blocks.iter().map(|block| block.bytes.clone()).collect::<Vec<_>>();
     for other in [&by_verbose, &by_rpc, &by_files] {
         assert_eq!(bytes(other), bytes(&by_rest));
@@ -166,7 +190,7 @@ async fn what_the_files_do_not_have_is_asked_of_the_node() {
     undo[30_000..].fill(0);
     std::fs::write(&undo_path, undo).unwrap();
     let blocks = take_to(&mut world.follow(FeedStart::default()), 334).await;
-    let from_files = blocks.iter().filter(|block| block.place.is_some()).count();
+    let from_files = blocks.iter().filter(|block| block.spent.form == chain::SpentForm::Undo).count();
     assert!((100..300).contains(&from_files), "{from_files}");
     assert_eq!(sums_of(&blocks).len(), 335);
 
@@ -176,6 +200,41 @@ async fn what_the_files_do_not_have_is_asked_of_the_node() {
     let elsewhere = World { client, node: world.node.clone(), tasks: world.tasks.clone() };
     let asked = take_to(&mut elsewhere.follow(FeedStart::default()), 30).await;
     assert!(asked.iter().all(|block| block.place.is_none()));
+}
+
+#[tokio::test]
+async fn a_block_at_the_tip_is_found_in_the_files_that_grow() {
+    let files = tempfile::tempdir().unwrap();
+    let settings = node::NodeSettings {
+        blocks_folder: Some(files.path().to_owned()),
+        block_file_bytes_max: 1_500,
+        ..generated(3)
+    };
+    let world = World::start(settings, |_| {}).await;
+    let mut feed = world.follow(FeedStart::default());
+    take_to(&mut feed, 3).await;
+    for number in 0..30 {
+        world.order("mine=1");
+        let block = next_block(&mut feed).await;
+        let place = block.place.unwrap_or_else(|| panic!("block {} was not found", block.height));
+        let ((name, offset), _) = place.named();
+        let read = read_block(files.path(), Network::Regtest, (&name, offset), &block.hash);
+        assert_eq!(read, Ok(block.bytes), "{number}");
+        assert!(place.undo.is_some());
+    }
+    assert!(files.path().join("blk00002.dat").exists());
+    // What is no block any more says so.
+    let block = {
+        world.order("mine=1");
+        next_block(&mut feed).await
+    };
+    let ((name, offset), _) = block.place.unwrap().named();
+    std::fs::write(files.path().join(&name), [0; 100]).unwrap();
+    let told = read_block(files.path(), Network::Regtest, (&name, offset), &block.hash).unwrap_err();
+    assert!(told.contains("no block begins there") && told.contains("ask the node"), "{told}");
+    std::fs::remove_file(files.path().join(&name)).unwrap();
+    let told = read_block(files.path(), Network::Regtest, (&name, offset), &block.hash).unwrap_err();
+    assert!(told.contains(&name) && told.contains("let go of it"), "{told}");
 }
 
 #[tokio::test]
@@ -391,8 +450,15 @@ async fn a_published_block_wakes_without_a_question() {
     let settings = node::NodeSettings { publishes: true, ..generated(5) };
     let world = World::start(settings, |own| own.bounds.wake_max = Duration::from_mins(10)).await;
     let address = world.node.zmq_address().unwrap();
-    assert!(Heard::start("http://127.0.0.1:1", Arc::new(Asleep), &world.tasks).is_err());
-    let wake = Arc::new(Heard::start(&address, Arc::new(Asleep), &world.tasks).unwrap());
+    for wrong in
+        ["http://127.0.0.1:1", "tcp://127.0.0.1", "tcp://:28332", "tcp://127.0.0.1:port", "tcp://127.0.0.1:0"]
+    {
+        let Err(error) = Heard::start(&world.client, wrong, Arc::new(Asleep), &world.tasks) else {
+            panic!("{wrong} was taken")
+        };
+        assert!(error.to_string().contains("write tcp://host:port"), "{error}");
+    }
+    let wake = Arc::new(Heard::start(&world.client, &address, Arc::new(Asleep), &world.tasks).unwrap());
     let stored = Arc::new(chain::HeaderIndex::new());
     let mut feed = follow(Arc::clone(&world.client), stored, wake, FeedStart::default(), &world.tasks);
     take_to(&mut feed, 5).await;

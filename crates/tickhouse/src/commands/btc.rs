@@ -1,5 +1,7 @@
 //! `tickhouse btc`: takes a node's chain into the tables, says how it stands, compares both.
 
+mod block;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +38,10 @@ enum What {
     Sync(Sync),
     /// How far each part is, and what keeps it
     Status(Place),
+    /// Give a block's bytes back, from where they are kept
+    ///
+    /// From the files of this folder, or from the node's own where only its place was noted (btc.keep_blocks = false).
+    Block(block::Block),
     /// Compare the tables with each other and with the node
     ///
     /// Ends with 3 if they differ and were not repaired.
@@ -82,6 +88,7 @@ impl Btc {
         match self.what {
             What::Sync(sync) => sync.run().await,
             What::Status(place) => status(&place),
+            What::Block(block) => block.run().await,
             What::Reconcile(reconcile) => reconcile.run().await,
         }
     }

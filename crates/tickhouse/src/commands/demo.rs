@@ -134,6 +134,7 @@ impl Demo {
             set("cookie", Value::Text(node.cookie_path().display().to_string()));
             set("user", Value::Text(String::new()));
             set("blocks_folder", Value::Text(String::new()));
+            set("zmq", Value::Text(String::new()));
         }
         let places = sim.price_endpoints().into_iter().map(|(source, rest)| format!("{source}={rest}"));
         config.set("price.enabled", Value::Truth(true), "demo");

@@ -51,14 +51,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "blocks_folder",
         Kind::Text,
         "",
-        "The node's folder of blk and rev files, read while far behind; empty to ask for every block.",
+        "The node's folder of blk and rev files, read while far behind, and searched for the place of each block; empty to ask for every block.",
+    ),
+    setting(
+        "zmq",
+        Kind::Text,
+        "",
+        "Where the node publishes its blocks (zmqpubhashblock), such as tcp://127.0.0.1:28332; empty to ask for new ones alone. While it is not heard, it is asked.",
     ),
     setting("connections", Kind::Number(1, 64), "6", "Blocks asked for at once."),
     setting(
         "keep_blocks",
         Kind::Truth,
         "true",
-        "Keep the bytes of blocks and of the outputs they spend, compressed.",
+        "Keep the bytes of blocks and of the outputs they spend, compressed; if not, only their place in the node's files, where blocks_folder names them.",
     ),
     setting("step_blocks", Kind::Number(1, 10_000), "1000", "Most blocks of one commit while catching up."),
     setting(
@@ -137,6 +143,7 @@ pub(crate) fn node(config: &Config) -> NodeSettings {
         access,
         rest: if config.truth("btc.rest") { RestUse::WhereItIs } else { RestUse::Never },
         blocks_folder: named("btc.blocks_folder").map(PathBuf::from),
+        published: named("btc.zmq").map(str::to_owned),
         bounds: NodeBounds {
             connections: config.number("btc.connections") as usize,
             wake_max: Duration::from_secs(10),

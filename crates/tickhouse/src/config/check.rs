@@ -16,6 +16,16 @@ pub(super) fn check(config: &Config, mistakes: &mut Vec<Mistake>) {
             });
         }
     }
+    let published = config.text("btc.zmq");
+    if !published.is_empty()
+        && let Err(remedy) = collect::bitcoin_node::check_published(published)
+    {
+        mistakes.push(Mistake {
+            place: config.origin("btc.zmq").to_owned(),
+            what: "btc.zmq names nothing that can be listened to".into(),
+            remedy,
+        });
+    }
     let filter = config.text("telemetry.filter");
     if let Err(what) = runtime::telemetry::check_filter(filter) {
         mistakes.push(Mistake {

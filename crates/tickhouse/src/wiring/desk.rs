@@ -94,6 +94,7 @@ impl ChainDesk for Desk {
                 tip_hash: node.info.as_ref().map(|info| info.best_hash.to_string()),
                 answered: None,
                 trouble: node.message,
+                woken_by: node.woken_by,
             },
             raw_height: raw,
             primitive_height: standing.primitive_height,

@@ -38,6 +38,9 @@ pub(crate) struct BtcHealth {
     node_answered_time: Option<i64>,
     /// What keeps the node from answering.
     node_error: Option<String>,
+    /// What tells of new blocks: `zmq` while what the node publishes is heard, else `polling`.
+    #[schema(value_type = Option<String>)]
+    node_woken_by: Option<&'static str>,
     /// The highest block in the tables.
     last_raw_height: Option<u32>,
     /// The highest block in the buckets.
@@ -170,6 +173,7 @@ fn told(health: ChainHealth, checkpoints: Vec<Checkpoint>, now: Time) -> BtcHeal
         node_tip_hash: health.node.tip_hash,
         node_answered_time: millis(health.node.answered),
         node_error: health.node.trouble,
+        node_woken_by: health.node.woken_by,
         last_raw_height: health.raw_height,
         last_primitive_height: health.primitive_height,
         last_primitive_bucket_time: millis(health.primitive_bucket),
