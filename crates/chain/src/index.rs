@@ -47,6 +47,8 @@ impl IndexedBlock {
 #[derive(Clone, Debug, Default)]
 pub struct HeaderIndex {
     first_height: u32,
+    /// Blocks at its beginning that were put before the first one.
+    before_count: usize,
     hashes: Vec<BlockHash>,
     times: Vec<u32>,
     bits: Vec<u32>,
@@ -170,12 +172,32 @@ impl HeaderIndex {
         (!self.is_empty()).then_some(self.first_height)
     }
 
+    /// The highest block that was not only put before the others.
+    pub fn own_tip(&self) -> Option<IndexedBlock> {
+        self.tip().filter(|_| self.len() > self.before_count)
+    }
+
+    /// The earliest and the latest header time, in seconds since 1970, but for the first block of a network and those that were
+    /// put before the others.
+    pub fn time_span(&self) -> Option<(u32, u32)> {
+        let first = self.before_count.max(usize::from(self.first_height == 0));
+        // A time is later than the median before it, so that none is earlier than all of the first eleven.
+        let earliest = *self.times.get(first..)?.iter().take(MEDIAN_SPAN).min()?;
+        let latest = *self.latest_times.last()?;
+        if first.checked_sub(1).is_none_or(|before| self.latest_times[before] < latest) {
+            return Some((earliest, latest));
+        }
+        // Hardly more than the first few blocks: later ones are later than all before.
+        Some((earliest, *self.times[first..].iter().max()?))
+    }
+
     /// Puts blocks before the first one, as they are needed where a chain begins amid another: the median of times looks at ten.
     pub fn put_before(&mut self, before: &[BlockPlace]) -> Result<(), Error> {
         let mut whole = Self::new();
         for place in before {
             whole.push(place)?;
         }
+        whole.before_count = before.len();
         for number in 0..self.len() {
             let Some(block) = self.at(number) else { continue };
             let previous = whole.tip().map(|tip| (tip.height + 1, tip.hash));
@@ -197,6 +219,7 @@ impl HeaderIndex {
         for hash in self.hashes.iter().skip(count) {
             self.by_hash.remove(&low_end(hash));
         }
+        self.before_count = self.before_count.min(count);
         self.hashes.truncate(count);
         self.times.truncate(count);
         self.bits.truncate(count);

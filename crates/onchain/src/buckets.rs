@@ -1,7 +1,11 @@
 //! Keeps `btc_buckets` in step with `btc_primitive_block`: after each step, every bucket from the earliest touched one on is built anew.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
+use chain::HeaderIndex;
 use control::{CheckpointKey, Reached};
 use derivations::chain::{BlockInput, Carry, Span as BucketSpan, build};
+use model::time::SECOND;
 use model::{BUCKET, BlockFacts, BlockPlace, ChainBucket, LogPosition, Time, bucket_start};
 use tables::{BTC, Rows, Span, Step, TableName, TableScan, TimeRange};
 
@@ -24,12 +28,14 @@ pub struct Built {
 /// The keeper of `btc_buckets`.
 pub struct Buckets {
     doors: Doors,
+    /// The chain that the tables of blocks hold.
+    active: Arc<RwLock<HeaderIndex>>,
     last: Option<Time>,
 }
 
 impl Buckets {
-    /// Opens the table.
-    pub async fn open(doors: Doors) -> Result<Self, Error> {
+    /// Opens the table, over the chain as the ledger has it.
+    pub async fn open(doors: Doors, active: Arc<RwLock<HeaderIndex>>) -> Result<Self, Error> {
         let scan = TableScan {
             subject: Some(BTC.to_owned()),
             is_descending: true,
@@ -38,7 +44,7 @@ impl Buckets {
         };
         let newest = doors.store.scan(TableName::BtcBuckets, scan).await?;
         let last = newest.iter().flat_map(tables::btc_buckets::from_batch).map(|row| row.bucket).next();
-        Ok(Self { doors, last })
+        Ok(Self { doors, active, last })
     }
 
     /// The last bucket.
@@ -64,7 +70,7 @@ impl Buckets {
         at_least: Option<Time>,
         step: u64,
     ) -> Result<Option<Built>, Error> {
-        let (first, latest) = self.extent().await?;
+        let (first, latest) = self.extent();
         // Buckets without blocks between the last one and the first touched one are to be built too.
         let next = self.last.map_or(earliest, |last| last.plus_micros(BUCKET));
         let from = bucket_start(earliest.min(next), BUCKET).max(first.unwrap_or_default());
@@ -123,23 +129,10 @@ impl Buckets {
     }
 
     /// The buckets of the earliest and the latest header, but for the first block's.
-    async fn extent(&self) -> Result<(Option<Time>, Option<Time>), Error> {
-        let scan = TableScan {
-            subject: Some(BTC.to_owned()),
-            at_least: Some(("height", 1)),
-            columns: vec!["time"],
-            ..TableScan::default()
-        };
-        // One column of a million rows is cheap next to building.
-        let batches = self.doors.store.scan(TableName::BtcPrimitiveBlock, scan).await?;
-        let buckets = batches
-            .iter()
-            .flat_map(tables::btc_primitive_block::times_of)
-            .map(|time| bucket_start(time, BUCKET));
-        let ends = buckets.fold(None, |ends: Option<(Time, Time)>, bucket| {
-            ends.map_or(Some((bucket, bucket)), |(low, high)| Some((low.min(bucket), high.max(bucket))))
-        });
-        Ok((ends.map(|ends| ends.0), ends.map(|ends| ends.1)))
+    fn extent(&self) -> (Option<Time>, Option<Time>) {
+        let span = self.active.read().unwrap_or_else(PoisonError::into_inner).time_span();
+        let bucket = |seconds: u32| bucket_start(Time(i64::from(seconds) * SECOND), BUCKET);
+        (span.map(|span| bucket(span.0)), span.map(|span| bucket(span.1)))
     }
 
     async fn carry_before(&self, from: Time) -> Result<Option<Carry>, Error> {

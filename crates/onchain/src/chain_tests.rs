@@ -92,7 +92,7 @@ impl Follower {
     async fn follow(&self, blocks: &[(Vec<u8>, Spent)], piece: usize) -> Result<(), Error> {
         let doors = doors(&self.memory, self.folder.path());
         let mut ledger = Ledger::open(doors.clone(), Network::Regtest).await?;
-        let mut buckets = Buckets::open(doors).await?;
+        let mut buckets = Buckets::open(doors, ledger.active()).await?;
         if let Some(earliest) = buckets.behind().await? {
             let step = ledger.step()?;
             buckets.build(earliest, None, step).await?;
@@ -181,5 +181,35 @@ async fn cut_off_between_any_two_commits_it_goes_on_where_it_was() {
         let rows = tables::btc_blocks::from_batch(&follower.memory.rows(TableName::BtcBlocks));
         assert_eq!(rows.iter().filter(|row| !row.is_stale).count(), main.len());
         assert!(was_cut || commits >= 15, "nothing was cut after {commits} commits");
+    }
+}
+
+/// The same block behind another one, at another time.
+fn put_behind(previous: &[u8], block: &(Vec<u8>, Spent), seconds: i64) -> (Vec<u8>, Spent) {
+    let mut header = chain::header(&block.0[..80]).unwrap();
+    let before = chain::header(&previous[..80]).unwrap();
+    header.previous = before.hash;
+    header.time = u32::try_from(i64::from(before.time) + seconds).unwrap();
+    let bytes = [&chain::header_bytes(&header)[..], &block.0[80..]].concat();
+    (bytes, block.1.clone())
+}
+
+#[tokio::test]
+async fn a_turn_cut_off_after_its_blocks_leaves_no_bucket_of_the_branch_that_lost() {
+    let main = main_chain();
+    let stem = &main[..40];
+    let early = put_behind(&stem[39].0, &main[40], 700);
+    let late = put_behind(&stem[39].0, &main[40], 9_000);
+    let (losing, winning) = ([stem, &[early]].concat(), [stem, &[late]].concat());
+    let clean = Follower::new();
+    clean.follow(&winning, 1_000).await.unwrap();
+    for commits in 0..4 {
+        let cut = Follower::new();
+        cut.follow(&losing, 1_000).await.unwrap();
+        cut.memory.fail_after(Some(commits));
+        assert_eq!(cut.follow(&winning, 1).await.is_err(), commits < 3);
+        cut.memory.fail_after(None);
+        cut.follow(&winning, 1).await.unwrap();
+        same(&cut.state(), &clean.state(), &format!("cut after {commits} commits"));
     }
 }

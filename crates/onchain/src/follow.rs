@@ -173,7 +173,7 @@ impl Worker {
     async fn begin(&self) -> Result<Turn, Error> {
         let mut ledger = Ledger::open(self.doors.clone(), self.settings.network).await?;
         before::begin(&mut ledger, &self.chain.node, self.settings.from_height).await?;
-        let buckets = Buckets::open(self.doors.clone()).await?;
+        let buckets = Buckets::open(self.doors.clone(), ledger.active()).await?;
         let tip = ledger.tip().map(|tip| Tip { height: tip.height, hash: tip.hash });
         let start = FeedStart {
             tip,

@@ -66,11 +66,11 @@ pub struct Ledger {
     network: Network,
     active: Arc<RwLock<HeaderIndex>>,
     supply: Option<i64>,
-    /// The height of the last header that no table holds, where the chain began behind one.
-    begun_behind: Option<u32>,
     bytes: Option<BlockSegments>,
     /// The height above which the tables may hold rows that `active` does not.
     behind: Option<Above>,
+    /// The earliest header time among blocks of a step that was cut off: the next one brings the buckets after them.
+    cut_off: Option<Time>,
 }
 
 /// Everything above a height; everything there is without one.
@@ -89,9 +89,10 @@ impl Ledger {
     pub async fn open(doors: Doors, network: Network) -> Result<Self, Error> {
         let raw = doors.steps.step_of(TableName::BtcBlocks)?;
         let primitive = doors.steps.step_of(TableName::BtcPrimitiveBlock)?;
-        let mut keep = None;
+        let (mut keep, mut cut_off) = (None, None);
         if primitive < raw {
             let newer = blocks_since(&doors, primitive).await?;
+            cut_off = earliest(newer.iter().map(|row| &row.place));
             keep = newer.iter().map(|row| row.place.height).min();
         }
         let active = Arc::new(RwLock::new(active::load(&doors, keep).await?));
@@ -103,8 +104,7 @@ impl Ledger {
             }
             None => None,
         };
-        let mut ledger =
-            Self { doors, network, supply: None, begun_behind: None, bytes, behind: None, active };
+        let mut ledger = Self { doors, network, supply: None, bytes, behind: None, cut_off, active };
         if primitive < raw {
             ledger.behind = Some(Above(ledger.tip().map(|tip| tip.height)));
         }
@@ -116,7 +116,7 @@ impl Ledger {
 
     /// The highest block in the tables.
     pub fn stored_tip(&self) -> Option<IndexedBlock> {
-        self.tip().filter(|tip| self.begun_behind.is_none_or(|before| tip.height > before))
+        self.index().own_tip()
     }
 
     /// What the next block follows: the highest block, or the header that the chain begins behind.
@@ -142,7 +142,6 @@ impl Ledger {
     /// Begins a chain in the middle, behind these headers: eleven of them give true medians of times from the first block on.
     /// Supply is not known then.
     pub fn begin_after(&mut self, headers: HeaderIndex) {
-        self.begun_behind = headers.tip().map(|tip| tip.height);
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = headers;
         self.supply = None;
     }
@@ -168,9 +167,8 @@ impl Ledger {
         };
         let spots = self.keep_bytes(&placed)?;
         let facts = self.facts(fork, &placed).await?;
-        // The first block of a chain is in no bucket.
         let places = placed.iter().map(|(place, _)| place).chain(left.iter().map(|row| &row.place));
-        let earliest = places.filter(|place| place.height > 0).map(BlockPlace::time).min();
+        let earliest = earliest(places).into_iter().chain(self.cut_off).min();
         let latest = placed.iter().map(|(place, _)| place.time()).max();
         let taken = Taken { step, earliest, blocks: placed.len(), left: left.len(), latest };
         self.commit_raw(step, left, &placed, spots).await?;
@@ -183,7 +181,7 @@ impl Ledger {
                 None => None,
             },
         };
-        self.behind = None;
+        (self.behind, self.cut_off) = (None, None);
         self.tell(step)?;
         Ok(taken)
     }
@@ -363,6 +361,11 @@ impl Ledger {
         let step = Step { table: TableName::BtcPrimitiveBlock, outgoing, rows, through };
         Ok(self.doors.steps.apply(step).await?)
     }
+}
+
+/// The earliest header time; the first block of a chain is in no bucket.
+fn earliest<'a>(places: impl Iterator<Item = &'a BlockPlace>) -> Option<Time> {
+    places.filter(|place| place.height > 0).map(BlockPlace::time).min()
 }
 
 /// Blocks that came or left in later steps than this.

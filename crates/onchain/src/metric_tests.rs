@@ -66,7 +66,7 @@ impl World {
     async fn take(&self, fork: Option<u32>, first: u32, blocks: &[(Vec<u8>, chain::Spent)]) {
         let mut ledger = Ledger::open(self.doors.clone(), Network::Regtest).await.unwrap();
         let taken = ledger.take(fork, read(first, blocks)).await.unwrap();
-        let mut buckets = Buckets::open(self.doors.clone()).await.unwrap();
+        let mut buckets = Buckets::open(self.doors.clone(), ledger.active()).await.unwrap();
         buckets.build(taken.earliest.unwrap(), None, taken.step).await.unwrap();
     }
 

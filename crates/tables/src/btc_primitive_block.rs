@@ -189,8 +189,3 @@ pub fn supply_of(batch: &RecordBatch, height: u32) -> Option<i64> {
     let row = (0..batch.num_rows()).find(|row| heights.value(*row) == i64::from(height))?;
     cells::number(supplies, row)
 }
-
-/// The header times of the rows.
-pub fn times_of(batch: &RecordBatch) -> Vec<Time> {
-    Cells::of(batch).times("time").values().iter().map(|time| Time(*time)).collect()
-}

@@ -110,3 +110,45 @@ fn a_header_before_the_median_of_times_is_refused() {
     assert!(words.contains("is not after the median"), "{words}");
     assert!(chain::place(&places[99], &[], late).is_err());
 }
+
+#[test]
+fn the_span_of_times_is_that_of_all_blocks_but_the_first() {
+    let places = regtest();
+    // Two headers may lie far apart from the others, before the first own block or behind it.
+    let mut odd = places.clone();
+    odd[40].header.time += 50_000_000;
+    odd[203].header.time += 60_000_000;
+    for (places, first) in [(&places, 0), (&places, 200), (&odd, 0), (&odd, 35), (&odd, 41), (&odd, 200)] {
+        let mut index = HeaderIndex::new();
+        index.put_before(&places[usize::saturating_sub(first, 11)..first]).unwrap();
+        assert_eq!((index.time_span(), index.own_tip()), (None, None));
+        let linked = |place: &BlockPlace| {
+            let mut place = *place;
+            // The times were changed, the links were not.
+            place.median_time = place.median_time.min(place.header.time);
+            place
+        };
+        for (number, place) in places.iter().enumerate().skip(first) {
+            index.push(&linked(place)).unwrap();
+            let own = &places[first.max(1)..=number.max(first)];
+            let times = own.iter().map(|place| place.header.time).filter(|_| number > 0);
+            let expect = times.clone().min().zip(times.max());
+            assert_eq!(index.time_span(), expect, "from {first} through {number}");
+        }
+        for number in (first..places.len() - 1).rev().step_by(7) {
+            index.rewind(number as u32);
+            let times = places[first.max(1)..=number.max(1)].iter().map(|place| place.header.time);
+            let expect = times.clone().min().zip(times.max()).filter(|_| number > 0);
+            assert_eq!(index.time_span(), expect, "from {first} back to {number}");
+        }
+        // What was put before is put again after a new start.
+        let mut again = HeaderIndex::new();
+        for place in &places[first..first + 20] {
+            again.push(place).unwrap();
+        }
+        let alone = again.time_span();
+        again.put_before(&places[usize::saturating_sub(first, 11)..first]).unwrap();
+        assert_eq!(again.time_span(), alone);
+        assert!(first == 0 || again.put_before(&places[..first - 1]).is_err());
+    }
+}
