@@ -54,7 +54,9 @@ impl Newest {
         let mut file = folder.file("rev", self.number)?;
         let mut undos = file.undos_from(self.undos_from)?;
         if let Some(last) = undos.pop() {
-            undos.iter().for_each(|undo| self.undos.add(undo));
+            for undo in &undos {
+                self.undos.add(undo);
+            }
             self.undos_from = last.place.record_offset();
             self.undo_last = Some(last);
         }
