@@ -20,9 +20,7 @@ mod coins_tests;
 mod testing;
 
 pub use buckets::{BlockInput, Carry, Span, build};
-pub use coins::{
-    CoinBlock, CoinError, CoinFlow, CoinHistory, CoinInput, CoinLedger, coin_flows, created_sat,
-};
+pub use coins::{CoinError, CoinFlow, CoinHistory, CoinInput, CoinLedger, coin_flows, created_sat};
 pub use metrics::{METRICS, Metric, MetricInputs, Prepared};
 pub use rollup::rollup;
 pub use stream::BucketStream;

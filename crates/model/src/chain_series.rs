@@ -266,6 +266,40 @@ pub struct MetricValue {
     pub reason: Option<&'static str>,
 }
 
+/// What one block did to coins, and what all coins amount to with it. Absent values have their reason.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CoinBlock {
+    /// Blocks before it.
+    pub height: u32,
+    /// Its hash.
+    pub hash: BlockHash,
+    /// The header's time.
+    pub time: Time,
+    /// Coins spent, at the price of their spending.
+    pub spent_value_usd: Option<f64>,
+    /// The same coins, at the price when they were made.
+    pub spent_cost_usd: Option<f64>,
+    /// Bitcoin spent × days since they were made, by header times; a coin that seems younger than nothing counts as new.
+    pub coin_days_destroyed: Option<f64>,
+    /// All coins in the UTXO set with this block, each at the price when it was made.
+    pub realized_cap_usd: Option<f64>,
+    /// Why one of these is absent.
+    pub reason: Option<&'static str>,
+    /// What the next block is added to.
+    pub sum: CoinSum,
+}
+
+/// What all coins amount to, exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoinSum {
+    /// Worth of all coins when they were made, in 10⁻¹⁶ dollars: satoshi × hundred-millionths of a dollar.
+    pub realized: i128,
+    /// Unspent satoshi whose worth when made is not known.
+    pub unpriced_sat: i64,
+    /// Why nothing can be said of all coins any more.
+    pub broken: Option<&'static str>,
+}
+
 #[cfg(test)]
 mod tests {
     //! Cases for buckets and their names.

@@ -20,8 +20,8 @@ pub use chain::{
     BlockFacts, BlockHash, BlockHashError, BlockHeader, BlockPlace, BlockSums, Network, SpentAge, Work,
 };
 pub use chain_series::{
-    BUCKET, Candle, ChainBucket, ComposedPrice, MetricValue, Ohlcv, PriceMethod, PriceSource, RejectedSource,
-    VenuePrice, bucket_of, bucket_start, interval_name,
+    BUCKET, Candle, ChainBucket, CoinBlock, CoinSum, ComposedPrice, MetricValue, Ohlcv, PriceMethod,
+    PriceSource, RejectedSource, VenuePrice, bucket_of, bucket_start, interval_name,
 };
 pub use decimal::{Decimal, DecimalError};
 pub use event::{Event, Listing, Notice};

@@ -231,6 +231,7 @@ impl Output {
             // The past and the chain are written by those who look after them.
             TableName::BtcBlocks
             | TableName::BtcBuckets
+            | TableName::BtcCoinBlocks
             | TableName::BtcPrimitiveBlock
             | TableName::ComposedPrices
             | TableName::CoverageDays

@@ -1,6 +1,7 @@
 //! The table `btc_primitive_block`: what each block of the followed chain amounts to.
 
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
 use model::{
     BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, Network, SpentAge, Time, Work, bucket_of,
 };
@@ -10,6 +11,9 @@ use crate::cells::{self, Cells};
 use crate::column::{Column, ColumnKind, Partition, Table};
 use crate::columns::Columns;
 use crate::rows::TableName;
+
+/// The column of each transaction's fee.
+const FEES: &str = "fees_by_tx_sat";
 
 pub(crate) static TABLE: Table = Table {
     name: TableName::BtcPrimitiveBlock,
@@ -59,7 +63,7 @@ pub(crate) static TABLE: Table = Table {
         .nullable(),
         Column::new("block_interval_sec", ColumnKind::Int64, "Header time less that of the block before; can be negative.")
             .nullable(),
-        Column::new("fees_by_tx_sat", ColumnKind::Int64List, "Fee of each transaction without the coinbase, in order."),
+        Column::new(FEES, ColumnKind::Int64List, "Fee of each transaction without the coinbase, in order."),
         Column::new(
             "spent_heights",
             ColumnKind::Int64List,
@@ -128,7 +132,12 @@ fn ages(row: &BlockFacts) -> Option<&[SpentAge]> {
     row.sums.spent.as_deref()
 }
 
-/// Reads rows back.
+/// All columns but the fees of each transaction, which are as long as all others together.
+pub fn columns_without_fees() -> Vec<&'static str> {
+    TABLE.columns.iter().map(|column| column.name).filter(|name| *name != FEES).collect()
+}
+
+/// Reads rows back; without fees if their column was not read.
 pub fn from_batch(batch: &RecordBatch) -> Vec<BlockFacts> {
     (0..batch.num_rows()).map(|row| fact(Cells::of(batch), row)).collect()
 }
@@ -174,7 +183,7 @@ fn fact(cells: Cells<'_>, row: usize) -> BlockFacts {
             unspendable_sat: int("unspendable_sat"),
             tx_size_total_bytes: int("tx_size_total_bytes"),
             tx_weight_total_wu: int("tx_weight_total_wu"),
-            fees: cells::list(cells.lists("fees_by_tx_sat"), row).unwrap_or_default(),
+            fees: cells.known(FEES).and_then(|fees| cells::list(fees.as_list(), row)).unwrap_or_default(),
             spent,
         },
         supply_total_sat: cells::number(cells.ints("supply_total_sat"), row),
@@ -188,4 +197,11 @@ pub fn supply_of(batch: &RecordBatch, height: u32) -> Option<i64> {
     let (heights, supplies) = (cells.ints("height"), cells.ints("supply_total_sat"));
     let row = (0..batch.num_rows()).find(|row| heights.value(*row) == i64::from(height))?;
     cells::number(supplies, row)
+}
+
+/// Heights and header times of the rows.
+pub fn heights_and_times(batch: &RecordBatch) -> Vec<(u32, Time)> {
+    let (heights, times) = (Cells::of(batch).ints("height"), Cells::of(batch).times("time"));
+    let pairs = heights.values().iter().zip(times.values());
+    pairs.map(|(height, time)| (*height as u32, Time(*time))).collect()
 }

@@ -17,6 +17,11 @@ impl<'a> Cells<'a> {
         Self { batch }
     }
 
+    /// A column that may not have been read.
+    pub(crate) fn known(self, name: &str) -> Option<&'a ArrayRef> {
+        self.batch.column_by_name(name)
+    }
+
     fn column(self, name: &str) -> &'a ArrayRef {
         self.batch.column_by_name(name).unwrap_or_else(|| panic!("column {name} was not read"))
     }
@@ -74,4 +79,9 @@ pub(crate) fn moment(array: &PrimitiveArray<TimestampMicrosecondType>, row: usiz
 /// The moments in the column `bucket` of rows.
 pub fn buckets_of(batch: &RecordBatch) -> Vec<Time> {
     Cells::of(batch).times("bucket").values().iter().map(|time| Time(*time)).collect()
+}
+
+/// The numbers in the column `height` of rows.
+pub fn heights_of(batch: &RecordBatch) -> Vec<i64> {
+    Cells::of(batch).ints("height").values().to_vec()
 }

@@ -5,6 +5,7 @@
 
 pub mod btc_blocks;
 pub mod btc_buckets;
+pub mod btc_coin_blocks;
 pub mod btc_primitive_block;
 pub mod bulk;
 pub mod candles;
@@ -41,7 +42,7 @@ pub use book_changes::BookChange;
 pub use btc_blocks::{BTC, BlockRow, NodeSpot};
 pub use bulk::{BulkReport, BulkStore, BulkWriter, Outgoing};
 pub use candles::{Candle, CandleAnswer, CandleAsk, Candles};
-pub use cells::buckets_of;
+pub use cells::{buckets_of, heights_of};
 pub use chain_desk::{ChainDesk, ChainHealth, MetricInfo, NodeHealth, RegistryChange, StageHealth};
 pub use column::{Column, ColumnKind, Encoding, Partition, Table};
 pub use coverage::{
@@ -65,6 +66,7 @@ pub const TABLES: &[&Table] = &[
     &book_changes::TABLE,
     &btc_blocks::TABLE,
     &btc_buckets::TABLE,
+    &btc_coin_blocks::TABLE,
     &btc_primitive_block::TABLE,
     &composed_prices::TABLE,
     &coverage_days::TABLE,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow_array::RecordBatch;
 use model::{
-    Bar, BlockFacts, ChainBucket, ComposedPrice, Funding, Gap, Instrument, LogPosition, MarkPrice,
+    Bar, BlockFacts, ChainBucket, CoinBlock, ComposedPrice, Funding, Gap, Instrument, LogPosition, MarkPrice,
     MetricValue, OpenInterest, Quote, Trade, VenuePrice,
 };
 
@@ -12,8 +12,9 @@ use crate::book_changes::BookChange;
 use crate::btc_blocks::BlockRow;
 use crate::coverage_days::CoverageDay;
 use crate::{
-    bars, book_changes, btc_blocks, btc_buckets, btc_primitive_block, composed_prices, coverage_days,
-    funding, gaps, instruments, mark_prices, metrics, open_interest, quotes, trades, venue_prices,
+    bars, book_changes, btc_blocks, btc_buckets, btc_coin_blocks, btc_primitive_block, composed_prices,
+    coverage_days, funding, gaps, instruments, mark_prices, metrics, open_interest, quotes, trades,
+    venue_prices,
 };
 
 /// Name of a table.
@@ -27,6 +28,8 @@ pub enum TableName {
     BtcBlocks,
     /// A chain over ten minutes.
     BtcBuckets,
+    /// What blocks did to coins.
+    BtcCoinBlocks,
     /// What blocks amount to.
     BtcPrimitiveBlock,
     /// Composed prices.
@@ -61,6 +64,7 @@ impl TableName {
             Self::BookChanges => "book_changes",
             Self::BtcBlocks => "btc_blocks",
             Self::BtcBuckets => "btc_buckets",
+            Self::BtcCoinBlocks => "btc_coin_blocks",
             Self::BtcPrimitiveBlock => "btc_primitive_block",
             Self::ComposedPrices => "composed_prices_10m",
             Self::CoverageDays => "coverage_days",
@@ -105,6 +109,8 @@ pub enum Rows {
     BtcBlocks(Vec<BlockRow>),
     /// A chain over ten minutes.
     BtcBuckets(Vec<ChainBucket>),
+    /// What blocks did to coins.
+    BtcCoinBlocks(Vec<CoinBlock>),
     /// What blocks amount to.
     BtcPrimitiveBlock(Vec<BlockFacts>),
     /// Composed prices.
@@ -139,6 +145,7 @@ impl Rows {
             Self::BookChanges(_) => TableName::BookChanges,
             Self::BtcBlocks(_) => TableName::BtcBlocks,
             Self::BtcBuckets(_) => TableName::BtcBuckets,
+            Self::BtcCoinBlocks(_) => TableName::BtcCoinBlocks,
             Self::BtcPrimitiveBlock(_) => TableName::BtcPrimitiveBlock,
             Self::ComposedPrices(_) => TableName::ComposedPrices,
             Self::CoverageDays(_) => TableName::CoverageDays,
@@ -161,6 +168,7 @@ impl Rows {
             Self::BookChanges(rows) => rows.len(),
             Self::BtcBlocks(rows) => rows.len(),
             Self::BtcBuckets(rows) => rows.len(),
+            Self::BtcCoinBlocks(rows) => rows.len(),
             Self::BtcPrimitiveBlock(rows) => rows.len(),
             Self::ComposedPrices(rows) => rows.len(),
             Self::CoverageDays(rows) => rows.len(),
@@ -188,6 +196,7 @@ impl Rows {
             Self::BookChanges(rows) => book_changes::to_batch(rows),
             Self::BtcBlocks(rows) => btc_blocks::to_batch(rows),
             Self::BtcBuckets(rows) => btc_buckets::to_batch(rows),
+            Self::BtcCoinBlocks(rows) => btc_coin_blocks::to_batch(rows),
             Self::BtcPrimitiveBlock(rows) => btc_primitive_block::to_batch(rows),
             Self::ComposedPrices(rows) => composed_prices::to_batch(rows),
             Self::CoverageDays(rows) => coverage_days::to_batch(rows),

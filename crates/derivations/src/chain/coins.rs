@@ -9,25 +9,22 @@ mod history;
 
 use std::fmt;
 
-use model::{BlockFacts, Network, SpentAge, Time};
-use serde::{Deserialize, Serialize};
+use model::{BlockFacts, BlockHash, CoinBlock, CoinSum, Network, SpentAge, Time};
 
 use crate::chain::money::{usd, worth};
 use crate::chain::reasons::{AGES_UNKNOWN, NOT_FROM_GENESIS, PRICE_MISSING};
-use crate::fold::{Error, pack, unpack};
 
 pub use flow::{CoinFlow, coin_flows};
 pub use history::CoinHistory;
 use history::Worth;
-
-const NAME: &str = "the coin ledger";
-const VERSION: u8 = 1;
 
 /// What the ledger wants to know of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct CoinInput<'a> {
     /// Blocks before it.
     pub height: u32,
+    /// Its hash.
+    pub hash: BlockHash,
     /// The header's time.
     pub time: Time,
     /// What came into the UTXO set: see [`created_sat`].
@@ -43,6 +40,7 @@ impl<'a> CoinInput<'a> {
     pub fn of(facts: &'a BlockFacts, price: Option<f64>) -> Self {
         Self {
             height: facts.place.height,
+            hash: facts.place.header.hash,
             time: facts.place.time(),
             created_sat: created_sat(facts),
             spent: facts.sums.spent.as_deref(),
@@ -60,25 +58,6 @@ pub fn created_sat(facts: &BlockFacts) -> i64 {
         (Network::Main, 91_842 | 91_880) => sums.total_out_spendable_sat,
         _ => sums.coinbase_sat + sums.total_out_sat - sums.unspendable_sat,
     }
-}
-
-/// What one block did to coins, and what they amount to with it. Absent values have their reason.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CoinBlock {
-    /// Blocks before it.
-    pub height: u32,
-    /// The header's time.
-    pub time: Time,
-    /// Coins spent, at the price of their spending.
-    pub spent_value_usd: Option<f64>,
-    /// The same coins, at the price when they were made.
-    pub spent_cost_usd: Option<f64>,
-    /// Bitcoin spent × days since they were made, by header times; a coin that seems younger than nothing counts as new.
-    pub coin_days_destroyed: Option<f64>,
-    /// All coins in the UTXO set with this block, each at the price when it was made.
-    pub realized_cap_usd: Option<f64>,
-    /// Why one of these is absent.
-    pub reason: Option<&'static str>,
 }
 
 /// Why a block was refused. Nothing has changed then.
@@ -115,8 +94,8 @@ impl fmt::Display for CoinError {
 
 impl std::error::Error for CoinError {}
 
-/// What all coins amount to. Small: a state of it can be kept with every block, and a rewind is [`CoinLedger::restore`] of the state
-/// at the fork with [`CoinHistory::truncate`].
+/// What all coins amount to. Every block it tells of holds its state, so that a rewind is [`CoinLedger::at`] the block at the fork with
+/// [`CoinHistory::truncate`].
 ///
 /// Coins made before the first block with a price count as worth nothing, as there was no market. After that a price not older than a
 /// day stands in for a missing one; beyond that the coins made have no worth, and sums that hold such coins are absent, until they
@@ -124,11 +103,7 @@ impl std::error::Error for CoinError {}
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoinLedger {
     height: Option<u32>,
-    realized: i128,
-    /// Unspent satoshi whose worth when made is not known.
-    unpriced_sat: i64,
-    /// Why nothing can be said of all coins any more.
-    broken: Option<&'static str>,
+    sum: CoinSum,
 }
 
 /// What the coins spent by a block amount to.
@@ -144,6 +119,11 @@ impl CoinLedger {
     /// Before any block.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With a block that was taken before.
+    pub fn at(block: &CoinBlock) -> Self {
+        Self { height: Some(block.height), sum: block.sum }
     }
 
     /// The highest block taken.
@@ -166,7 +146,7 @@ impl CoinLedger {
         }
         history.push(block.height, block.time, block.price)?;
         if self.height.is_none() && block.height > 1 {
-            self.broken = Some(NOT_FROM_GENESIS);
+            self.sum.broken = Some(NOT_FROM_GENESIS);
         }
         self.height = Some(block.height);
         let spent = match block.spent {
@@ -175,26 +155,26 @@ impl CoinLedger {
         };
         let now = history.worth(block.height).unwrap_or(Worth::Missing);
         match (&spent, now) {
-            (Err(reason), _) => self.broken = self.broken.or(Some(reason)),
+            (Err(reason), _) => self.sum.broken = self.sum.broken.or(Some(reason)),
             (Ok(spent), now) => self.apply(block.created_sat, spent, now),
         }
         Ok(self.tell(block, now, &spent))
     }
 
     fn apply(&mut self, created_sat: i64, spent: &Spent, now: Worth) {
-        self.realized -= spent.cost;
-        self.unpriced_sat -= spent.unpriced_sat;
+        self.sum.realized -= spent.cost;
+        self.sum.unpriced_sat -= spent.unpriced_sat;
         match now {
-            Worth::Missing => self.unpriced_sat += created_sat,
-            Worth::At(price) => self.realized += worth(created_sat, price),
+            Worth::Missing => self.sum.unpriced_sat += created_sat,
+            Worth::At(price) => self.sum.realized += worth(created_sat, price),
         }
     }
 
     fn tell(&self, block: &CoinInput<'_>, now: Worth, spent: &Result<Spent, &'static str>) -> CoinBlock {
-        let realized = match self.broken {
+        let realized = match self.sum.broken {
             Some(reason) => Err(reason),
-            None if self.unpriced_sat != 0 => Err(PRICE_MISSING),
-            None => Ok(usd(self.realized)),
+            None if self.sum.unpriced_sat != 0 => Err(PRICE_MISSING),
+            None => Ok(usd(self.sum.realized)),
         };
         let spent = spent.as_ref().map_err(|reason| *reason);
         let value = spent.and_then(|spent| match now {
@@ -209,48 +189,16 @@ impl CoinLedger {
         let days = spent.map(|spent| spent.sat_seconds as f64 / 1e8 / 86_400.0);
         CoinBlock {
             height: block.height,
+            hash: block.hash,
             time: block.time,
             spent_value_usd: value.ok(),
             spent_cost_usd: cost.ok(),
             coin_days_destroyed: days.ok(),
             realized_cap_usd: realized.ok(),
             reason: [days.err(), realized.err(), value.err(), cost.err()].into_iter().flatten().next(),
+            sum: self.sum,
         }
     }
-
-    /// Everything later blocks depend on beside the history, as a few dozen bytes with a version.
-    pub fn save(&self) -> Vec<u8> {
-        let state = State {
-            height: self.height,
-            realized: self.realized,
-            unpriced_sat: self.unpriced_sat,
-            broken: self.broken.map(str::to_owned),
-        };
-        pack(VERSION, &state)
-    }
-
-    /// Takes up saved state. Bytes of a foreign form are refused and change nothing.
-    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let state: State = unpack(NAME, VERSION, bytes)?;
-        let broken = match state.broken {
-            None => None,
-            Some(name) => Some(crate::chain::reasons::known(&name).ok_or_else(|| Error::Damaged {
-                fold: NAME,
-                reason: format!("no reason {name:?} is known"),
-            })?),
-        };
-        let State { height, realized, unpriced_sat, .. } = state;
-        *self = Self { height, realized, unpriced_sat, broken };
-        Ok(())
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct State {
-    height: Option<u32>,
-    realized: i128,
-    unpriced_sat: i64,
-    broken: Option<String>,
 }
 
 fn sum(ages: &[SpentAge], now: Time, history: &CoinHistory) -> Result<Spent, &'static str> {

@@ -1,8 +1,7 @@
 //! Coins by ten minutes: what the metrics read, from what the ledger told of each block.
 
-use model::{BUCKET, ChainBucket, bucket_start};
+use model::{BUCKET, ChainBucket, CoinBlock, bucket_start};
 
-use crate::chain::coins::CoinBlock;
 use crate::chain::reasons::COINS_BEHIND;
 
 /// What happened to coins within ten minutes, and what all coins amount to at their end.
