@@ -47,6 +47,10 @@ pub struct ChainStanding {
     pub price_bucket: Option<Time>,
     /// The last bucket of which metrics were computed.
     pub metrics_bucket: Option<Time>,
+    /// The block at which the store of coins stands.
+    pub coins_height: Option<u32>,
+    /// What keeps the coins.
+    pub coins_trouble: Option<String>,
     /// The step.
     pub step: u64,
     /// Blocks that wait to be taken in.

@@ -80,7 +80,7 @@ impl Buckets {
             self.last = None;
             return Ok(None);
         };
-        self.doors.control.mark_dirty(crate::metrics::PART, from)?;
+        crate::coin_blocks::mark(&self.doors.control, from)?;
         let mut carry = self.carry_before(from).await?;
         let mut start = from;
         loop {

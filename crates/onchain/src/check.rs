@@ -109,6 +109,7 @@ pub async fn forget(doors: &Doors) -> Result<(), Error> {
         (TableName::BtcBlocks, "height", Rows::BtcBlocks(Vec::new()).to_batch()),
         (TableName::BtcPrimitiveBlock, "height", Rows::BtcPrimitiveBlock(Vec::new()).to_batch()),
         (TableName::BtcBuckets, "bucket", Rows::BtcBuckets(Vec::new()).to_batch()),
+        (TableName::BtcCoinBlocks, "height", Rows::BtcCoinBlocks(Vec::new()).to_batch()),
     ];
     let mut through = LogPosition(0);
     for (table, _, _) in &tables {

@@ -2,7 +2,7 @@
 //! changed. Each row holds the exact sum that the next one is added to.
 
 use derivations::chain::{CoinHistory, CoinInput, CoinLedger, reasons};
-use model::{BUCKET, CoinBlock, LogPosition, Time, bucket_start};
+use model::{CoinBlock, LogPosition, Time, bucket_of};
 use tables::{BTC, Rows, Span, Step, TableName, TableScan, TimeRange};
 
 use crate::Doors;
@@ -63,18 +63,19 @@ impl CoinBlocks {
             let facts: Vec<_> = batches.iter().flat_map(tables::btc_primitive_block::from_batch).collect();
             let times = facts.iter().map(|facts| facts.place.time());
             let Some((from, through)) = times.clone().min().zip(times.max()) else { return Ok(()) };
-            let range = TimeRange { start: bucket_start(from, BUCKET), end: through.plus_micros(1) };
+            let range = TimeRange { start: bucket_of(from), end: through.plus_micros(1) };
             let closes = closes(&self.doors, range).await?;
             let mut rows = Vec::with_capacity(facts.len());
             for facts in &facts {
-                let price = closes.get(&bucket_start(facts.place.time(), BUCKET)).copied();
+                let price = closes.get(&bucket_of(facts.place.time())).copied();
                 let taken = ledger.take(&CoinInput::of(facts, price), &mut self.history);
                 rows.push(taken.map_err(|error| Error::Broken(error.to_string()))?);
             }
             self.doors.control.mark_dirty(crate::metrics::PART, range.start)?;
             let is_last = facts.len() < PIECE;
             let next = height.max(0) + rows.len() as i64;
-            let end = if is_last { i64::MAX } else { rows.last().map_or(next, |row| i64::from(row.height) + 1) };
+            let end =
+                if is_last { i64::MAX } else { rows.last().map_or(next, |row| i64::from(row.height) + 1) };
             self.commit(rows, (height, end), is_last).await?;
             if is_last {
                 return Ok(());
@@ -125,7 +126,7 @@ impl CoinBlocks {
         let mut history = CoinHistory::new();
         let blocks = batches.iter().flat_map(tables::btc_primitive_block::heights_and_times);
         for (height, time) in blocks.filter(|(height, _)| *height <= through) {
-            let price = closes.get(&bucket_start(time, BUCKET)).copied();
+            let price = closes.get(&bucket_of(time)).copied();
             history.push(height, time, price).map_err(|error| Error::Broken(error.to_string()))?;
         }
         Ok(history)
@@ -133,7 +134,7 @@ impl CoinBlocks {
 
     /// The lowest block whose header's time is not before a moment.
     async fn first_since(&self, from: Time) -> Result<Option<i64>, Error> {
-        let start = bucket_start(from, BUCKET);
+        let start = bucket_of(from);
         let scan = TableScan {
             subject: Some(BTC.to_owned()),
             range: Some(TimeRange { start, end: Time(i64::MAX) }),
@@ -157,7 +158,12 @@ impl CoinBlocks {
         Ok(batches.iter().flat_map(tables::heights_of).next())
     }
 
-    async fn commit(&self, rows: Vec<CoinBlock>, (start, end): (i64, i64), is_last: bool) -> Result<(), Error> {
+    async fn commit(
+        &self,
+        rows: Vec<CoinBlock>,
+        (start, end): (i64, i64),
+        is_last: bool,
+    ) -> Result<(), Error> {
         let table = TableName::BtcCoinBlocks;
         let outgoing = Some(Span { subject: BTC.to_owned(), column: "height", start, end });
         let through = if is_last { Some(LogPosition(self.doors.steps.step_of(table)?.0 + 1)) } else { None };

@@ -15,6 +15,7 @@ use runtime::clock::{Stopwatch, within};
 use runtime::{Backoff, Stop, Tasks};
 
 use crate::board::{Board, ChainEvent};
+use crate::coins::Coins;
 use crate::error::Error;
 use crate::{Buckets, Built, Doors, Ledger, Metrics, Prices, ReadBlock, before, components};
 
@@ -103,6 +104,7 @@ struct Worker {
 /// What one turn of work stands on.
 struct Turn {
     ledger: Ledger,
+    coins: Coins,
     buckets: Buckets,
     feed: BlockFeed,
     /// Blocks and, before them, the fork after which they follow.
@@ -152,8 +154,14 @@ impl Worker {
         self.derive(&mut turn).await?;
         loop {
             self.beat(&mut turn)?;
-            let Some(item) = within(QUIET, turn.feed.next()).await else {
-                self.quiet(&mut turn).await?;
+            let is_gathering = turn.coins.is_due() && turn.coins.is_behind(&turn.ledger.active());
+            let patience = if is_gathering { Duration::ZERO } else { QUIET };
+            let Some(item) = within(patience, turn.feed.next()).await else {
+                if is_gathering {
+                    self.gather(&mut turn).await?;
+                } else {
+                    self.quiet(&mut turn).await?;
+                }
                 continue;
             };
             let Some(item) = item else { return Ok(()) };
@@ -173,6 +181,7 @@ impl Worker {
     async fn begin(&self) -> Result<Turn, Error> {
         let mut ledger = Ledger::open(self.doors.clone(), self.settings.network).await?;
         before::begin(&mut ledger, &self.chain.node, self.settings.from_height).await?;
+        let coins = Coins::open(&self.doors, self.settings.network, &ledger.active()).await;
         let buckets = Buckets::open(self.doors.clone(), ledger.active()).await?;
         let tip = ledger.tip().map(|tip| Tip { height: tip.height, hash: tip.hash });
         let start = FeedStart {
@@ -183,7 +192,7 @@ impl Worker {
         let wake = Arc::clone(&self.wake);
         let stored = Arc::new(Stored(ledger.active()));
         let feed = bitcoin_node::follow(Arc::clone(&self.chain.node), stored, wake, start, &self.tasks);
-        Ok(Turn { ledger, buckets, feed, fork: None, blocks: Vec::new(), derived: None, beat: None })
+        Ok(Turn { ledger, coins, buckets, feed, fork: None, blocks: Vec::new(), derived: None, beat: None })
     }
 
     async fn take(&self, turn: &mut Turn, item: FeedItem) -> Result<(), Error> {
@@ -235,7 +244,9 @@ impl Worker {
         });
         let blocks = read.await.map_err(Error::Broken)??;
         let (count, now) = (blocks.len(), self.doors.clock.time());
+        let (blocks, change) = turn.coins.read(turn.ledger.parent(fork), blocks, self.undo_from()).await?;
         let taken = turn.ledger.take(fork, blocks).await?;
+        turn.coins.keep(change).await;
         if let Some(fork_height) = fork {
             let event = ChainEvent::Reorganised { fork_height, blocks: taken.left };
             tracing::warn!(fork_height, left = taken.left, came = count, "the chain was reorganised");
@@ -251,6 +262,22 @@ impl Worker {
             self.tell_built(built);
         }
         self.tell_standing(turn)
+    }
+
+    /// Brings the coins after the tables while no block comes.
+    async fn gather(&self, turn: &mut Turn) -> Result<(), Error> {
+        turn.coins.catch_up(&turn.ledger.active(), &self.chain.node).await;
+        if turn.derived.as_ref().is_none_or(|watch| watch.elapsed() > QUIET) {
+            self.quiet(turn).await?;
+        }
+        self.tell_standing(turn)
+    }
+
+    /// From this block on the chain may be taken back.
+    fn undo_from(&self) -> u32 {
+        let info = self.chain.node.state().info;
+        let depth = self.doors.coins.as_ref().map_or(0, |coins| coins.bounds.undo_blocks);
+        info.map_or(0, |info| info.blocks.saturating_sub(depth))
     }
 
     /// Nothing came for a while: the timeline goes on by the clock where the node is up to date.
@@ -295,6 +322,7 @@ impl Worker {
         if let Some(composed) = self.chain.prices.compose().await? {
             self.chain.board.change(|standing| standing.price_bucket = Some(composed.through));
         }
+        self.chain.metrics.wait_for_coins(turn.coins.is_behind(&turn.ledger.active()));
         if let Some(computed) = self.chain.metrics.compute().await? {
             for (name, reason) in &computed.failed {
                 tracing::warn!(metric = name, reason, "a metric was not computed");
@@ -314,7 +342,9 @@ impl Worker {
         let tip = turn.ledger.stored_tip();
         let (step, last, is_caught_up) = (turn.ledger.step()?, turn.buckets.last(), self.is_caught_up(turn));
         let now = self.doors.clock.time();
+        let coins = (turn.coins.tip().map(|tip| tip.height), turn.coins.trouble().map(str::to_owned));
         self.chain.board.change(|standing| {
+            (standing.coins_height, standing.coins_trouble) = coins;
             standing.raw = tip.map(|tip| (tip.height, tip.hash));
             standing.primitive_height = tip.map(|tip| tip.height);
             standing.primitive_bucket = last;

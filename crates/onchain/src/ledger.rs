@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use chain::Spent;
 use chain::index::{HeaderIndex, IndexedBlock};
+use coins::CoinTip;
 use collect::bitcoin_node::NodePlace;
 use control::{CheckpointKey, Reached};
 use model::{BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, LogPosition, Network, Time};
@@ -122,6 +123,13 @@ impl Ledger {
     /// What the next block follows: the highest block, or the header that the chain begins behind.
     pub fn tip(&self) -> Option<IndexedBlock> {
         self.index().tip()
+    }
+
+    /// The block that the next one follows: that at the fork, or the tip.
+    pub(crate) fn parent(&self, fork: Option<u32>) -> Option<CoinTip> {
+        let index = self.index();
+        let block = fork.map_or_else(|| index.tip(), |fork| index.get(fork))?;
+        Some(CoinTip { height: block.height, hash: block.hash })
     }
 
     /// The followed chain, for others to look at.

@@ -9,6 +9,10 @@ mod buckets;
 #[cfg(test)]
 mod chain_tests;
 mod check;
+mod coin_blocks;
+#[cfg(test)]
+mod coin_tests;
+mod coins;
 mod error;
 mod follow;
 #[cfg(test)]
@@ -33,9 +37,11 @@ use control::Control;
 use runtime::Clock;
 use tables::{StepStore, TableStore};
 
+pub use ::coins::CoinBounds;
 pub use board::{Board, ChainEvent, ChainStanding};
 pub use buckets::{Buckets, Built};
 pub use check::{Drift, Trouble, drift, forget};
+pub use coins::CoinPlace;
 pub use error::Error;
 pub use follow::{Chain, FollowSettings, start};
 pub use kept::{Shelves, kept_block};
@@ -58,12 +64,16 @@ pub struct Doors {
     pub clock: Arc<dyn Clock>,
     /// The folder of block bytes; `None` where they are not kept.
     pub blocks: Option<PathBuf>,
+    /// Where unspent outputs are kept; `None` where they are not.
+    pub coins: Option<CoinPlace>,
 }
 
 /// The names of the parts, as checkpoints know them.
 pub mod components {
     /// Blocks from the node into tables.
     pub const RAW: &str = "btc_raw_block_ingestion";
+    /// Unspent outputs from blocks.
+    pub const COINS: &str = "btc_coin_store";
     /// Buckets from blocks.
     pub const BUILDER: &str = "btc_primitive_10m_builder";
     /// Buckets while no block comes.

@@ -14,11 +14,11 @@ use crate::testing::{Memory, doors};
 use crate::{Buckets, Doors, Ledger, Metrics, Prices, metric_seeds};
 
 /// What a bucket costs in this invented world.
-fn price(bucket: Time) -> f64 {
+pub(crate) fn price(bucket: Time) -> f64 {
     10_000.0 + (bucket.0 / BUCKET % 1_000) as f64
 }
 
-fn venue_row(bucket: Time) -> VenuePrice {
+pub(crate) fn venue_row(bucket: Time) -> VenuePrice {
     let price = Decimal::from_f64(price(bucket)).unwrap();
     VenuePrice {
         source: PriceSource::known("coinbase").unwrap(),

@@ -5,14 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use control::{CheckpointKey, MetricRow, Reached};
 use derivations::chain::metrics::{METRICS, Metric, MetricInputs, MetricNode, Prepared, order};
+use derivations::chain::{CoinFlow, coin_flows};
 use model::time::DAY;
-use model::{BUCKET, ChainBucket, LogPosition, MetricValue, PriceMethod, Time, bucket_start, interval_name};
+use model::{
+    BUCKET, ChainBucket, LogPosition, MetricValue, PriceMethod, Time, bucket_of, bucket_start, interval_name,
+};
 use tables::{BTC, Rows, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
 
 use crate::Doors;
+use crate::coin_blocks::{self, CoinBlocks};
 use crate::error::Error;
 
 /// The part that is noted as dirty.
@@ -44,12 +49,15 @@ pub fn metric_named(name: &str) -> Option<&'static str> {
 /// Has prices and metrics composed and computed again from the beginning, after a registry changed.
 pub fn recompute(control: &control::Control) -> Result<(), Error> {
     control.mark_dirty(crate::prices::PART, Time(0))?;
-    Ok(control.mark_dirty(PART, Time(0))?)
+    crate::coin_blocks::mark(control, Time(0))
 }
 
-/// The keeper of the table `metrics`.
+/// The keeper of the tables `metrics` and `btc_coin_blocks`.
 pub struct Metrics {
     doors: Doors,
+    coins: tokio::sync::Mutex<CoinBlocks>,
+    /// Whether what blocks did to coins waits, because the coins are still being gathered.
+    waits_for_coins: AtomicBool,
 }
 
 /// What was computed.
@@ -75,16 +83,25 @@ struct Wanted {
 impl Metrics {
     /// The table behind these doors.
     pub fn new(doors: Doors) -> Self {
-        Self { doors }
+        let coins = CoinBlocks::new(doors.clone()).into();
+        Self { doors, coins, waits_for_coins: AtomicBool::new(false) }
+    }
+
+    /// Has what blocks did to coins wait, or go on.
+    pub(crate) fn wait_for_coins(&self, waits: bool) {
+        self.waits_for_coins.store(waits, Ordering::Relaxed);
     }
 
     /// Computes everything again from a moment on; from the beginning without one.
     pub fn forget(&self, from: Option<Time>) -> Result<(), Error> {
-        Ok(self.doors.control.mark_dirty(PART, from.unwrap_or_default())?)
+        crate::coin_blocks::mark(&self.doors.control, from.unwrap_or_default())
     }
 
     /// Computes what is due.
     pub async fn compute(&self) -> Result<Option<Computed>, Error> {
+        if !self.waits_for_coins.load(Ordering::Relaxed) {
+            self.coins.lock().await.compute().await?;
+        }
         let Some(dirty) = self.doors.control.dirty(PART)? else { return Ok(None) };
         let Some((first, through)) = self.extent().await? else { return Ok(None) };
         let from = bucket_start(dirty.from, DAY).max(first);
@@ -190,10 +207,11 @@ impl Metrics {
         let reach = bucket_start(Time(from.0 - lookback as i64 * BUCKET), DAY).max(first);
         let range = TimeRange { start: reach, end: through.plus_micros(BUCKET) };
         let buckets = self.buckets(range).await?;
-        let prices = self.prices(range).await?;
+        let prices = closes(&self.doors, range).await?;
+        let coins = self.coin_flows(&buckets, range).await?;
         let closes: Vec<Option<f64>> =
             buckets.iter().map(|bucket| prices.get(&bucket.bucket).copied()).collect();
-        let inputs = MetricInputs { buckets: &buckets, price_close: &closes, coins: None };
+        let inputs = MetricInputs { buckets: &buckets, price_close: &closes, coins: Some(&coins) };
         let prepared = Prepared::new(inputs).map_err(|error| Error::Broken(error.to_string()))?;
         let (mut rows, mut failed) = (Vec::new(), Vec::new());
         for Wanted { metric, minutes } in wanted {
@@ -219,16 +237,28 @@ impl Metrics {
         Ok(batches.iter().flat_map(tables::btc_buckets::from_batch).collect())
     }
 
-    async fn prices(&self, range: TimeRange) -> Result<BTreeMap<Time, f64>, Error> {
-        let method = self.doors.control.canonical_method()?.and_then(PriceMethod::of_number);
-        let scan = TableScan {
-            subject: Some(name_of(method.unwrap_or(PriceMethod::Median)).to_owned()),
-            range: Some(range),
-            columns: vec!["bucket", "close"],
-            ..TableScan::default()
-        };
-        let batches = self.doors.store.scan(TableName::ComposedPrices, scan).await?;
-        Ok(batches.iter().flat_map(tables::composed_prices::closes_of).collect())
+    /// What happened to coins in each bucket.
+    async fn coin_flows(&self, buckets: &[ChainBucket], range: TimeRange) -> Result<Vec<CoinFlow>, Error> {
+        let subject = Some(BTC.to_owned());
+        let scan = TableScan { subject: subject.clone(), range: Some(range), ..TableScan::default() };
+        let mut blocks = coin_blocks::read(&self.doors, scan).await?;
+        // The highest block before them, as long as none of them is higher.
+        if let Some(best) = buckets.first().map(|bucket| bucket.best_block_height_last)
+            && !blocks.iter().any(|block| block.height == best)
+        {
+            let at_least = Some(("height", i64::from(best)));
+            let scan = TableScan { subject, at_least, limit: Some(1), ..TableScan::default() };
+            let before = coin_blocks::read(&self.doors, scan).await?;
+            blocks.extend(before.into_iter().filter(|block| block.height == best));
+            blocks.sort_by_key(|block| block.height);
+        }
+        // Those whose ground has changed since do not count.
+        if let Some(dirty) = self.doors.control.dirty(coin_blocks::PART)? {
+            let changed = blocks.iter().filter(|block| block.time >= bucket_of(dirty.from));
+            let first = changed.map(|block| block.height).min().unwrap_or(u32::MAX);
+            blocks.retain(|block| block.height < first);
+        }
+        Ok(coin_flows(buckets, &blocks))
     }
 
     /// First and last bucket of the chain.
@@ -250,6 +280,19 @@ impl Metrics {
             _ => None,
         })
     }
+}
+
+/// The canonical close of each bucket that has one.
+pub(crate) async fn closes(doors: &Doors, range: TimeRange) -> Result<BTreeMap<Time, f64>, Error> {
+    let method = doors.control.canonical_method()?.and_then(PriceMethod::of_number);
+    let scan = TableScan {
+        subject: Some(name_of(method.unwrap_or(PriceMethod::Median)).to_owned()),
+        range: Some(range),
+        columns: vec!["bucket", "close"],
+        ..TableScan::default()
+    };
+    let batches = doors.store.scan(TableName::ComposedPrices, scan).await?;
+    Ok(batches.iter().flat_map(tables::composed_prices::closes_of).collect())
 }
 
 /// The checkpoint of a metric at an interval.

@@ -86,7 +86,7 @@ impl Prices {
     }
 
     async fn compose_from(&self, from: Time, last: Time) -> Result<(), Error> {
-        self.doors.control.mark_dirty(crate::metrics::PART, from)?;
+        crate::coin_blocks::mark(&self.doors.control, from)?;
         let mut median = MedianComposer::new();
         let kept = self.doors.control.fold_state(FOLD, from)?;
         let mut bucket = match kept {

@@ -172,6 +172,7 @@ pub(crate) fn doors(memory: &Arc<Memory>, folder: &std::path::Path) -> Doors {
         control: Control::open(folder.join("control.sqlite")).unwrap(),
         clock: SystemClock::shared(),
         blocks: Some(folder.join("blocks")),
+        coins: None,
     }
 }
 

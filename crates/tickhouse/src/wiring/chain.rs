@@ -96,6 +96,7 @@ pub(crate) fn doors(
         control: control.clone(),
         clock: Arc::clone(clock),
         blocks: btc::blocks(config, &folder.path("btc")),
+        coins: btc::coins(config, &folder.path("btc")),
     }
 }
 
