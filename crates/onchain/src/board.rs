@@ -49,6 +49,8 @@ pub struct ChainStanding {
     pub metrics_bucket: Option<Time>,
     /// The block at which the store of coins stands.
     pub coins_height: Option<u32>,
+    /// Whether coins are being brought after the tables.
+    pub is_gathering: bool,
     /// What keeps the coins.
     pub coins_trouble: Option<String>,
     /// The step.

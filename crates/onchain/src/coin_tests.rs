@@ -56,7 +56,7 @@ impl World {
         if !is_cut {
             coins.keep(read.1).await;
         }
-        let mut buckets = Buckets::open(doors.clone()).await.unwrap();
+        let mut buckets = Buckets::open(doors.clone(), ledger.active()).await.unwrap();
         buckets.build(taken.earliest.unwrap(), None, taken.step).await.unwrap();
     }
 
@@ -278,8 +278,9 @@ async fn coins_that_do_not_fit_are_gathered_anew() {
     let (blocks, change) = coins.read(ledger.parent(None), blocks, 0).await.unwrap();
     assert!(change.is_none() && coins.trouble().unwrap().contains("gathered anew"), "{:?}", coins.trouble());
     let taken = ledger.take(None, blocks).await.unwrap();
+    let active = ledger.active();
     drop((ledger, coins));
-    Buckets::open(world.doors.clone())
+    Buckets::open(world.doors.clone(), active)
         .await
         .unwrap()
         .build(taken.earliest.unwrap(), None, taken.step)

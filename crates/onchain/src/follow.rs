@@ -267,8 +267,9 @@ impl Worker {
     /// Brings the coins after the tables while no block comes.
     async fn gather(&self, turn: &mut Turn) -> Result<(), Error> {
         turn.coins.catch_up(&turn.ledger.active(), &self.chain.node).await;
-        if turn.derived.as_ref().is_none_or(|watch| watch.elapsed() > QUIET) {
-            self.quiet(turn).await?;
+        let is_done = !turn.coins.is_behind(&turn.ledger.active());
+        if is_done || turn.derived.as_ref().is_none_or(|watch| watch.elapsed() > QUIET) {
+            return self.quiet(turn).await;
         }
         self.tell_standing(turn)
     }
@@ -343,8 +344,10 @@ impl Worker {
         let (step, last, is_caught_up) = (turn.ledger.step()?, turn.buckets.last(), self.is_caught_up(turn));
         let now = self.doors.clock.time();
         let coins = (turn.coins.tip().map(|tip| tip.height), turn.coins.trouble().map(str::to_owned));
+        let is_gathering = turn.coins.trouble().is_none() && turn.coins.is_behind(&turn.ledger.active());
         self.chain.board.change(|standing| {
             (standing.coins_height, standing.coins_trouble) = coins;
+            standing.is_gathering = is_gathering;
             standing.raw = tip.map(|tip| (tip.height, tip.hash));
             standing.primitive_height = tip.map(|tip| tip.height);
             standing.primitive_bucket = last;

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use collect::bitcoin_node::NodeClient;
 use control::{Checkpoint, Control};
 use indicatif::{ProgressBar, ProgressStyle};
-use onchain::FollowSettings;
+use onchain::{ChainStanding, FollowSettings};
 use runtime::clock::Stopwatch;
 use runtime::{SystemClock, Tasks};
 
@@ -176,13 +176,17 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
                 bar.reset_eta();
             }
             bar.set_position(height);
-            bar.set_message(standing.trouble.clone().unwrap_or_default());
+            bar.set_message(told_of(&standing));
             if bar.is_hidden() && told.elapsed() > LINE_EVERY {
                 told = Stopwatch::start();
                 line(format!("block {} of {until}", height.saturating_sub(1)));
             }
             let is_there = standing.raw.is_some_and(|(height, _)| height >= until);
-            if is_there && standing.is_caught_up && standing.metrics_bucket.is_some() {
+            if is_there
+                && standing.is_caught_up
+                && standing.metrics_bucket.is_some()
+                && !standing.is_gathering
+            {
                 return standing;
             }
         }
@@ -205,6 +209,13 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
         standing.reorganisations
     ));
     Ok(Done::Clean)
+}
+
+/// What stands beside the bar.
+fn told_of(standing: &ChainStanding) -> String {
+    let gathered =
+        || standing.is_gathering.then(|| format!("coins at block {}", standing.coins_height.unwrap_or(0)));
+    standing.trouble.clone().or_else(gathered).unwrap_or_default()
 }
 
 /// Prints every checkpoint.
