@@ -164,6 +164,10 @@ fn flows_of_ten_minutes_sum_their_blocks_and_keep_the_state_of_the_highest() {
         let within = found[1..].iter().filter(|block| bucket_start(block.time, BUCKET) == bucket.bucket);
         let days: f64 = within.filter_map(|block| block.coin_days_destroyed).sum();
         assert_eq!(flow.coin_days_destroyed, Some(days));
+        assert!(
+            flow.coin_days_destroyed.is_some_and(f64::is_sign_positive),
+            "nothing destroyed is 0, not -0"
+        );
         assert_eq!(flow.realized_cap_usd, found[bucket.best_block_height_last as usize].realized_cap_usd);
         assert_eq!(flow.reason, None);
     }

@@ -38,7 +38,9 @@ pub fn coin_flows(buckets: &[ChainBucket], blocks: &[CoinBlock]) -> Vec<CoinFlow
 fn flow(bucket: &ChainBucket, within: &[&CoinBlock], best: Option<&CoinBlock>) -> CoinFlow {
     let is_whole = within.len() as i64 == bucket.block_count;
     let sum = |field: fn(&CoinBlock) -> Option<f64>| {
-        if is_whole { within.iter().map(|block| field(block)).sum::<Option<f64>>() } else { None }
+        let add = |sum: f64, block: &&CoinBlock| field(block).map(|value| sum + value);
+        // A sum of nothing is 0, not the -0 that `sum` begins with.
+        if is_whole { within.iter().try_fold(0.0, add) } else { None }
     };
     let mut flow = CoinFlow {
         spent_value_usd: sum(|block| block.spent_value_usd),

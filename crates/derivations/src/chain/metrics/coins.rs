@@ -60,7 +60,8 @@ fn absent(flow: &CoinFlow) -> &'static str {
 }
 
 fn sum(window: &Window<'_>, field: fn(&CoinFlow) -> Option<f64>) -> Value {
-    window.coins()?.iter().map(|flow| field(flow).ok_or(absent(flow))).sum()
+    let add = |sum: f64, flow: &CoinFlow| field(flow).map(|value| sum + value).ok_or(absent(flow));
+    window.coins()?.iter().try_fold(0.0, add)
 }
 
 fn realized_cap(window: &Window<'_>) -> Value {
