@@ -23,6 +23,7 @@ import {
   subscription,
   take,
 } from './market';
+import { Panel } from './panel';
 import './style.css';
 
 interface Instrument {
@@ -302,6 +303,26 @@ buttons.append(
   }),
 );
 picker.onchange = () => choose(picker.value, market.wanted.timeframe);
+/** Like `ask`, but null where there is nothing by that name. */
+async function found(path: string): Promise<unknown> {
+  const answer = await fetch(path);
+  if (answer.status === 404 || answer.status === 409) {
+    return null;
+  }
+  if (!answer.ok) {
+    throw new Error(`${path}: ${answer.status}`);
+  }
+  return (await answer.json()) as unknown;
+}
+
+const panel = new Panel({
+  panel: part('chain'),
+  list: part('chain-lines'),
+  ask: found,
+  later: (millis, work) => void setTimeout(work, millis),
+  now: Date.now,
+});
 drawStatus();
 void loadInstruments();
 void showHealth();
+void panel.show();
