@@ -3,36 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use control::{CheckpointKey, Control};
 use model::{BlockHash, Time};
+use tables::{ChainBatch, ChainItem, ChainNews};
+use tokio::sync::watch;
 
-/// Events that are kept.
-const EVENTS_MAX: usize = 256;
+use crate::components;
+use crate::error::Error;
 
-/// What happened, told after it was committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChainEvent {
-    /// Blocks stand in the tables.
-    RawBlockReady {
-        /// The highest.
-        height: u32,
-        /// Its hash.
-        hash: BlockHash,
-    },
-    /// Buckets are built.
-    PrimitiveReady {
-        /// The first that was built anew.
-        from: Time,
-        /// The last.
-        through: Time,
-    },
-    /// Blocks were left behind.
-    Reorganised {
-        /// The highest block that stays.
-        fork_height: u32,
-        /// How many left.
-        blocks: usize,
-    },
-}
+/// News that are kept for readers who are busy.
+const NEWS_MAX: usize = 256;
 
 /// How it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,15 +45,21 @@ pub struct ChainStanding {
     pub reorganisations: u64,
     /// What keeps it.
     pub trouble: Option<String>,
-    /// When the thread last went round.
-    pub beat: Option<Time>,
 }
 
 /// The board.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Board {
     standing: Mutex<ChainStanding>,
-    events: Mutex<VecDeque<(Time, ChainEvent)>>,
+    news: Mutex<VecDeque<ChainItem>>,
+    /// The number of the newest news, for those who wait.
+    newest: watch::Sender<u64>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self { standing: Mutex::default(), news: Mutex::default(), newest: watch::Sender::new(0) }
+    }
 }
 
 impl Board {
@@ -82,26 +68,82 @@ impl Board {
         self.lock().clone()
     }
 
-    /// The newest events, oldest first.
-    pub fn events(&self) -> Vec<(Time, ChainEvent)> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    /// The number of the newest news; 0 before the first.
+    pub fn news_newest(&self) -> u64 {
+        *self.newest.borrow()
+    }
+
+    /// News with a higher number than this one, as soon as there is some.
+    pub async fn news_after(&self, sequence: u64) -> ChainBatch {
+        // The sender lives as long as the board.
+        let mut newest = self.newest.subscribe();
+        drop(newest.wait_for(|newest| *newest > sequence).await);
+        let news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let items: Vec<ChainItem> = news.iter().filter(|item| item.sequence > sequence).cloned().collect();
+        let oldest = items.first().map_or(sequence + 1, |item| item.sequence);
+        ChainBatch { missed_count: oldest - sequence - 1, items }
+    }
+
+    /// Takes over what an earlier process had reached, until this one goes further.
+    pub(crate) fn recall(&self, control: &Control) -> Result<(), Error> {
+        let reached = |component: &str| {
+            let checkpoint = control.checkpoint(&CheckpointKey::btc(component, "10m"))?;
+            Ok::<_, Error>(checkpoint.and_then(|checkpoint| checkpoint.reached.bucket))
+        };
+        let (prices, metrics) = (reached(components::COMPOSER)?, reached(components::METRICS)?);
+        self.change(|standing| {
+            standing.price_bucket = standing.price_bucket.or(prices);
+            standing.metrics_bucket = standing.metrics_bucket.or(metrics);
+        });
+        Ok(())
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut ChainStanding)) {
         change(&mut self.lock());
     }
 
-    pub(crate) fn tell(&self, now: Time, event: ChainEvent) {
-        tracing::debug!(?event, "chain");
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        if events.len() >= EVENTS_MAX {
-            events.pop_front();
+    pub(crate) fn tell(&self, time: Time, told: ChainNews) {
+        tracing::debug!(?told, "chain");
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let sequence = news.back().map_or(0, |last| last.sequence) + 1;
+        if news.len() >= NEWS_MAX {
+            news.pop_front();
         }
-        events.push_back((now, event));
+        news.push_back(ChainItem { sequence, time, news: told });
+        drop(news);
+        self.newest.send_replace(sequence);
     }
 
     // Each change is one assignment; a panic leaves whole values.
     fn lock(&self) -> MutexGuard<'_, ChainStanding> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for readers who come late.
+    use super::*;
+
+    fn reorganised(fork_height: u32) -> ChainNews {
+        ChainNews::Reorganised { fork_height, blocks: 1 }
+    }
+
+    #[tokio::test]
+    async fn news_come_in_order_and_what_is_gone_is_counted() {
+        let board = Board::default();
+        assert_eq!(board.news_newest(), 0);
+        let waiting = board.news_after(0);
+        let telling = async { board.tell(Time(7), reorganised(1)) };
+        let (batch, ()) = tokio::join!(waiting, telling);
+        let first = ChainItem { sequence: 1, time: Time(7), news: reorganised(1) };
+        assert_eq!(batch, ChainBatch { missed_count: 0, items: vec![first] });
+        for height in 2..=300 {
+            board.tell(Time(8), reorganised(height));
+        }
+        let late = board.news_after(1).await;
+        assert_eq!((late.missed_count, late.items.len(), late.items[0].sequence), (43, NEWS_MAX, 45));
+        assert_eq!(board.news_after(299).await.items.len(), 1);
+        assert_eq!(board.news_newest(), 300);
     }
 }

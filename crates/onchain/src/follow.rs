@@ -13,8 +13,10 @@ use model::time::DAY;
 use model::{BlockHash, Network, Time};
 use runtime::clock::{Stopwatch, within};
 use runtime::{Backoff, Stop, Tasks};
+use tables::ChainNews;
 
-use crate::board::{Board, ChainEvent};
+use crate::beats::Beats;
+use crate::board::Board;
 use crate::coins::Coins;
 use crate::error::Error;
 use crate::{Buckets, Built, Doors, Ledger, Metrics, Prices, ReadBlock, before, components};
@@ -27,8 +29,8 @@ const STEP_BYTES_MAX: usize = 48 << 20;
 const DERIVE_EVERY: Duration = Duration::from_mins(2);
 /// A node whose last block is older than this is not up to date, whatever it says: nothing is known of the time since.
 const TIP_AGE_MAX: i64 = DAY;
-/// How often a sign of life is written.
-const BEAT_EVERY: Duration = Duration::from_secs(10);
+/// Prices and metrics that failed are tried again after so long.
+const DERIVE_AGAIN: Duration = Duration::from_secs(15);
 
 /// How a chain is followed.
 #[derive(Clone, Debug)]
@@ -70,7 +72,8 @@ pub fn start(
         metrics: Arc::new(Metrics::new(doors.clone())),
     };
     let wake = wake_of(&chain.node, tasks).map_err(|error| error.to_string())?;
-    let worker = Worker { settings, wake, doors, chain: chain.clone(), tasks: tasks.clone() };
+    let beats = Beats::new(&doors);
+    let worker = Worker { settings, wake, doors, chain: chain.clone(), beats, tasks: tasks.clone() };
     let runtime = tokio::runtime::Handle::current();
     tasks.thread("onchain", move |stop| {
         runtime.block_on(async {
@@ -98,6 +101,7 @@ struct Worker {
     wake: Arc<dyn Wake>,
     doors: Doors,
     chain: Chain,
+    beats: Beats,
     tasks: Tasks,
 }
 
@@ -111,7 +115,8 @@ struct Turn {
     fork: Option<u32>,
     blocks: Vec<FetchedBlock>,
     derived: Option<Stopwatch>,
-    beat: Option<Stopwatch>,
+    /// Since prices or metrics failed.
+    failing: Option<Stopwatch>,
 }
 
 impl Worker {
@@ -153,10 +158,11 @@ impl Worker {
         self.tell_standing(&turn)?;
         self.derive(&mut turn).await?;
         loop {
-            self.beat(&mut turn)?;
             let is_gathering = turn.coins.is_due() && turn.coins.is_behind(&turn.ledger.active());
             let patience = if is_gathering { Duration::ZERO } else { QUIET };
-            let Some(item) = within(patience, turn.feed.next()).await else {
+            let item = within(patience, turn.feed.next()).await;
+            self.beats.alive(components::LISTENER)?;
+            let Some(item) = item else {
                 if is_gathering {
                     self.gather(&mut turn).await?;
                 } else {
@@ -174,6 +180,9 @@ impl Worker {
             let is_due = turn.derived.as_ref().is_none_or(|watch| watch.elapsed() > DERIVE_EVERY);
             if self.is_caught_up(&turn) || is_due {
                 self.derive(&mut turn).await?;
+            } else if turn.failing.is_none() {
+                self.beats.alive(components::PRICE_COMPOSER)?;
+                self.beats.alive(components::NETWORK)?;
             }
         }
     }
@@ -183,6 +192,7 @@ impl Worker {
         before::begin(&mut ledger, &self.chain.node, self.settings.from_height).await?;
         let coins = Coins::open(&self.doors, self.settings.network, &ledger.active()).await;
         let buckets = Buckets::open(self.doors.clone(), ledger.active()).await?;
+        self.chain.board.recall(&self.doors.control)?;
         let tip = ledger.tip().map(|tip| Tip { height: tip.height, hash: tip.hash });
         let start = FeedStart {
             tip,
@@ -192,7 +202,16 @@ impl Worker {
         let wake = Arc::clone(&self.wake);
         let stored = Arc::new(Stored(ledger.active()));
         let feed = bitcoin_node::follow(Arc::clone(&self.chain.node), stored, wake, start, &self.tasks);
-        Ok(Turn { ledger, coins, buckets, feed, fork: None, blocks: Vec::new(), derived: None, beat: None })
+        Ok(Turn {
+            ledger,
+            coins,
+            buckets,
+            feed,
+            fork: None,
+            blocks: Vec::new(),
+            derived: None,
+            failing: None,
+        })
     }
 
     async fn take(&self, turn: &mut Turn, item: FeedItem) -> Result<(), Error> {
@@ -248,20 +267,22 @@ impl Worker {
         let taken = turn.ledger.take(fork, blocks).await?;
         turn.coins.keep(change).await;
         if let Some(fork_height) = fork {
-            let event = ChainEvent::Reorganised { fork_height, blocks: taken.left };
+            let event = ChainNews::Reorganised { fork_height, blocks: taken.left };
             tracing::warn!(fork_height, left = taken.left, came = count, "the chain was reorganised");
-            self.chain.board.tell(now, event);
             self.chain.board.change(|standing| standing.reorganisations += 1);
+            self.chain.board.tell(now, event);
         }
         if let Some(tip) = turn.ledger.tip() {
-            self.chain.board.tell(now, ChainEvent::RawBlockReady { height: tip.height, hash: tip.hash });
+            self.chain.board.change(|standing| standing.raw = Some((tip.height, tip.hash)));
+            self.chain.board.tell(now, ChainNews::RawBlockReady { height: tip.height, hash: tip.hash });
         }
         self.chain.board.change(|standing| standing.blocks_taken += count as u64);
         if let Some(earliest) = taken.earliest {
             let built = turn.buckets.build(earliest, None, taken.step).await?;
             self.tell_built(built);
         }
-        self.tell_standing(turn)
+        self.tell_standing(turn)?;
+        self.beats.alive(components::PRIMITIVE)
     }
 
     /// Brings the coins after the tables while no block comes.
@@ -293,6 +314,7 @@ impl Worker {
                 self.doors.control.checkpoint_reached(&key, &reached, now)?;
             }
         }
+        self.beats.alive(components::PRIMITIVE)?;
         self.derive(turn).await?;
         self.tell_standing(turn)
     }
@@ -317,32 +339,40 @@ impl Worker {
         is_last && turn.blocks.is_empty()
     }
 
-    /// Prices and metrics, as far as they are due.
+    /// Prices and metrics, as far as they are due. Neither keeps blocks and buckets: what fails is told and tried again.
     async fn derive(&self, turn: &mut Turn) -> Result<(), Error> {
-        turn.derived = Some(Stopwatch::start());
-        if let Some(composed) = self.chain.prices.compose().await? {
-            self.chain.board.change(|standing| standing.price_bucket = Some(composed.through));
+        if turn.failing.as_ref().is_some_and(|watch| watch.elapsed() < DERIVE_AGAIN) {
+            return Ok(());
+        }
+        (turn.derived, turn.failing) = (Some(Stopwatch::start()), None);
+        match self.chain.prices.keep(&self.chain.board, &self.beats).await {
+            Ok(()) => {}
+            Err(error) => self.tell_underived(turn, components::COMPOSER, &error)?,
         }
         self.chain.metrics.wait_for_coins(turn.coins.is_behind(&turn.ledger.active()));
-        if let Some(computed) = self.chain.metrics.compute().await? {
-            for (name, reason) in &computed.failed {
-                tracing::warn!(metric = name, reason, "a metric was not computed");
-            }
-            self.chain.board.change(|standing| standing.metrics_bucket = Some(computed.through));
+        match self.chain.metrics.keep(&self.chain.board, &self.beats).await {
+            Ok(()) => {}
+            Err(error) => self.tell_underived(turn, components::METRICS, &error)?,
         }
         Ok(())
+    }
+
+    fn tell_underived(&self, turn: &mut Turn, component: &str, error: &Error) -> Result<(), Error> {
+        tracing::error!(component, %error, "not derived from the chain; trying again, blocks go on");
+        turn.failing = Some(Stopwatch::start());
+        let key = CheckpointKey::btc(component, "10m");
+        Ok(self.doors.control.checkpoint_failed(&key, &error.to_string(), self.doors.clock.time())?)
     }
 
     fn tell_built(&self, built: Option<Built>) {
         let Some(Built { from, through }) = built else { return };
         let now = self.doors.clock.time();
-        self.chain.board.tell(now, ChainEvent::PrimitiveReady { from, through });
+        self.chain.board.tell(now, ChainNews::PrimitiveReady { from, through });
     }
 
     fn tell_standing(&self, turn: &Turn) -> Result<(), Error> {
         let tip = turn.ledger.stored_tip();
         let (step, last, is_caught_up) = (turn.ledger.step()?, turn.buckets.last(), self.is_caught_up(turn));
-        let now = self.doors.clock.time();
         let coins = (turn.coins.tip().map(|tip| tip.height), turn.coins.trouble().map(str::to_owned));
         let is_gathering = turn.coins.trouble().is_none() && turn.coins.is_behind(&turn.ledger.active());
         self.chain.board.change(|standing| {
@@ -354,23 +384,7 @@ impl Worker {
             standing.step = step;
             standing.is_caught_up = is_caught_up;
             standing.blocks_waiting = turn.blocks.len();
-            standing.beat = Some(now);
         });
-        Ok(())
-    }
-
-    /// A sign of life for those who look at checkpoints.
-    fn beat(&self, turn: &mut Turn) -> Result<(), Error> {
-        if turn.beat.as_ref().is_some_and(|watch| watch.elapsed() < BEAT_EVERY) {
-            return Ok(());
-        }
-        turn.beat = Some(Stopwatch::start());
-        let now = self.doors.clock.time();
-        self.chain.board.change(|standing| standing.beat = Some(now));
-        for worker in components::WORKERS {
-            let key = CheckpointKey::btc(worker, "heartbeat");
-            self.doors.control.checkpoint_reached(&key, &Reached::default(), now)?;
-        }
         Ok(())
     }
 }

@@ -8,10 +8,13 @@ use collect::bitcoin_node::{Access, NodeBounds, NodeClient, NodeSettings, RestUs
 use model::{BlockFacts, Network};
 use runtime::{SystemClock, Tasks};
 use simulate::node::{self, Node, NodeSource};
-use tables::{BlockRow, TableName};
+use tables::{BlockRow, ChainNews, TableName};
 
+use crate::beats::Beats;
 use crate::testing::{Memory, doors};
-use crate::{Chain, ChainStanding, Doors, FollowSettings, Shelves, kept_block, start};
+use crate::{
+    Board, Chain, ChainStanding, Doors, FollowSettings, Prices, Shelves, components, kept_block, start,
+};
 
 fn recorded() -> node::NodeSettings {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest"));
@@ -200,4 +203,58 @@ async fn an_address_at_which_nobody_publishes_leaves_asking() {
     wait_for(&chain, |standing| standing.raw.is_some_and(|(height, _)| height == 6)).await;
     assert_eq!(chain.node.state().woken_by, Some("polling"));
     assert!(tasks.close(Duration::from_secs(10)).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_is_committed_and_numbered_without_a_hole() {
+    let world = World::recorded().await;
+    let (chain, tasks) = world.follow(0, Some(334));
+    let (mut last, mut kinds) = (0, std::collections::BTreeSet::new());
+    while kinds.len() < 4 {
+        let batch = chain.board.news_after(last).await;
+        assert_eq!(batch.missed_count, 0);
+        for item in batch.items {
+            assert_eq!(item.sequence, last + 1);
+            last = item.sequence;
+            kinds.insert(match item.news {
+                ChainNews::RawBlockReady { height, .. } => {
+                    assert!(world.facts().len() > height as usize, "told before it stands in the table");
+                    "raw"
+                }
+                ChainNews::PrimitiveReady { through, .. } => {
+                    let newest =
+                        tables::buckets_of(&world.memory.rows(TableName::BtcBuckets)).last().copied();
+                    assert!(newest >= Some(through), "{newest:?} {through:?}");
+                    "primitive"
+                }
+                ChainNews::PriceReady { .. } => "price",
+                ChainNews::MetricsReady { .. } => "metrics",
+                ChainNews::Reorganised { .. } => panic!("nothing forked"),
+            });
+        }
+    }
+    wait_for(&chain, |standing| standing.metrics_bucket.is_some()).await;
+    assert!(tasks.close(Duration::from_secs(10)).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prices_that_fail_hold_back_no_block_and_give_no_sign_of_life() {
+    let world = World::recorded().await;
+    world.memory.break_table(TableName::ComposedPrices);
+    world.sync(0, 334).await;
+    assert_eq!(world.facts().len(), 335);
+    let checkpoints = world.doors().control.checkpoints().unwrap();
+    let named = |name: &str| checkpoints.iter().find(|checkpoint| checkpoint.key.component == name);
+    let composer = named(components::COMPOSER).unwrap();
+    assert_eq!(composer.status, "error");
+    assert!(composer.error_message.as_deref().unwrap().contains("the table is broken"));
+    for worker in [components::LISTENER, components::PRIMITIVE, components::NETWORK] {
+        assert_eq!(named(worker).unwrap().key.interval, "heartbeat");
+    }
+    // With nothing else remembered, the composer's own sign is seen to be missing.
+    let other = tempfile::tempdir().unwrap();
+    let doors = doors(&world.memory, other.path());
+    let kept = Prices::new(doors.clone()).keep(&Board::default(), &Beats::new(&doors)).await;
+    assert!(kept.is_err());
+    assert_eq!(doors.control.checkpoints().unwrap(), []);
 }

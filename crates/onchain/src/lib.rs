@@ -3,6 +3,7 @@
 //! What is read from where is left to `collect`, what the numbers mean to `chain` and `derivations`. Nothing here opens a socket.
 
 mod active;
+mod beats;
 mod before;
 mod board;
 mod buckets;
@@ -26,6 +27,7 @@ mod names;
 #[cfg(test)]
 mod price_tests;
 mod prices;
+mod registry;
 mod sources;
 #[cfg(test)]
 mod testing;
@@ -38,7 +40,7 @@ use runtime::Clock;
 use tables::{StepStore, TableStore};
 
 pub use ::coins::CoinBounds;
-pub use board::{Board, ChainEvent, ChainStanding};
+pub use board::{Board, ChainStanding};
 pub use buckets::{Buckets, Built};
 pub use check::{Drift, Trouble, drift, forget};
 pub use coins::CoinPlace;
@@ -49,6 +51,7 @@ pub use ledger::{Ledger, ReadBlock, Taken};
 pub use metrics::{Computed, Metrics, metric_named, recompute, seeds as metric_seeds};
 pub use names::lent;
 pub use prices::{Composed, Prices};
+pub use registry::{Lend, Registry, StartSource};
 pub use sources::{compose_alone, ingest, ingest_once, settings_of};
 
 /// What following a chain works with. Cheap to clone.
@@ -80,7 +83,16 @@ pub mod components {
     pub const SCHEDULER: &str = "btc_primitive_10m_scheduler";
     /// Prices out of many venues.
     pub const COMPOSER: &str = "btc_price_canonical_composer";
-    /// Who gives signs of life, each an interval `heartbeat`: one thread does the work of all.
-    pub const WORKERS: &[&str] =
-        &["worker_btc_listener", "worker_btc_network", "worker_btc_price_composer", "worker_btc_primitive"];
+    /// Metrics out of buckets and prices; each metric has a checkpoint of its own beside this one.
+    pub const METRICS: &str = "btc_metrics";
+    /// Asks the node: gives a sign of life when its feed handed over a block, or rightly has none.
+    pub const LISTENER: &str = "worker_btc_listener";
+    /// Computes metrics: gives a sign of life when they are computed, or none is due.
+    pub const NETWORK: &str = "worker_btc_network";
+    /// Composes prices: gives a sign of life when they are composed, or none is due.
+    pub const PRICE_COMPOSER: &str = "worker_btc_price_composer";
+    /// Builds buckets: gives a sign of life when blocks are taken in, or time was let pass.
+    pub const PRIMITIVE: &str = "worker_btc_primitive";
+    /// Who gives signs of life, each under the interval `heartbeat`.
+    pub const WORKERS: &[&str] = &[LISTENER, NETWORK, PRICE_COMPOSER, PRIMITIVE];
 }

@@ -14,11 +14,13 @@ use model::time::DAY;
 use model::{
     BUCKET, ChainBucket, LogPosition, MetricValue, PriceMethod, Time, bucket_of, bucket_start, interval_name,
 };
-use tables::{BTC, Rows, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
+use tables::{BTC, ChainNews, Rows, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
 
-use crate::Doors;
+use crate::beats::Beats;
+use crate::board::Board;
 use crate::coin_blocks::{self, CoinBlocks};
 use crate::error::Error;
+use crate::{Doors, components};
 
 /// The part that is noted as dirty.
 pub(crate) const PART: &str = "metrics";
@@ -95,6 +97,22 @@ impl Metrics {
     /// Computes everything again from a moment on; from the beginning without one.
     pub fn forget(&self, from: Option<Time>) -> Result<(), Error> {
         crate::coin_blocks::mark(&self.doors.control, from.unwrap_or_default())
+    }
+
+    /// Computes what is due, and tells of it.
+    pub(crate) async fn keep(&self, board: &Board, beats: &Beats) -> Result<(), Error> {
+        if let Some(Computed { from, through, failed }) = self.compute().await? {
+            for (name, reason) in &failed {
+                tracing::warn!(metric = name, reason, "a metric was not computed");
+            }
+            let now = self.doors.clock.time();
+            let reached = Reached { bucket: Some(through), ..Reached::default() };
+            let key = CheckpointKey::btc(components::METRICS, "10m");
+            self.doors.control.checkpoint_reached(&key, &reached, now)?;
+            board.change(|standing| standing.metrics_bucket = Some(through));
+            board.tell(now, ChainNews::MetricsReady { from, through, failed });
+        }
+        beats.alive(components::NETWORK)
     }
 
     /// Computes what is due.

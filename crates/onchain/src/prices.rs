@@ -9,8 +9,10 @@ use derivations::Fold;
 use derivations::price::{MedianComposer, volume_weighted};
 use model::time::DAY;
 use model::{BUCKET, ComposedPrice, LogPosition, PriceMethod, Time, VenuePrice};
-use tables::{BTC, Rows, Span, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
+use tables::{BTC, ChainNews, Rows, Span, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
 
+use crate::beats::Beats;
+use crate::board::Board;
 use crate::error::Error;
 use crate::{Doors, components};
 
@@ -78,6 +80,20 @@ impl Prices {
         let key = CheckpointKey::btc(components::COMPOSER, "10m");
         self.doors.control.checkpoint_reached(&key, &reached, self.doors.clock.time())?;
         Ok(Some(Composed { from, through: last }))
+    }
+
+    /// Lets the board know what was composed before.
+    pub(crate) fn recall(&self, board: &Board) -> Result<(), Error> {
+        board.recall(&self.doors.control)
+    }
+
+    /// Composes what is due, and tells of it.
+    pub(crate) async fn keep(&self, board: &Board, beats: &Beats) -> Result<(), Error> {
+        if let Some(Composed { from, through }) = self.compose().await? {
+            board.change(|standing| standing.price_bucket = Some(through));
+            board.tell(self.doors.clock.time(), ChainNews::PriceReady { from, through });
+        }
+        beats.alive(components::PRICE_COMPOSER)
     }
 
     /// Forgets what was composed, so that everything is composed again.

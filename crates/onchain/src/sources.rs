@@ -14,7 +14,8 @@ use model::{PriceSource, Time};
 use runtime::{Restart, Stop, Tasks};
 use serde_json::Value;
 
-use crate::{Doors, Prices};
+use crate::beats::Beats;
+use crate::{Board, Doors, Prices};
 
 /// What a source's checkpoint is called.
 fn key_of(source: PriceSource) -> CheckpointKey {
@@ -135,13 +136,14 @@ pub fn settings_of(row: &PriceSourceRow) -> Result<PriceSourceSettings, String> 
 }
 
 /// Composes prices for as long as the house stands, where no chain is followed that would do it.
-pub fn compose_alone(prices: &Arc<Prices>, tasks: &Tasks) {
-    let prices = Arc::clone(prices);
+pub fn compose_alone(doors: &Doors, prices: &Arc<Prices>, board: &Arc<Board>, tasks: &Tasks) {
+    let (prices, board, beats) = (Arc::clone(prices), Arc::clone(board), Arc::new(Beats::new(doors)));
     tasks.start("onchain.compose", Restart::WithBackoff { tries_max: 100 }, move |stop| {
-        let prices = Arc::clone(&prices);
+        let (prices, board, beats) = (Arc::clone(&prices), Arc::clone(&board), Arc::clone(&beats));
         async move {
+            prices.recall(&board).map_err(|error| error.to_string())?;
             while !stop.is_requested() {
-                prices.compose().await.map_err(|error| error.to_string())?;
+                prices.keep(&board, &beats).await.map_err(|error| error.to_string())?;
                 tokio::select! {
                     () = stop.requested() => {}
                     () = runtime::clock::sleep(Duration::from_secs(2)) => {}
@@ -152,11 +154,12 @@ pub fn compose_alone(prices: &Arc<Prices>, tasks: &Tasks) {
     });
 }
 
-/// Keeps a source up to date for as long as the house stands.
+/// Keeps a source up to date for as long as the house stands and nobody switches it off.
 pub fn ingest(
     doors: &Doors,
     prices: &Arc<Prices>,
     (desk, settings): (&PriceDesk, PriceSourceSettings),
+    off: Stop,
     tasks: &Tasks,
 ) -> Result<(), String> {
     let source = settings.source;
@@ -164,9 +167,14 @@ pub fn ingest(
     let (doors, prices) = (doors.clone(), Arc::clone(prices));
     tasks.start(format!("onchain.price.{source}"), Restart::WithBackoff { tries_max: 100 }, move |stop| {
         let (doors, prices, fetcher) = (doors.clone(), Arc::clone(&prices), fetcher.clone());
+        let off = off.clone();
         async move {
             let mut keeper = Keeper { doors: doors.clone(), prices };
-            match fetcher.follow(checkpoint(&doors, source), &mut keeper, &stop).await {
+            let followed = tokio::select! {
+                () = off.requested() => return Ok(()),
+                followed = fetcher.follow(checkpoint(&doors, source), &mut keeper, &stop) => followed,
+            };
+            match followed {
                 Ok(()) | Err(PriceError { why: PriceEnd::Stopped, .. }) => Ok(()),
                 Err(error) => Err(error.to_string()),
             }

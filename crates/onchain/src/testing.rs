@@ -23,6 +23,8 @@ struct Held {
     steps: BTreeMap<TableName, LogPosition>,
     /// Commits that still succeed; `None` for all.
     left: Option<u32>,
+    /// A table that takes nothing.
+    broken: Option<TableName>,
 }
 
 /// Tables in memory. After `fail_after` commits, every further one fails, as if the process had been killed.
@@ -32,6 +34,11 @@ pub(crate) struct Memory(Mutex<Held>);
 impl Memory {
     pub(crate) fn fail_after(&self, commits: Option<u32>) {
         self.0.lock().unwrap().left = commits;
+    }
+
+    /// Lets every commit of a table fail.
+    pub(crate) fn break_table(&self, table: TableName) {
+        self.0.lock().unwrap().broken = Some(table);
     }
 
     pub(crate) fn rows(&self, name: TableName) -> RecordBatch {
@@ -80,6 +87,9 @@ impl StepStore for Memory {
             && held.steps.get(&step.table).is_some_and(|own| *own >= through)
         {
             return Box::pin(async { Ok(()) });
+        }
+        if held.broken == Some(step.table) {
+            return Box::pin(async { Err(StoreError::Failed("the table is broken".to_owned())) });
         }
         if let Some(left) = &mut held.left {
             if *left == 0 {

@@ -3,6 +3,7 @@
 //! One hub task reads the feed and hands messages to one outbox per client; each client's task empties its own.
 
 mod candles;
+mod chain;
 mod connection;
 mod hub;
 mod messages;
@@ -12,6 +13,7 @@ mod place;
 mod resume;
 mod ring;
 mod routes;
+mod subscriptions;
 mod words;
 
 use std::sync::Arc;

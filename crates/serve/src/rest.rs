@@ -2,7 +2,7 @@
 
 mod answered;
 pub(crate) mod ask;
-mod btc;
+pub(crate) mod btc;
 pub(crate) mod document;
 mod form;
 mod guard;

@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 use model::{ChainBucket, ComposedPrice, PriceSource, Time, VenuePrice};
 
+use crate::chain_news::ChainBatch;
 use crate::store::StoreError;
 
 /// The node whose chain is followed.
@@ -42,6 +43,8 @@ pub struct ChainHealth {
     pub node: NodeHealth,
     /// The highest block in the tables.
     pub raw_height: Option<u32>,
+    /// Its hash.
+    pub raw_hash: Option<String>,
     /// The highest block in the buckets.
     pub primitive_height: Option<u32>,
     /// The last bucket.
@@ -50,10 +53,14 @@ pub struct ChainHealth {
     pub price_bucket: Option<Time>,
     /// The last bucket of which metrics were computed.
     pub metrics_bucket: Option<Time>,
+    /// Reorganisations since the process started.
+    pub reorganisations: u64,
     /// What keeps the work.
     pub trouble: Option<String>,
     /// The stages, in the order in which data passes them.
     pub stages: Vec<StageHealth>,
+    /// Those who are to give signs of life, as checkpoints name them.
+    pub workers: Vec<&'static str>,
 }
 
 /// A metric that the house can compute.
@@ -104,6 +111,13 @@ pub trait ChainDesk: Send + Sync {
     /// Stores rows that somebody posted; one with a known source and bucket replaces the stored one. Durable when it returns.
     fn ingest(&self, rows: Vec<VenuePrice>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Told after a change of a registry was written, so that what follows from it is computed again.
-    fn changed(&self, change: RegistryChange);
+    /// Told after a change of a registry was written, so that what follows from it is computed again. What is lent to SQL shows it
+    /// when this is done.
+    fn changed(&self, change: RegistryChange) -> BoxFuture<'_, ()>;
+
+    /// The number of the newest news; 0 before the first.
+    fn news_newest(&self) -> u64;
+
+    /// News with a higher number than this one, as soon as there is some.
+    fn news_after(&self, sequence: u64) -> BoxFuture<'_, ChainBatch>;
 }

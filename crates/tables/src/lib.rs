@@ -10,6 +10,7 @@ pub mod btc_primitive_block;
 pub mod bulk;
 pub mod candles;
 pub mod chain_desk;
+pub mod chain_news;
 pub mod column;
 pub mod composed_prices;
 pub mod coverage;
@@ -44,6 +45,7 @@ pub use bulk::{BulkReport, BulkStore, BulkWriter, Outgoing};
 pub use candles::{Candle, CandleAnswer, CandleAsk, Candles};
 pub use cells::{buckets_of, heights_of};
 pub use chain_desk::{ChainDesk, ChainHealth, MetricInfo, NodeHealth, RegistryChange, StageHealth};
+pub use chain_news::{ChainBatch, ChainItem, ChainNews};
 pub use column::{Column, ColumnKind, Encoding, Partition, Table};
 pub use coverage::{
     Coverage, CoverageAnswer, CoverageInterval, CoverageLedger, CoverageState, DataQuality, DayCondition,

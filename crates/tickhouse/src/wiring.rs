@@ -146,7 +146,7 @@ impl House {
 
         let followed =
             chain::start(config, &folder, (&lake, &control, &clock), (collector.history(), &rooms.chain))?;
-        let desk = desk::open(config, followed, (&lake, &control, &clock));
+        let desk = desk::open(config, followed, &clock);
         let past =
             past((config, &telling), &folder, (&lake, control.clone(), &clock), (&collector, &refine))?;
         let keeper = history::Keeper::start(settings::keeper(config), past, &rooms.history);

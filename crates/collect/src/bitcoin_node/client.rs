@@ -223,7 +223,7 @@ impl NodeClient {
     /// Notes on the board whether the node answered.
     pub(super) fn noted<T>(&self, answer: Result<T, NodeError>) -> Result<T, NodeError> {
         match &answer {
-            Ok(_) => self.board.answers(),
+            Ok(_) => self.board.answers(self.clock.time()),
             Err(error) => self.board.fails(error),
         }
         answer

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use model::Time;
+
 use super::client::NodeInfo;
 use super::error::NodeError;
 
@@ -53,6 +55,8 @@ pub struct NodeState {
     pub word: NodeWord,
     /// Why it is not `connected`.
     pub message: Option<String>,
+    /// When it last answered.
+    pub answered: Option<Time>,
     /// What it last said of itself.
     pub info: Option<NodeInfo>,
     /// How spent outputs are asked for: `spenttxouts`, `getblock 3` or `files`; absent before the first block.
@@ -71,8 +75,9 @@ impl Board {
     }
 
     /// The node answered.
-    pub(super) fn answers(&self) {
+    pub(super) fn answers(&self, now: Time) {
         let mut state = self.lock();
+        state.answered = Some(now);
         state.word = NodeWord::Connected;
         state.message = None;
     }

@@ -168,8 +168,8 @@ async fn heard(heard: Heard, hub: &Hub, reader: &Arc<Reader>) -> bool {
             reader.outbox.say(messages::pong(id.as_ref()));
             true
         }
-        Some(Request::Subscribe(wanted)) => hub.order(Order::Subscribe { reader, id, wanted }).await,
-        Some(Request::Unsubscribe(wanted)) => hub.order(Order::Unsubscribe { reader, id, wanted }).await,
+        Some(Request::Subscribe(asked)) => hub.order(Order::Subscribe { reader, id, asked }).await,
+        Some(Request::Unsubscribe(asked)) => hub.order(Order::Unsubscribe { reader, id, asked }).await,
     }
 }
 

@@ -13,16 +13,16 @@ use runtime::{Receiver, Restart, Sender, Stop, Stopper, Tasks};
 use serde_json::Value;
 use tables::{CandleAnswer, FeedItem, FeedReader, FeedSlip, News, StoreError};
 
-use super::messages::{self, AckLine};
+use super::chain::{ChainDoor, ChainOrder, ChainRoute};
+use super::messages;
 use super::outbox::{CandleKey, Outbox};
 use super::pace::Pace;
 use super::place::Place;
-use super::resume::{FinalsAsked, Readers, Stored, Way};
+use super::resume::{FinalsAsked, Readers, Stored};
 use super::ring::Ring;
 use super::routes::{Reader, Route};
-use super::words::{Names, Stream, Wanted};
+use super::words::{Asked, Names, Stream};
 use crate::house::House;
-use crate::refusal::Refusal;
 
 /// Requests waiting for the hub.
 const ORDERS_MAX: usize = 1_024;
@@ -34,9 +34,10 @@ const ASK_TIME_MAX: Duration = Duration::from_secs(20);
 /// What clients' tasks ask of the hub.
 pub(crate) enum Order {
     Join(Arc<Reader>),
-    Subscribe { reader: Arc<Reader>, id: Option<Value>, wanted: Vec<Wanted> },
-    Unsubscribe { reader: Arc<Reader>, id: Option<Value>, wanted: Vec<Wanted> },
+    Subscribe { reader: Arc<Reader>, id: Option<Value>, asked: Asked },
+    Unsubscribe { reader: Arc<Reader>, id: Option<Value>, asked: Asked },
     Leave(u64),
+    Chain(ChainOrder),
 }
 
 /// An answer from the rest of the house.
@@ -79,6 +80,8 @@ impl Hub {
             closing: Stopper::default(),
             reader_ids: Arc::default(),
         };
+        let door = ChainDoor::new();
+        door.start(house, &hub, tasks);
         let mut first = Some((receiver, house.doors.feed.subscribe()));
         let (house, orders) = (Arc::clone(house), Arc::clone(&hub.orders));
         tasks.start("serve.hub", Restart::WithBackoff { tries_max: 8 }, move |stop| {
@@ -88,7 +91,7 @@ impl Hub {
                 *orders.lock().unwrap_or_else(PoisonError::into_inner) = sender;
                 (receiver, house.doors.feed.subscribe())
             });
-            State::new(&house).run(receiver, feed, stop)
+            State::new(&house, &door).run(receiver, feed, stop)
         });
         hub
     }
@@ -128,6 +131,7 @@ impl Hub {
 pub(super) struct State {
     pub(super) house: Arc<House>,
     pub(super) routes: HashMap<InstrumentId, Route>,
+    pub(super) chain: ChainRoute,
     pub(super) readers: Readers,
     pub(super) ring: Ring,
     pub(super) pace: Pace,
@@ -156,10 +160,11 @@ fn stream_of(feed: Box<dyn FeedReader>) -> BoxStream<'static, FeedStep> {
 }
 
 impl State {
-    fn new(house: &Arc<House>) -> Self {
+    fn new(house: &Arc<House>, door: &ChainDoor) -> Self {
         Self {
             house: Arc::clone(house),
             routes: HashMap::new(),
+            chain: ChainRoute::new(door),
             readers: HashMap::new(),
             ring: Ring::new(house.settings.resume_items_max),
             pace: Pace::new(),
@@ -249,81 +254,20 @@ impl State {
             Order::Join(reader) => {
                 self.readers.insert(reader.id, reader);
             }
-            Order::Subscribe { reader, id, wanted } => self.subscribe(&reader, id.as_ref(), &wanted),
-            Order::Unsubscribe { reader, id, wanted } => self.unsubscribe(&reader, id.as_ref(), &wanted),
+            Order::Subscribe { reader, id, asked } => self.subscribe(&reader, id.as_ref(), &asked),
+            Order::Unsubscribe { reader, id, asked } => self.unsubscribe(&reader, id.as_ref(), &asked),
             Order::Leave(reader) => {
                 self.readers.remove(&reader);
-                for route in self.routes.values_mut() {
-                    leave_all(route, reader);
-                }
+                self.leave_everything(reader);
                 self.tidy();
             }
+            Order::Chain(order) => self.chain.take(order),
         }
-    }
-
-    fn subscribe(&mut self, reader: &Arc<Reader>, id: Option<&Value>, wanted: &[Wanted]) {
-        let count_max = self.house.settings.reader_subscriptions_max;
-        let has = self.routes.values().map(|route| route.count(reader.id)).sum::<usize>();
-        let asked = wanted.iter().map(|one| one.candles.len() + one.streams.len()).sum::<usize>();
-        if has + asked > count_max {
-            let refusal = Refusal::bad(
-                "too_many_subscriptions",
-                format!("{has} subscriptions stand and {asked} more make over {count_max}"),
-                "unsubscribe from some, or open another connection",
-            );
-            reader.outbox.say(messages::error(id, &refusal));
-            return;
-        }
-        // The acknowledgement goes first; how streams go on is known before anything of them is sent.
-        let ways: Vec<Option<Way>> = wanted.iter().map(|one| self.way(one)).collect();
-        let told = wanted.iter().zip(&ways).map(|(one, way)| AckLine::of(one, way.map(|way| way.word(one))));
-        let lines: Vec<AckLine> = told.collect();
-        reader.outbox.say(messages::ack("subscribed", id, &lines, self.ring.newest()));
-        for (one, way) in wanted.iter().zip(ways) {
-            self.join_streams(reader, one, way);
-            for candles in &one.candles {
-                self.join_candles(reader, &one.names, *candles);
-            }
-        }
-        self.tidy();
-    }
-
-    fn unsubscribe(&mut self, reader: &Arc<Reader>, id: Option<&Value>, wanted: &[Wanted]) {
-        if wanted.is_empty() {
-            for route in self.routes.values_mut() {
-                leave_all(route, reader.id);
-            }
-        }
-        for one in wanted {
-            let Some(route) = self.routes.get_mut(&one.names.id) else { continue };
-            if one.candles.is_empty() && one.streams.is_empty() {
-                leave_all(route, reader.id);
-            }
-            for stream in &one.streams {
-                route.leave(*stream, reader.id);
-            }
-            for (timeframe, _) in &one.candles {
-                if let Some(topic) = route.candles.get_mut(timeframe) {
-                    topic.leave(reader.id);
-                    reader.outbox.forget(&(one.names.id.clone(), *timeframe));
-                }
-            }
-        }
-        self.tidy();
-        let lines: Vec<AckLine> = wanted.iter().map(|one| AckLine::of(one, None)).collect();
-        reader.outbox.say(messages::ack("unsubscribed", id, &lines, self.ring.newest()));
     }
 
     /// The route of an instrument, made if there is none.
     pub(super) fn route(&mut self, names: &Arc<Names>) -> &mut Route {
         self.routes.entry(names.id.clone()).or_insert_with(|| Route::new(Arc::clone(names)))
-    }
-
-    fn tidy(&mut self) {
-        for route in self.routes.values_mut() {
-            route.candles.retain(|_, topic| !topic.is_empty());
-        }
-        self.routes.retain(|_, route| !route.is_idle());
     }
 
     /// Asks the rest of the house without waiting: the answer comes back as `Done`.
@@ -379,13 +323,4 @@ fn listened<'a>(
     stream: Stream,
 ) -> Option<&'a mut Route> {
     routes.get_mut(id).filter(|route| route.is_wanted(stream))
-}
-
-fn leave_all(route: &mut Route, reader: u64) {
-    for stream in Stream::ALL {
-        route.leave(stream, reader);
-    }
-    for topic in route.candles.values_mut() {
-        topic.leave(reader);
-    }
 }

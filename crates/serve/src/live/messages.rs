@@ -1,11 +1,14 @@
 //! What WebSocket clients are told. Serialised once per message and shared by all clients that get it.
 
+use std::collections::BTreeSet;
+
 use axum::extract::ws::Utf8Bytes;
 use model::{BookUpdate, Quote, Timeframe, Trade};
 use serde::Serialize;
 use serde_json::Value;
-use tables::{BookView, Candle};
+use tables::{BTC, BookView, Candle};
 
+use super::chain::Topic;
 use super::place::Place;
 use super::words::{Names, Wanted};
 use crate::dto::candle::DataStatus;
@@ -13,7 +16,7 @@ use crate::dto::market::{QuoteForm, levels};
 use crate::dto::{CandleForm, Number, TradeForm};
 use crate::refusal::Refusal;
 
-fn text<T: Serialize>(message: &T) -> Utf8Bytes {
+pub(super) fn text<T: Serialize>(message: &T) -> Utf8Bytes {
     serde_json::to_string(message)
         .expect("messages are plain data with text keys, which always serialise")
         .into()
@@ -180,21 +183,28 @@ pub(crate) fn skipped(skipped: &Skipped<'_>) -> Utf8Bytes {
 
 /// One line of an acknowledgement.
 #[derive(Serialize)]
-pub(crate) struct AckLine {
-    pub(crate) symbol: String,
-    pub(crate) venue: &'static str,
-    pub(crate) instrument: String,
-    pub(crate) timeframes: Vec<String>,
-    pub(crate) channels: Vec<&'static str>,
-    /// How the streams go on: `live`, `replayed` (without a hole), `stored` (older trades from the tables) or `skipped`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) resumed: Option<&'static str>,
+#[serde(untagged)]
+pub(crate) enum AckLine {
+    Instrument {
+        symbol: String,
+        venue: &'static str,
+        instrument: String,
+        timeframes: Vec<String>,
+        channels: Vec<&'static str>,
+        /// How the streams go on: `live`, `replayed` (without a hole), `stored` (older trades from the tables) or `skipped`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resumed: Option<&'static str>,
+    },
+    Chain {
+        chain: &'static str,
+        channels: Vec<&'static str>,
+    },
 }
 
 impl AckLine {
     /// What is wanted, and how its streams go on.
     pub(crate) fn of(wanted: &Wanted, resumed: Option<&'static str>) -> Self {
-        Self {
+        Self::Instrument {
             symbol: wanted.names.symbol.to_string(),
             venue: wanted.names.venue,
             instrument: wanted.names.id.as_str().to_owned(),
@@ -202,6 +212,11 @@ impl AckLine {
             channels: wanted.streams.iter().map(|stream| stream.as_str()).collect(),
             resumed,
         }
+    }
+
+    /// What is wanted of the chain.
+    pub(crate) fn of_chain(topics: &BTreeSet<Topic>) -> Self {
+        Self::Chain { chain: BTC, channels: topics.iter().map(|topic| topic.as_str()).collect() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What waits for one client. Bounded: streams are dropped and told, candles keep their newest state.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,9 +9,13 @@ use model::{InstrumentId, Time, Timeframe};
 use tokio::sync::Notify;
 
 use super::LiveCounts;
+use super::chain::{ChainSkip, Topic};
 use super::messages::{self, Skipped};
 use super::place::Place;
 use super::words::{Names, Stream};
+
+/// Why a client did not get what it was to get.
+const TOO_SLOW: &str = "the client reads too slowly";
 
 /// A candle series.
 pub(crate) type CandleKey = (InstrumentId, Timeframe);
@@ -32,6 +36,8 @@ struct Waiting {
     slots: HashMap<CandleKey, (Time, Utf8Bytes)>,
     /// What had to be dropped and is not told yet.
     skips: HashMap<(InstrumentId, Stream), Skip>,
+    /// The same of the chain.
+    chain_skips: BTreeMap<Topic, ChainSkip>,
     stream_count: usize,
     bytes: usize,
     is_closed: bool,
@@ -92,6 +98,32 @@ impl Outbox {
         drop(waiting);
         self.wake.notify_one();
         true
+    }
+
+    /// News of the chain; what finds no room is dropped, counted, and will be told.
+    pub(crate) fn offer_chain(&self, topic: Topic, sequence: u64, text: &Utf8Bytes) {
+        let mut waiting = self.lock();
+        if waiting.is_closed {
+            return;
+        }
+        let is_full =
+            waiting.stream_count >= self.messages_max || waiting.bytes + text.len() > self.bytes_max;
+        if is_full {
+            let new = ChainSkip { count: 0, first: sequence, last: sequence };
+            let skip = waiting.chain_skips.entry(topic).or_insert(new);
+            (skip.count, skip.last) = (skip.count + 1, sequence);
+            self.counts.skipped.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("tickhouse_serve_messages_skipped_total").increment(1);
+            return;
+        }
+        if let Some(skip) = waiting.chain_skips.remove(&topic) {
+            waiting.keep(skip.told(Some(topic), TOO_SLOW));
+        }
+        waiting.bytes += text.len();
+        waiting.stream_count += 1;
+        waiting.queue.push_back(Entry::News(text.clone()));
+        drop(waiting);
+        self.wake.notify_one();
     }
 
     /// A message of a stream that the client cannot get: it is counted, and will be told.
@@ -169,6 +201,8 @@ impl Outbox {
         if waiting.queue.is_empty() {
             let skips = std::mem::take(&mut waiting.skips);
             texts.extend(skips.into_iter().map(|((_, stream), skip)| skip.told(stream)));
+            let skips = std::mem::take(&mut waiting.chain_skips);
+            texts.extend(skips.into_iter().map(|(topic, skip)| skip.told(Some(topic), TOO_SLOW)));
         }
     }
 
@@ -219,7 +253,34 @@ impl Skip {
             is_count_exact: true,
             from_position: Some(self.first),
             to_position: Some(self.last),
-            reason: "the client reads too slowly",
+            reason: TOO_SLOW,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for news of the chain that find no room.
+    use super::*;
+
+    #[test]
+    fn news_of_the_chain_without_room_are_counted_and_told_before_the_next() {
+        let outbox = Outbox::new(2, 1_000, Arc::default());
+        let text = |number: u64| Utf8Bytes::from(number.to_string());
+        for number in 1..=4 {
+            outbox.offer_chain(Topic::PrimitiveReady, number, &text(number));
+        }
+        outbox.offer_chain(Topic::Reorganised, 5, &text(5));
+        let mut texts = Vec::new();
+        outbox.take(&mut texts, 1);
+        outbox.offer_chain(Topic::PrimitiveReady, 6, &text(6));
+        outbox.take(&mut texts, 10);
+        let told: Vec<&str> = texts.iter().map(Utf8Bytes::as_str).collect();
+        assert_eq!((told[0], told[1], told[3], told.len()), ("1", "2", "6", 5));
+        for (place, channel, count, first) in [(2, "primitive_ready", 2, 3), (4, "reorganised", 1, 5)] {
+            let skip: serde_json::Value = serde_json::from_str(told[place]).unwrap();
+            assert_eq!((&skip["type"], &skip["channel"]), (&"skipped".into(), &channel.into()));
+            assert_eq!((&skip["count"], &skip["from_sequence"]), (&count.into(), &first.into()));
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! What WebSocket clients say, read and checked. Carrying it out is left to the hub.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use model::{InstrumentId, Time, Timeframe};
 use serde::Deserialize;
 use serde_json::Value;
+use tables::BTC;
 
+use super::chain::Topic;
 use super::place::Place;
 use crate::house::{House, cut};
 use crate::refusal::Refusal;
@@ -61,12 +64,26 @@ pub(crate) struct Wanted {
     pub(crate) last_trade_id: Option<i64>,
 }
 
+/// What a client wants of all.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) wanted: Vec<Wanted>,
+    /// What it wants of the chain, if anything.
+    pub(crate) chain: Option<BTreeSet<Topic>>,
+}
+
+impl Asked {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wanted.is_empty() && self.chain.is_none()
+    }
+}
+
 /// A checked request.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Subscribe(Vec<Wanted>),
-    /// Nothing listed for an instrument means everything of it; no instrument means everything.
-    Unsubscribe(Vec<Wanted>),
+    Subscribe(Asked),
+    /// Nothing listed for an instrument means everything of it; no instrument and no chain means everything.
+    Unsubscribe(Asked),
     Ping,
 }
 
@@ -93,7 +110,10 @@ struct MessageWords {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SubscriptionWords {
-    symbol: String,
+    #[serde(default)]
+    symbol: Option<String>,
+    #[serde(default)]
+    chain: Option<String>,
     #[serde(default)]
     venue: Option<String>,
     #[serde(default)]
@@ -187,8 +207,9 @@ pub(crate) fn hear(house: &House, text: &str) -> Heard {
             refusals: vec![Refusal::bad("bad_request", "nothing to subscribe to", EXAMPLE)],
         },
         "subscribe" => {
-            let (wanted, mut refusals) = all_wanted(house, &words, true);
-            let sum: usize = wanted.iter().flat_map(|one| &one.candles).map(|(_, initial)| initial).sum();
+            let (asked, mut refusals) = all_wanted(house, &words, true);
+            let sum: usize =
+                asked.wanted.iter().flat_map(|one| &one.candles).map(|(_, initial)| initial).sum();
             if sum > INITIAL_SUM_MAX {
                 refusals.push(Refusal::bad(
                     "too_many_candles",
@@ -197,12 +218,12 @@ pub(crate) fn hear(house: &House, text: &str) -> Heard {
                 ));
                 return Heard { id, request: None, refusals };
             }
-            Heard { id, request: (!wanted.is_empty()).then_some(Request::Subscribe(wanted)), refusals }
+            Heard { id, request: (!asked.is_empty()).then_some(Request::Subscribe(asked)), refusals }
         }
         "unsubscribe" => {
-            let (wanted, refusals) = all_wanted(house, &words, false);
-            let is_heard = refusals.is_empty() || !wanted.is_empty();
-            Heard { id, request: is_heard.then_some(Request::Unsubscribe(wanted)), refusals }
+            let (asked, refusals) = all_wanted(house, &words, false);
+            let is_heard = refusals.is_empty() || !asked.is_empty();
+            Heard { id, request: is_heard.then_some(Request::Unsubscribe(asked)), refusals }
         }
         "ping" => Heard { id, request: Some(Request::Ping), refusals: Vec::new() },
         other => {
@@ -217,15 +238,53 @@ pub(crate) fn hear(house: &House, text: &str) -> Heard {
 }
 
 // Each subscription stands for itself: a wrong one is refused, the others are carried out.
-fn all_wanted(house: &House, words: &MessageWords, is_new: bool) -> (Vec<Wanted>, Vec<Refusal>) {
-    let (mut wanted, mut refusals) = (Vec::new(), Vec::new());
+fn all_wanted(house: &House, words: &MessageWords, is_new: bool) -> (Asked, Vec<Refusal>) {
+    let (mut asked, mut refusals) = (Asked::default(), Vec::new());
     for subscription in &words.subscriptions {
-        match one_wanted(house, subscription, words.resume_from.as_deref(), is_new) {
-            Ok(one) => wanted.push(one),
-            Err(refusal) => refusals.push(refusal),
-        }
+        let heard = match &subscription.chain {
+            Some(chain) => chain_wanted(house, chain, subscription)
+                .map(|topics| asked.chain.get_or_insert_default().extend(topics)),
+            None => one_wanted(house, subscription, words.resume_from.as_deref(), is_new)
+                .map(|one| asked.wanted.push(one)),
+        };
+        refusals.extend(heard.err());
     }
-    (wanted, refusals)
+    (asked, refusals)
+}
+
+const CHAIN_EXAMPLE: &str = r#"such as {"action":"subscribe","subscriptions":[{"chain":"btc","channels":["primitive_ready"]}]}; without channels all of them"#;
+
+/// Channels of the chain; all if none is named.
+fn chain_wanted(house: &House, chain: &str, words: &SubscriptionWords) -> Result<BTreeSet<Topic>, Refusal> {
+    if chain != BTC {
+        let message = format!("unknown chain {:?}", cut(chain));
+        return Err(Refusal::unknown("unknown_chain", message, "use btc"));
+    }
+    if house.doors.chain.is_none() {
+        return Err(crate::rest::btc::not_followed());
+    }
+    let is_for_instruments = words.symbol.is_some()
+        || words.venue.is_some()
+        || !words.timeframes.is_empty()
+        || words.resume_from.is_some()
+        || words.last_trade_id.is_some();
+    if is_for_instruments {
+        return Err(Refusal::bad("bad_request", "a chain has channels and nothing else", CHAIN_EXAMPLE));
+    }
+    let topic = |name: &String| {
+        Topic::ALL.into_iter().find(|topic| topic.as_str() == name).ok_or_else(|| {
+            let names = Topic::ALL.map(Topic::as_str).join(", ");
+            Refusal::bad(
+                "unknown_channel",
+                format!("unknown channel {:?} of a chain", cut(name)),
+                format!("use {names}"),
+            )
+        })
+    };
+    if words.channels.is_empty() {
+        return Ok(Topic::ALL.into());
+    }
+    words.channels.iter().map(topic).collect()
 }
 
 fn one_wanted(
@@ -234,7 +293,10 @@ fn one_wanted(
     resume_from: Option<&str>,
     is_new: bool,
 ) -> Result<Wanted, Refusal> {
-    let instrument = house.instrument(&words.symbol, words.venue.as_deref())?;
+    let symbol = words.symbol.as_deref().ok_or_else(|| {
+        Refusal::bad("bad_request", "a subscription names neither a symbol nor a chain", EXAMPLE)
+    })?;
+    let instrument = house.instrument(symbol, words.venue.as_deref())?;
     let mut candles = Vec::with_capacity(words.timeframes.len());
     for wanted in &words.timeframes {
         let (length, initial) = match wanted {

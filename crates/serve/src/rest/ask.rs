@@ -99,7 +99,7 @@ pub(crate) fn time(name: &str, text: Option<&str>) -> Result<Option<Time>, Refus
 }
 
 /// Bounds of a question in time, both inclusive as readers mean them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bounds {
     pub(crate) start: Option<Time>,
     /// First moment after.

@@ -22,6 +22,9 @@ use utoipa::OpenApi;
 use crate::house::House;
 use crate::refusal::Refusal;
 
+pub(crate) use price::newest_price;
+pub(crate) use primitive::newest_primitive;
+
 /// The addresses.
 pub(super) fn routes() -> Router<Arc<House>> {
     Router::new()
@@ -69,7 +72,8 @@ pub(super) fn routes() -> Router<Arc<House>> {
 ))]
 pub(super) struct Document;
 
-fn not_followed() -> Refusal {
+/// Nothing is known of a chain here.
+pub(crate) fn not_followed() -> Refusal {
     Refusal::unknown(
         "chain_not_followed",
         "no chain is followed here, and no price composed",

@@ -13,9 +13,11 @@ use model::{
     MetricValue, Network, PriceMethod, PriceSource, RejectedSource, Time, VenuePrice, Work,
 };
 use tables::{
-    ChainDesk, ChainHealth, MetricInfo, NodeHealth, RegistryChange, Rows, StageHealth, StoreError, TableName,
-    TableScan, table,
+    ChainBatch, ChainDesk, ChainHealth, ChainItem, ChainNews, MetricInfo, NodeHealth, RegistryChange, Rows,
+    StageHealth, StoreError, TableName, TableScan, table,
 };
+
+use tokio::sync::watch;
 
 use crate::world::{NOON, World};
 
@@ -25,6 +27,14 @@ pub(crate) struct Desk {
     pub(crate) health: Mutex<ChainHealth>,
     pub(crate) taken: Mutex<Vec<VenuePrice>>,
     pub(crate) changes: Mutex<Vec<RegistryChange>>,
+    pub(crate) news: watch::Sender<Vec<ChainItem>>,
+}
+
+impl Desk {
+    /// Tells news under a number; numbers that were left out are news that are no longer kept.
+    pub(crate) fn tell(&self, sequence: u64, news: ChainNews) {
+        self.news.send_modify(|told| told.push(ChainItem { sequence, time: NOON, news }));
+    }
 }
 
 const METRICS: [MetricInfo; 2] = [
@@ -83,8 +93,25 @@ impl ChainDesk for Desk {
         async { Ok(()) }.boxed()
     }
 
-    fn changed(&self, change: RegistryChange) {
+    fn changed(&self, change: RegistryChange) -> BoxFuture<'_, ()> {
         self.changes.lock().unwrap().push(change);
+        async {}.boxed()
+    }
+
+    fn news_newest(&self) -> u64 {
+        self.news.borrow().last().map_or(0, |item| item.sequence)
+    }
+
+    fn news_after(&self, sequence: u64) -> BoxFuture<'_, ChainBatch> {
+        async move {
+            let mut news = self.news.subscribe();
+            let has_more = |news: &Vec<ChainItem>| news.last().is_some_and(|last| last.sequence > sequence);
+            let news = news.wait_for(has_more).await.unwrap();
+            let items: Vec<ChainItem> =
+                news.iter().filter(|item| item.sequence > sequence).cloned().collect();
+            ChainBatch { missed_count: items[0].sequence - sequence - 1, items }
+        }
+        .boxed()
     }
 }
 
@@ -244,7 +271,10 @@ impl ChainWorld {
             primitive_bucket: Some(newest),
             price_bucket: Some(newest),
             metrics_bucket: Some(newest),
+            raw_hash: None,
+            reorganisations: 0,
             trouble: None,
+            workers: vec!["worker_btc_primitive"],
             stages: vec![StageHealth {
                 name: "btc_raw_block_ingestion".to_owned(),
                 depth: 1,

@@ -3,6 +3,7 @@
 
 mod btc;
 mod btc_changes;
+mod chain_live;
 mod chain_world;
 mod document;
 mod http;

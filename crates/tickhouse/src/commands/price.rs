@@ -207,10 +207,10 @@ impl Ingest {
             }
         } else {
             for settings in wanted {
-                onchain::ingest(&alone.doors, &prices, (&desk, settings), &tasks)
+                onchain::ingest(&alone.doors, &prices, (&desk, settings), tasks.house_stop(), &tasks)
                     .map_err(anyhow::Error::msg)?;
             }
-            onchain::compose_alone(&prices, &tasks);
+            onchain::compose_alone(&alone.doors, &prices, &Arc::default(), &tasks);
             line("bringing prices until asked to end");
             asked_to_end().await;
         }

@@ -83,10 +83,7 @@ impl Registry {
                 let control = open(&canonical.place)?;
                 control.choose_canonical_method(canonical.method)?;
                 onchain::recompute(&control)?;
-                line(format!(
-                    "method {} is canonical; a running process shows it after its next start",
-                    canonical.method
-                ));
+                line(format!("method {} is canonical", canonical.method));
                 Ok(Done::Clean)
             }
         }

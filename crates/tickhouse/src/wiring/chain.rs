@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use collect::bitcoin_node::NodeClient;
-use collect::prices::{PriceDesk, PriceMode};
+use collect::prices::{PriceDesk, PriceMode, PriceSourceSettings};
 use control::{Control, PriceSourceRow};
 use model::{PriceSource, Time};
-use onchain::Doors;
-use runtime::{Clock, Tasks};
+use onchain::{Board, Doors, Registry, StartSource};
+use runtime::{Clock, Stop, Tasks};
 use serde_json::json;
 
 use crate::config::{Config, btc};
@@ -28,6 +28,10 @@ pub(crate) struct Followed {
     pub(crate) chain: Option<onchain::Chain>,
     /// Prices, for who brings rows.
     pub(crate) prices: Arc<onchain::Prices>,
+    /// How it stands, and what is news.
+    pub(crate) board: Arc<Board>,
+    /// The registries, for who changes them.
+    pub(crate) registry: Arc<Registry>,
 }
 
 /// Starts to follow the chain and to keep prices, as far as wanted. What SQL may ask for is lent in any case.
@@ -38,8 +42,6 @@ pub(super) fn start(
     (desk, tasks): (collect::HistoryDesk, &Tasks),
 ) -> anyhow::Result<Followed> {
     seed(control, clock.time())?;
-    let (small, views) = onchain::lent(control).context("read the registries")?;
-    lake.lend(small, views);
     let token = config.secret("price.ingest_token");
     if token.is_empty() {
         control.forget_token(INGEST_TOKEN).context("forget the token for posted prices")?;
@@ -57,31 +59,46 @@ pub(super) fn start(
         }
         None => None,
     };
-    let prices = match &chain {
-        Some(chain) => Arc::clone(&chain.prices),
-        None => Arc::new(onchain::Prices::new(doors.clone())),
+    let (prices, board) = match &chain {
+        Some(chain) => (Arc::clone(&chain.prices), Arc::clone(&chain.board)),
+        None => (Arc::new(onchain::Prices::new(doors.clone())), Arc::default()),
     };
-    if config.truth("price.enabled") {
-        let settings = crate::config::settings::collect(config);
-        let store = (Arc::new(Budgets(control.clone())) as _, Arc::clone(clock));
-        let desk = PriceDesk::open(&settings, store, Some(desk), tasks).context("prepare price sources")?;
-        let places = btc::places(config)?;
-        for row in control.price_sources().context("read the price sources")? {
-            let mut settings = onchain::settings_of(&row).map_err(anyhow::Error::msg)?;
-            if let Some(place) = places.get(&row.source_name) {
-                settings.api_base.clone_from(place);
-                settings.mode = PriceMode::Local;
-                settings.historical_start = Time(clock.time().0 - PLACE_HISTORY);
-            }
-            if settings.enabled {
-                onchain::ingest(&doors, &prices, (&desk, settings), tasks).map_err(anyhow::Error::msg)?;
-            }
-        }
-        if chain.is_none() {
-            onchain::compose_alone(&prices, tasks);
-        }
+    let is_price_kept = config.truth("price.enabled");
+    let start = match is_price_kept {
+        true => Some(start_source(config, (&doors, &prices), desk, tasks)?),
+        false => None,
+    };
+    let lends = lake.clone();
+    let lend = Box::new(move |small, views| lends.lend(small, views));
+    let registry = Registry::open(control.clone(), lend, start).map_err(anyhow::Error::msg);
+    let registry = registry.context("read the registries")?;
+    registry.follow(tasks);
+    if is_price_kept && chain.is_none() {
+        onchain::compose_alone(&doors, &prices, &board, tasks);
     }
-    Ok(Followed { chain, prices })
+    Ok(Followed { chain, prices, board, registry })
+}
+
+/// How a price source is started: where the configuration names another place for it, there.
+fn start_source(
+    config: &Config,
+    (doors, prices): (&Doors, &Arc<onchain::Prices>),
+    desk: collect::HistoryDesk,
+    tasks: &Tasks,
+) -> anyhow::Result<StartSource> {
+    let settings = crate::config::settings::collect(config);
+    let store = (Arc::new(Budgets(doors.control.clone())) as _, Arc::clone(&doors.clock));
+    let desk = PriceDesk::open(&settings, store, Some(desk), tasks).context("prepare price sources")?;
+    let places = btc::places(config)?;
+    let (doors, prices, tasks) = (doors.clone(), Arc::clone(prices), tasks.clone());
+    Ok(Box::new(move |mut settings: PriceSourceSettings, off: Stop| {
+        if let Some(place) = places.get(settings.source.as_str()) {
+            settings.api_base.clone_from(place);
+            settings.mode = PriceMode::Local;
+            settings.historical_start = Time(doors.clock.time().0 - PLACE_HISTORY);
+        }
+        onchain::ingest(&doors, &prices, (&desk, settings), off, &tasks)
+    }))
 }
 
 /// What following works with.

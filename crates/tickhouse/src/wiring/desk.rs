@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use control::{CheckpointKey, Control, PriceSourceRow};
+use control::PriceSourceRow;
 use derivations::chain::METRICS;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use lake::Lake;
 use model::{BUCKET, ChainBucket, ComposedPrice, PriceSource, Time, VenuePrice};
 use runtime::Clock;
-use tables::StoreError;
 use tables::chain_desk::{ChainDesk, ChainHealth, MetricInfo, NodeHealth, RegistryChange, StageHealth};
+use tables::{ChainBatch, StoreError};
 
 use super::chain::Followed;
 use crate::config::Config;
@@ -19,33 +18,26 @@ use crate::config::Config;
 pub(super) fn open(
     config: &Config,
     followed: Followed,
-    (lake, control, clock): (&Lake, &Control, &Arc<dyn Clock>),
+    clock: &Arc<dyn Clock>,
 ) -> Option<Arc<dyn ChainDesk>> {
     let is_open = followed.chain.is_some() || config.truth("price.enabled");
     is_open.then(|| {
-        let (lake, control, clock) = (lake.clone(), control.clone(), Arc::clone(clock));
-        Arc::new(Desk { followed, lake, control, clock }) as Arc<dyn ChainDesk>
+        let clock = Arc::clone(clock);
+        Arc::new(Desk { followed, clock }) as Arc<dyn ChainDesk>
     })
 }
 
-/// Answers from the followed chain, the registries and the tables.
+/// Answers from the followed chain and the registries.
 struct Desk {
     followed: Followed,
-    lake: Lake,
-    control: Control,
     clock: Arc<dyn Clock>,
 }
 
 impl Desk {
-    fn stage(&self, name: &str, depth: usize, (blocks, bucket): (Option<u64>, Option<Time>)) -> StageHealth {
+    fn stage(&self, name: &str, depth: u64, (blocks, bucket): (Option<u64>, Option<Time>)) -> StageHealth {
         let now = self.clock.time();
         let behind = |bucket: Time| (now.0 - bucket.0 - BUCKET).max(0) / model::time::SECOND;
-        StageHealth {
-            name: name.to_owned(),
-            depth: depth as u64,
-            lag_blocks: blocks,
-            lag_seconds: bucket.map(behind),
-        }
+        StageHealth { name: name.to_owned(), depth, lag_blocks: blocks, lag_seconds: bucket.map(behind) }
     }
 
     fn minutes(minutes: u16) -> i64 {
@@ -55,54 +47,58 @@ impl Desk {
 
 impl ChainDesk for Desk {
     fn health(&self) -> ChainHealth {
+        use onchain::components;
+        let standing = self.followed.board.standing();
         let Some(chain) = &self.followed.chain else {
-            let key = CheckpointKey::btc(onchain::components::COMPOSER, "10m");
-            let composed = self.control.checkpoint(&key).ok().flatten();
-            let price_bucket = composed.and_then(|composed| composed.reached.bucket);
-            return ChainHealth { price_bucket, ..ChainHealth::default() };
+            let stage = self.stage(components::COMPOSER, 0, (None, standing.price_bucket));
+            return ChainHealth {
+                price_bucket: standing.price_bucket,
+                stages: vec![stage],
+                workers: vec![components::PRICE_COMPOSER],
+                ..ChainHealth::default()
+            };
         };
-        let (standing, node) = (chain.board.standing(), chain.node.state());
+        let node = chain.node.state();
         let tip = node.info.as_ref().map(|info| info.blocks);
         let raw = standing.raw.map(|(height, _)| height);
-        let lag = |own: Option<u32>| tip.map(|tip| u64::from(tip.saturating_sub(own.map_or(0, |own| own))));
+        let lag = |own: Option<u32>| tip.map(|tip| blocks_behind(tip, own));
         let buckets_behind = |own: Option<Time>| match (standing.primitive_bucket, own) {
-            (Some(last), Some(own)) => usize::try_from((last.0 - own.0) / BUCKET).unwrap_or(0),
+            (Some(last), Some(own)) => u64::try_from((last.0 - own.0) / BUCKET).unwrap_or(0),
             _ => 0,
         };
-        let stages = vec![
-            self.stage(onchain::components::RAW, standing.blocks_waiting, (lag(raw), None)),
-            self.stage(
-                onchain::components::BUILDER,
-                0,
-                (lag(standing.primitive_height), standing.primitive_bucket),
-            ),
-            self.stage(
-                onchain::components::COMPOSER,
-                buckets_behind(standing.price_bucket),
-                (None, standing.price_bucket),
-            ),
-            self.stage(
-                "btc_metrics",
-                buckets_behind(standing.metrics_bucket),
-                (None, standing.metrics_bucket),
-            ),
+        let unbuilt = raw.map_or(0, |raw| blocks_behind(raw, standing.primitive_height));
+        let prices = (buckets_behind(standing.price_bucket), (None, standing.price_bucket));
+        let metrics = (buckets_behind(standing.metrics_bucket), (None, standing.metrics_bucket));
+        let built = (lag(standing.primitive_height), standing.primitive_bucket);
+        let mut stages = vec![
+            self.stage(components::RAW, lag(raw).unwrap_or(0), (lag(raw), None)),
+            self.stage(components::BUILDER, unbuilt, built),
+            self.stage(components::COMPOSER, prices.0, prices.1),
+            self.stage(components::METRICS, metrics.0, metrics.1),
         ];
+        if let (Some(raw), Some(coins)) = (raw, standing.coins_height) {
+            let behind = blocks_behind(raw, Some(coins));
+            stages.push(self.stage(components::COINS, behind, (Some(behind), None)));
+        }
         ChainHealth {
             network: Some(chain.node.settings().network.as_str()),
             node: NodeHealth {
                 tip_height: tip,
                 tip_hash: node.info.as_ref().map(|info| info.best_hash.to_string()),
-                answered: None,
+                answered: node.answered,
                 trouble: node.message,
                 woken_by: node.woken_by,
             },
             raw_height: raw,
+            raw_hash: standing.raw.map(|(_, hash)| hash.to_string()),
             primitive_height: standing.primitive_height,
             primitive_bucket: standing.primitive_bucket,
             price_bucket: standing.price_bucket,
             metrics_bucket: standing.metrics_bucket,
-            trouble: standing.trouble,
+            reorganisations: standing.reorganisations,
+            trouble: standing.trouble.or(standing.coins_trouble),
             stages,
+            workers: components::WORKERS.to_vec(),
         }
     }
 
@@ -155,11 +151,25 @@ impl ChainDesk for Desk {
         .boxed()
     }
 
-    fn changed(&self, _change: RegistryChange) {
-        let lent = onchain::recompute(&self.control).and_then(|()| onchain::lent(&self.control));
-        match lent {
-            Ok((small, views)) => self.lake.lend(small, views),
-            Err(error) => tracing::error!(%error, "a change of the registry shows after the next start"),
+    fn changed(&self, _change: RegistryChange) -> BoxFuture<'_, ()> {
+        async move {
+            if let Err(error) = self.followed.registry.changed().await {
+                tracing::error!(%error, "what follows from a change of the registry is not computed yet");
+            }
         }
+        .boxed()
     }
+
+    fn news_newest(&self) -> u64 {
+        self.followed.board.news_newest()
+    }
+
+    fn news_after(&self, sequence: u64) -> BoxFuture<'_, ChainBatch> {
+        self.followed.board.news_after(sequence).boxed()
+    }
+}
+
+/// Blocks up to a height that are not there; without one all are missing, the first block included.
+fn blocks_behind(height: u32, own: Option<u32>) -> u64 {
+    own.map_or(u64::from(height) + 1, |own| u64::from(height.saturating_sub(own)))
 }

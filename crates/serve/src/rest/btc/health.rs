@@ -43,6 +43,8 @@ pub(crate) struct BtcHealth {
     node_woken_by: Option<&'static str>,
     /// The highest block in the tables.
     last_raw_height: Option<u32>,
+    /// Its hash.
+    last_raw_hash: Option<String>,
     /// The highest block in the buckets.
     last_primitive_height: Option<u32>,
     /// The last bucket, milliseconds since the epoch.
@@ -53,11 +55,13 @@ pub(crate) struct BtcHealth {
     last_metrics_bucket_time: Option<i64>,
     /// Blocks that the node has and the tables have not; null until the node answered.
     lag_blocks: Option<u64>,
+    /// Reorganisations since the process started.
+    reorganisations: u64,
     /// Checkpoints with an error.
     checkpoint_errors: Vec<CheckpointError>,
     /// Workers, by their signs of life.
     workers: Vec<Worker>,
-    /// Those that gave none for two minutes.
+    /// Those that gave none for two minutes, or none at all.
     stale_workers: Vec<String>,
     /// Depth and lag of every stage, in the order in which data passes them.
     stages: Vec<StageForm>,
@@ -83,11 +87,11 @@ struct CheckpointError {
 struct Worker {
     /// Its name.
     name: String,
-    /// Its last sign of life, milliseconds since the epoch.
-    heartbeat_time: i64,
+    /// Its last sign of life, milliseconds since the epoch; null if it never gave one.
+    heartbeat_time: Option<i64>,
     /// Seconds since.
-    age_seconds: i64,
-    /// Whether that is too long.
+    age_seconds: Option<i64>,
+    /// Whether that is too long, or it never gave one.
     is_stale: bool,
 }
 
@@ -133,14 +137,20 @@ async fn read(house: &House) -> Result<BtcHealth, Refusal> {
 }
 
 fn told(health: ChainHealth, checkpoints: Vec<Checkpoint>, now: Time) -> BtcHealth {
-    let worker = |checkpoint: &Checkpoint| Worker {
-        name: checkpoint.key.component.clone(),
-        heartbeat_time: checkpoint.updated_time.millis(),
-        age_seconds: (now.0 - checkpoint.updated_time.0).max(0) / model::time::SECOND,
-        is_stale: now.0 - checkpoint.updated_time.0 > STALE_AFTER,
+    let worker = |name: &&'static str| {
+        let is_beat = |checkpoint: &&Checkpoint| {
+            checkpoint.key.interval == HEARTBEAT && checkpoint.key.component == **name
+        };
+        let beat = checkpoints.iter().find(is_beat).map(|checkpoint| checkpoint.updated_time);
+        let age = beat.map(|beat| now.0 - beat.0);
+        Worker {
+            name: (*name).to_owned(),
+            heartbeat_time: beat.map(Time::millis),
+            age_seconds: age.map(|age| age.max(0) / model::time::SECOND),
+            is_stale: age.is_none_or(|age| age > STALE_AFTER),
+        }
     };
-    let beats = checkpoints.iter().filter(|checkpoint| checkpoint.key.interval == HEARTBEAT);
-    let workers: Vec<Worker> = beats.map(worker).collect();
+    let workers: Vec<Worker> = health.workers.iter().map(worker).collect();
     let stale_workers: Vec<String> =
         workers.iter().filter(|worker| worker.is_stale).map(|worker| worker.name.clone()).collect();
     let failed = checkpoints.into_iter().filter(|checkpoint| checkpoint.status == "error");
@@ -159,7 +169,11 @@ fn told(health: ChainHealth, checkpoints: Vec<Checkpoint>, now: Time) -> BtcHeal
         .collect();
     reasons.extend(health.node.trouble.iter().map(|trouble| format!("the node does not answer: {trouble}")));
     reasons.extend(health.trouble.clone());
-    reasons.extend(stale_workers.iter().map(|name| format!("{name} gave no sign of life for two minutes")));
+    let silent = workers.iter().filter(|worker| worker.is_stale).map(|worker| match worker.heartbeat_time {
+        Some(_) => format!("{} gave no sign of life for two minutes", worker.name),
+        None => format!("{} gave no sign of life yet", worker.name),
+    });
+    reasons.extend(silent);
     let millis = |time: Option<Time>| time.map(model::Time::millis);
     let lag = health.node.tip_height.map(|tip| {
         // Without a block everything up to the tip is missing, the first block included.
@@ -175,11 +189,13 @@ fn told(health: ChainHealth, checkpoints: Vec<Checkpoint>, now: Time) -> BtcHeal
         node_error: health.node.trouble,
         node_woken_by: health.node.woken_by,
         last_raw_height: health.raw_height,
+        last_raw_hash: health.raw_hash,
         last_primitive_height: health.primitive_height,
         last_primitive_bucket_time: millis(health.primitive_bucket),
         last_price_bucket_time: millis(health.price_bucket),
         last_metrics_bucket_time: millis(health.metrics_bucket),
         lag_blocks: lag,
+        reorganisations: health.reorganisations,
         checkpoint_errors,
         workers,
         stale_workers,
@@ -212,17 +228,24 @@ mod tests {
         let health = ChainHealth {
             node: NodeHealth { tip_height: Some(12), ..NodeHealth::default() },
             raw_height: Some(9),
+            workers: vec!["worker_btc_primitive"],
             ..ChainHealth::default()
         };
         let fresh = checkpoint("worker_btc_primitive", "heartbeat", "ok", 100 * second);
         let fine = told(health.clone(), vec![fresh], Time(BUCKET));
-        assert_eq!((fine.status, fine.lag_blocks, fine.workers[0].age_seconds), ("healthy", Some(3), 100));
+        assert_eq!(
+            (fine.status, fine.lag_blocks, fine.workers[0].age_seconds),
+            ("healthy", Some(3), Some(100))
+        );
         let stale = checkpoint("worker_btc_primitive", "heartbeat", "ok", 121 * second);
         let failed = checkpoint("btc_raw_block_ingestion", "block", "error", 0);
+        let never = told(health.clone(), Vec::new(), Time(BUCKET));
+        assert_eq!((never.status, never.workers[0].heartbeat_time), ("degraded", None));
         let mute = NodeHealth { trouble: Some("refused".to_owned()), ..NodeHealth::default() };
         let bad = told(ChainHealth { node: mute, ..health }, vec![failed, stale], Time(BUCKET));
         assert_eq!((bad.status, bad.reasons.len(), bad.lag_blocks), ("degraded", 3, None));
         assert_eq!(bad.stale_workers, ["worker_btc_primitive"]);
+        assert!(bad.reasons[2].ends_with("for two minutes"), "{:?}", bad.reasons);
         assert_eq!(bad.checkpoint_errors[0].error_message, "node gone");
     }
 }

@@ -155,7 +155,7 @@ async fn switch_metric(
             "see /api/v1/btc/registry/metrics for what is",
         ));
     }
-    desk(house)?.changed(RegistryChange::Metric(metric.name.to_owned()));
+    desk(house)?.changed(RegistryChange::Metric(metric.name.to_owned())).await;
     let word = if is_enabled { "enabled" } else { "disabled" };
     let message = format!("Metric {} is {word} at {changed} intervals", metric.name);
     Ok(Json(Answer::new(metric_entries(house, Some(metric.name)).await?, message)))
@@ -211,7 +211,7 @@ async fn told_source(house: &House, name: &str, was_there: bool, message: &str) 
     if !was_there {
         return Err(unregistered());
     }
-    desk(house)?.changed(RegistryChange::PriceSource(source));
+    desk(house)?.changed(RegistryChange::PriceSource(source)).await;
     let entry = source_entries(house, Some(source.as_str())).await?.pop().ok_or_else(unregistered)?;
     Ok(Json(Answer::new(entry, message)))
 }
@@ -337,6 +337,6 @@ pub(crate) async fn choose_canonical(
     })?;
     let method = method(&form.method.to_string())?;
     remembered(&house, move |control| control.choose_canonical_method(method.number())).await?;
-    desk(&house)?.changed(RegistryChange::CanonicalMethod);
+    desk(&house)?.changed(RegistryChange::CanonicalMethod).await;
     Ok(Json(told_method(method)))
 }

@@ -112,6 +112,13 @@ impl Sheet {
         Ok(response)
     }
 
+    /// The last row, as it looks in JSON.
+    pub(crate) fn last_row(self) -> Option<serde_json::Value> {
+        let body: Vec<u8> = self.json(None).flatten().collect();
+        let mut body: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        body["data"].as_array_mut()?.pop()
+    }
+
     fn cells(&self) -> Vec<Cells> {
         self.columns.iter().map(|column| Cells::of(&column.array)).collect()
     }

@@ -62,6 +62,13 @@ pub(crate) struct Window {
     pub(crate) is_descending: bool,
 }
 
+impl Window {
+    /// The newest row alone.
+    pub(crate) fn newest() -> Self {
+        Self { bounds: Bounds::default(), limit: 1, is_descending: false }
+    }
+}
+
 /// The words of a question that every series understands.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct WindowWords<'a> {
