@@ -70,3 +70,24 @@ def test_nonsense_is_answered_and_the_socket_stays(address):
             assert answer["type"] == "error", answer
             assert answer["message"], answer
         socket.ping().wait(timeout=5)
+
+
+def test_the_followed_chain(address):
+    """The demo's node mines: how the chain stands comes first, then what was committed, with its row."""
+    deadline = time.monotonic() + SECONDS_MAX
+    heard = []
+    with connect(f"ws://{address}/ws/stream", open_timeout=10, close_timeout=2) as socket:
+        socket.send(json.dumps({"action": "subscribe", "subscriptions": [{"chain": "btc"}]}))
+        for message in messages(socket, deadline):
+            heard.append(message)
+            if message["type"] == "primitive_ready":
+                break
+    kinds = [message["type"] for message in heard]
+    assert kinds[:2] == ["subscribed", "chain_standing"]
+    assert heard[0]["subscriptions"][0]["chain"] == "btc"
+    assert kinds[-1] == "primitive_ready", kinds
+    row = heard[-1]["data"]["btc_primitive_10m"]
+    assert row["bucket"] >= heard[-1]["data"]["through"]
+    assert row["block_count"] >= 0 and "price_close_usd" in row
+    numbers = [message["sequence"] for message in heard[1:]]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
