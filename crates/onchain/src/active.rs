@@ -1,14 +1,20 @@
 //! The followed chain in memory, read from the table, and places for blocks that are not taken yet.
 
 use chain::index::HeaderIndex;
-use model::{BlockHash, BlockHeader, BlockPlace};
-use tables::{BTC, TableName, TableScan};
+use model::time::{DAY, SECOND};
+use model::{BlockHash, BlockHeader, BlockPlace, Time};
+use tables::{BTC, TableName, TableScan, TimeRange};
 
 use crate::Doors;
 use crate::error::Error;
 
 /// Headers before one that its median time looks at.
 const MEDIAN_BEFORE: u32 = 10;
+
+/// The time of Bitcoin's first block, in microseconds.
+const FIRST_BLOCK: i64 = 1_231_006_505 * SECOND;
+/// Time of which rows are read at once.
+const PIECE: i64 = 365 * DAY;
 
 /// A branch that leaves the chain somewhere, or goes on at its tip.
 #[derive(Debug)]
@@ -54,16 +60,34 @@ impl Branch {
 
 /// Reads the chain from the table; of `above` on, nothing.
 pub(crate) async fn load(doors: &Doors, above: Option<u32>) -> Result<HeaderIndex, Error> {
-    let columns = tables::btc_blocks::LINK_COLUMNS.to_vec();
-    let scan = TableScan { subject: Some(BTC.to_owned()), columns, ..TableScan::default() };
-    let batches = doors.store.scan(TableName::BtcBlocks, scan).await?;
-    let links = batches.iter().flat_map(tables::btc_blocks::links_from_batch);
+    let mut links = Vec::new();
+    for range in pieces(doors.clock.time()) {
+        let scan = TableScan {
+            subject: Some(BTC.to_owned()),
+            columns: tables::btc_blocks::LINK_COLUMNS.to_vec(),
+            range: Some(range),
+            ..TableScan::default()
+        };
+        let batches = doors.store.scan(TableName::BtcBlocks, scan).await?;
+        let found = batches.iter().flat_map(tables::btc_blocks::links_from_batch);
+        links.extend(found.filter(|link| !link.is_stale).map(|link| link.place));
+    }
+    // Times go back and forth, so that blocks stand on both sides of a border.
+    links.sort_by_key(|place| place.height);
     let mut index = HeaderIndex::new();
     // A link that does not follow would mean that the table was changed by somebody else: what lies above is asked for again.
-    for link in links.filter(|link| !link.is_stale) {
-        if above.is_some_and(|above| link.place.height >= above) || index.push(&link.place).is_err() {
+    for place in &links {
+        if above.is_some_and(|above| place.height >= above) || index.push(place).is_err() {
             break;
         }
     }
     Ok(index)
+}
+
+/// All of time in pieces, so that rows of a long chain do not stand in memory at once. Pieces without rows cost nothing.
+fn pieces(now: Time) -> Vec<TimeRange> {
+    let mut borders = vec![Time(i64::MIN)];
+    borders.extend((0..).map(|piece| Time(FIRST_BLOCK + piece * PIECE)).take_while(|border| *border < now));
+    borders.push(Time(i64::MAX));
+    borders.windows(2).map(|ends| TimeRange { start: ends[0], end: ends[1] }).collect()
 }

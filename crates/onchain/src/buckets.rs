@@ -13,9 +13,6 @@ use crate::error::Error;
 use crate::ledger::blocks_since;
 use crate::{Doors, components};
 
-/// Buckets built and committed at once; bounds the memory of building a whole chain.
-const PIECE: i64 = 4_320 * BUCKET;
-
 /// Where the buckets stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Built {
@@ -23,6 +20,12 @@ pub struct Built {
     pub from: Time,
     /// The last bucket there is.
     pub through: Time,
+}
+
+/// The last bucket of a bucket's month. Tables are parted by month, so that each file is read and written once, and a month is
+/// what building a whole chain holds in memory.
+fn month_end(bucket: Time) -> Time {
+    Time(bucket.date().next_month_start().start().0 - BUCKET)
 }
 
 /// The keeper of `btc_buckets`.
@@ -82,21 +85,25 @@ impl Buckets {
         };
         crate::coin_blocks::mark(&self.doors.control, from)?;
         let mut carry = self.carry_before(from).await?;
-        let mut start = from;
+        let (mut start, mut end) = (from, month_end(from).min(through));
+        let mut facts = self.facts(start, end).await?;
         loop {
-            let end = Time(start.0.saturating_add(PIECE - BUCKET)).min(through);
-            let facts = self.facts(start, end).await?;
             let mut inputs: Vec<BlockInput<'_>> = facts.iter().map(BlockInput::from).collect();
             let mut rows: Vec<ChainBucket> = Vec::new();
             let span = BucketSpan { from: start, through: end, length: BUCKET };
             carry = build(span, carry, &mut inputs, &mut |bucket| rows.push(bucket));
             let is_last = end >= through;
             let leaving = (start, if is_last { i64::MAX } else { end.0 + BUCKET });
-            self.commit(rows, leaving, is_last.then_some(step)).await?;
+            let commit = self.commit(rows, leaving, is_last.then_some(step));
             if is_last {
+                commit.await?;
                 break;
             }
             start = Time(end.0 + BUCKET);
+            end = month_end(start).min(through);
+            // The next month is read while this one is written.
+            let (committed, read) = futures::join!(commit, self.facts(start, end));
+            (facts, ()) = (read?, committed?);
         }
         self.last = carry.map(|_| through);
         self.tell(step, carry)?;
@@ -145,7 +152,9 @@ impl Buckets {
 
     async fn facts(&self, from: Time, through: Time) -> Result<Vec<BlockFacts>, Error> {
         let range = TimeRange { start: from, end: through.plus_micros(BUCKET) };
-        let scan = TableScan { subject: Some(BTC.to_owned()), range: Some(range), ..TableScan::default() };
+        let columns = tables::btc_primitive_block::columns_without_ages();
+        let scan =
+            TableScan { subject: Some(BTC.to_owned()), range: Some(range), columns, ..TableScan::default() };
         let batches = self.doors.store.scan(TableName::BtcPrimitiveBlock, scan).await?;
         Ok(batches.iter().flat_map(tables::btc_primitive_block::from_batch).collect())
     }

@@ -1,7 +1,6 @@
 //! The table `btc_primitive_block`: what each block of the followed chain amounts to.
 
-use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray;
+use arrow_array::{ListArray, RecordBatch};
 use model::{
     BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, Network, SpentAge, Time, Work, bucket_of,
 };
@@ -14,6 +13,9 @@ use crate::rows::TableName;
 
 /// The column of each transaction's fee.
 const FEES: &str = "fees_by_tx_sat";
+/// The columns of the ages of spent coins.
+const HEIGHTS: &str = "spent_heights";
+const SATS: &str = "spent_sats";
 
 pub(crate) static TABLE: Table = Table {
     name: TableName::BtcPrimitiveBlock,
@@ -65,12 +67,12 @@ pub(crate) static TABLE: Table = Table {
             .nullable(),
         Column::new(FEES, ColumnKind::Int64List, "Fee of each transaction without the coinbase, in order."),
         Column::new(
-            "spent_heights",
+            HEIGHTS,
             ColumnKind::Int64List,
             "Heights whose coins it spends, ascending; absent where they are not known.",
         )
         .nullable(),
-        Column::new("spent_sats", ColumnKind::Int64List, "Satoshi of those coins, by height.").nullable(),
+        Column::new(SATS, ColumnKind::Int64List, "Satoshi of those coins, by height.").nullable(),
     ],
     key: &["chain", "height"],
     time: "time",
@@ -134,61 +136,122 @@ fn ages(row: &BlockFacts) -> Option<&[SpentAge]> {
 
 /// All columns but the fees of each transaction, which are as long as all others together.
 pub fn columns_without_fees() -> Vec<&'static str> {
-    TABLE.columns.iter().map(|column| column.name).filter(|name| *name != FEES).collect()
+    columns_without(&[FEES])
 }
 
-/// Reads rows back; without fees if their column was not read.
+/// All columns but the ages of spent coins, which buckets do not need.
+pub fn columns_without_ages() -> Vec<&'static str> {
+    columns_without(&[HEIGHTS, SATS])
+}
+
+fn columns_without(left_out: &[&str]) -> Vec<&'static str> {
+    TABLE.columns.iter().map(|column| column.name).filter(|name| !left_out.contains(name)).collect()
+}
+
+/// The columns of sums, in the order in which [`sums_of`] takes them.
+const INTS: [&str; 14] = [
+    "block_size_bytes",
+    "block_stripped_size_bytes",
+    "block_weight_wu",
+    "tx_count",
+    "input_count",
+    "output_count",
+    "segwit_tx_count",
+    "miner_revenue_sat",
+    "total_out_sat",
+    "total_out_spendable_sat",
+    "transferred_sat",
+    "unspendable_sat",
+    "tx_size_total_bytes",
+    "tx_weight_total_wu",
+];
+
+/// Reads rows back; without fees or ages if their columns were not read.
 pub fn from_batch(batch: &RecordBatch) -> Vec<BlockFacts> {
-    (0..batch.num_rows()).map(|row| fact(Cells::of(batch), row)).collect()
+    // Columns are looked up once: a chain has a million rows.
+    let cells = Cells::of(batch);
+    let printed = "the table holds what was printed";
+    let [hashes, previous, work, networks] =
+        ["hash", "previous_hash", "chainwork", "network"].map(|name| cells.texts(name));
+    let [times, medians] = ["time", "median_time"].map(|name| cells.times(name));
+    let [heights, bits, supplies, intervals] =
+        ["height", "bits", "supply_total_sat", "block_interval_sec"].map(|name| cells.ints(name));
+    let (fees, ages) = (cells.lists(FEES), cells.lists(HEIGHTS).zip(cells.lists(SATS)));
+    let ints = INTS.map(|name| cells.ints(name).values());
+    let hash_of = |text: &str| -> BlockHash { text.parse().expect(printed) };
+    let fact = |row: usize| {
+        let header = BlockHeader {
+            hash: hash_of(hashes.value(row)),
+            previous: hash_of(previous.value(row)),
+            // Not part of this table; `btc_blocks` has them.
+            version: 0,
+            merkle_root: BlockHash::default(),
+            nonce: 0,
+            time: seconds_of(cells::moment(times, row)),
+            bits: bits.value(row) as u32,
+        };
+        BlockFacts {
+            place: BlockPlace {
+                header,
+                height: heights.value(row) as u32,
+                median_time: seconds_of(cells::moment(medians, row)),
+                chainwork: Work::parse(work.value(row)).expect(printed),
+            },
+            network: Network::known(networks.value(row)).expect(printed),
+            sums: BlockSums {
+                fees: fees.and_then(|fees| cells::list(fees, row)).unwrap_or_default(),
+                spent: ages.and_then(|ages| ages_of(ages, row)),
+                ..sums_of(ints.map(|column| column[row]))
+            },
+            supply_total_sat: cells::number(supplies, row),
+            interval_sec: cells::number(intervals, row),
+        }
+    };
+    (0..batch.num_rows()).map(fact).collect()
 }
 
-fn fact(cells: Cells<'_>, row: usize) -> BlockFacts {
-    let printed = "the table holds what was printed";
-    let hash_of = |name: &str| -> BlockHash { cells.texts(name).value(row).parse().expect(printed) };
-    let int = |name: &str| cells.ints(name).value(row);
-    let header = BlockHeader {
-        hash: hash_of("hash"),
-        previous: hash_of("previous_hash"),
-        // Not part of this table; `btc_blocks` has them.
-        version: 0,
-        merkle_root: BlockHash::default(),
-        nonce: 0,
-        time: seconds_of(cells::moment(cells.times("time"), row)),
-        bits: int("bits") as u32,
-    };
-    let heights = cells::list(cells.lists("spent_heights"), row);
-    let spent = heights.zip(cells::list(cells.lists("spent_sats"), row)).map(|(heights, sats)| {
-        heights.iter().zip(sats).map(|(height, sat)| SpentAge { height: *height as u32, sat }).collect()
-    });
-    BlockFacts {
-        place: BlockPlace {
-            header,
-            height: int("height") as u32,
-            median_time: seconds_of(cells::moment(cells.times("median_time"), row)),
-            chainwork: Work::parse(cells.texts("chainwork").value(row)).expect(printed),
-        },
-        network: Network::known(cells.texts("network").value(row)).expect(printed),
-        sums: BlockSums {
-            size_bytes: int("block_size_bytes"),
-            stripped_size_bytes: int("block_stripped_size_bytes"),
-            weight_wu: int("block_weight_wu"),
-            tx_count: int("tx_count"),
-            input_count: int("input_count"),
-            output_count: int("output_count"),
-            segwit_tx_count: int("segwit_tx_count"),
-            coinbase_sat: int("miner_revenue_sat"),
-            total_out_sat: int("total_out_sat"),
-            total_out_spendable_sat: int("total_out_spendable_sat"),
-            transferred_sat: int("transferred_sat"),
-            unspendable_sat: int("unspendable_sat"),
-            tx_size_total_bytes: int("tx_size_total_bytes"),
-            tx_weight_total_wu: int("tx_weight_total_wu"),
-            fees: cells.known(FEES).and_then(|fees| cells::list(fees.as_list(), row)).unwrap_or_default(),
-            spent,
-        },
-        supply_total_sat: cells::number(cells.ints("supply_total_sat"), row),
-        interval_sec: cells::number(cells.ints("block_interval_sec"), row),
+fn sums_of(cells: [i64; INTS.len()]) -> BlockSums {
+    let [
+        size_bytes,
+        stripped_size_bytes,
+        weight_wu,
+        tx_count,
+        input_count,
+        output_count,
+        segwit_tx_count,
+        coinbase_sat,
+        total_out_sat,
+        total_out_spendable_sat,
+        transferred_sat,
+        unspendable_sat,
+        tx_size_total_bytes,
+        tx_weight_total_wu,
+    ] = cells;
+    BlockSums {
+        size_bytes,
+        stripped_size_bytes,
+        weight_wu,
+        tx_count,
+        input_count,
+        output_count,
+        segwit_tx_count,
+        coinbase_sat,
+        total_out_sat,
+        total_out_spendable_sat,
+        transferred_sat,
+        unspendable_sat,
+        tx_size_total_bytes,
+        tx_weight_total_wu,
+        fees: Vec::new(),
+        spent: None,
     }
+}
+
+fn ages_of((heights, sats): (&ListArray, &ListArray), row: usize) -> Option<Vec<SpentAge>> {
+    let both = cells::list(heights, row).zip(cells::list(sats, row));
+    both.map(|(heights, sats)| {
+        heights.iter().zip(sats).map(|(height, sat)| SpentAge { height: *height as u32, sat }).collect()
+    })
 }
 
 /// The supply with the block at a height, if it is among the rows and known.

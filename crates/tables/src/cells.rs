@@ -46,8 +46,9 @@ impl<'a> Cells<'a> {
         self.column(name).as_primitive::<TimestampMicrosecondType>()
     }
 
-    pub(crate) fn lists(self, name: &str) -> &'a ListArray {
-        self.column(name).as_list::<i32>()
+    /// Lists, if their column was read.
+    pub(crate) fn lists(self, name: &str) -> Option<&'a ListArray> {
+        self.known(name).map(AsArray::as_list)
     }
 }
 
