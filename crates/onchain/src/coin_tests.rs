@@ -292,6 +292,31 @@ async fn coins_that_do_not_fit_are_gathered_anew() {
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_opened_does_not_keep_the_chain_and_is_tried_again() {
+    let (world, chain) = (World::new(), main_chain());
+    let place = world.doors.coins.clone().unwrap();
+    std::fs::write(&place.folder, b"in the way").unwrap();
+    let mut ledger = Ledger::open(world.doors.clone(), Network::Regtest).await.unwrap();
+    let active = ledger.active();
+    let mut coins = Coins::open(&world.doors, Network::Regtest, &active).await;
+    let trouble = coins.trouble().unwrap().to_owned();
+    assert!(trouble.contains("delete the folder"), "{trouble}");
+    let (blocks, change) = coins.read(None, read(0, &chain[..50]), 0).await.unwrap();
+    ledger.take(None, blocks).await.unwrap();
+    coins.keep(change).await;
+    assert!(!coins.is_due() && !coins.is_behind(&active));
+    drop(coins);
+    let told = world.doors.control.checkpoints().unwrap();
+    assert!(
+        told.iter().any(|one| one.key.component == "btc_coin_store" && one.status == "error"),
+        "{told:?}"
+    );
+    std::fs::remove_file(&place.folder).unwrap();
+    let coins = Coins::open(&world.doors, Network::Regtest, &active).await;
+    assert!(coins.trouble().is_none() && coins.is_behind(&active));
+}
+
+#[tokio::test]
 async fn a_revised_price_revises_what_coins_were_worth() {
     let (world, chain) = (World::new(), main_chain());
     world.take(&world.doors, None, (0, &chain), false).await;

@@ -44,6 +44,8 @@ pub(crate) struct Coins {
     /// `None` where they are not kept, and while they are worked on.
     store: Option<CoinStore>,
     is_renewed: bool,
+    /// Left alone until the next start.
+    is_left: bool,
     failed: Option<Stopwatch>,
     trouble: Option<String>,
 }
@@ -59,20 +61,32 @@ impl Coins {
             network,
             store: None,
             is_renewed: false,
+            is_left: false,
             failed: None,
             trouble: None,
         };
-        let Some(CoinPlace { folder, bounds }) = doors.coins.clone() else { return own };
-        let active = Arc::clone(active);
+        own.mend(active).await;
+        own
+    }
+
+    /// Opens the store if it is not open, some time after it failed.
+    pub(crate) async fn mend(&mut self, active: &Arc<RwLock<HeaderIndex>>) {
+        if self.store.is_some() || self.is_left || !self.is_due() {
+            return;
+        }
+        let Some(CoinPlace { folder, bounds }) = self.doors.coins.clone() else { return };
+        let (active, network) = (Arc::clone(active), self.network);
         let opened =
             runtime::tasks::blocking(move || settled(CoinStore::open(&folder, network, bounds)?, &active));
         match opened.await {
-            Ok(Ok(store)) => own.store = Some(store),
-            Ok(Err(error)) => own.give_up(&error.to_string()),
-            Err(reason) => own.give_up(&reason),
+            Ok(Ok(store)) => {
+                self.store = Some(store);
+                (self.failed, self.trouble) = (None, None);
+            }
+            Ok(Err(error)) => self.close(&error.to_string()),
+            Err(reason) => self.close(&reason),
         }
-        own.tell();
-        own
+        self.tell();
     }
 
     /// The block at which coins stand.
@@ -158,7 +172,7 @@ impl Coins {
                     self.trouble = None;
                 }
             }
-            Err(reason) => self.give_up(&reason),
+            Err(reason) => self.close(&reason),
         }
         self.tell();
     }
@@ -303,31 +317,42 @@ impl Coins {
         Ok(Ok(earliest))
     }
 
-    /// Tells what went wrong; coins that are of no use are gathered anew, once.
+    /// Tells what went wrong. A store that cannot be written is opened again later; coins that are of no use are gathered anew, once.
     async fn fail(&mut self, failure: &Failure) {
         self.failed = Some(Stopwatch::start());
         self.trouble = Some(failure.to_string());
-        if !failure.is_lost() {
+        if !failure.is_of_store() {
             tracing::warn!(%failure, "coins are not followed for now");
-        } else if self.is_renewed {
-            self.give_up(&failure.to_string());
         } else if let Some(store) = self.store.take() {
-            tracing::warn!(%failure, "the coins are gathered anew from the first block on");
-            self.is_renewed = true;
-            self.failed = None;
-            match runtime::tasks::blocking(move || store.clear()).await {
-                Ok(Ok(store)) => self.store = Some(store),
-                Ok(Err(error)) => self.give_up(&error.to_string()),
-                Err(reason) => self.give_up(&reason),
+            let anew = failure.is_lost() && !self.is_renewed;
+            let worked = runtime::tasks::blocking(move || {
+                if anew {
+                    return store.clear().map(Some);
+                }
+                // Closing waits for the disk.
+                drop(store);
+                Ok(None)
+            });
+            match worked.await {
+                Ok(Ok(Some(store))) => {
+                    tracing::warn!(%failure, "the coins are gathered anew from the first block on");
+                    (self.store, self.is_renewed, self.failed) = (Some(store), true, None);
+                }
+                Ok(Ok(None)) => {
+                    self.is_left = failure.is_lost();
+                    self.close(&failure.to_string());
+                }
+                Ok(Err(error)) => self.close(&error.to_string()),
+                Err(reason) => self.close(&reason),
             }
         }
         self.tell();
     }
 
-    fn give_up(&mut self, reason: &str) {
-        tracing::error!(reason, "coins are not followed any more until the next start; the chain is");
-        self.store = None;
-        self.trouble = Some(reason.to_owned());
+    fn close(&mut self, reason: &str) {
+        let again = if self.is_left { "at the next start" } else { "soon" };
+        tracing::error!(reason, again, "coins are not followed, the chain is");
+        (self.store, self.failed, self.trouble) = (None, Some(Stopwatch::start()), Some(reason.to_owned()));
     }
 
     /// Where coins stand, for those who look at checkpoints.

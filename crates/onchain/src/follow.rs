@@ -158,6 +158,7 @@ impl Worker {
         self.tell_standing(&turn)?;
         self.derive(&mut turn).await?;
         loop {
+            turn.coins.mend(&turn.ledger.active()).await;
             let is_gathering = turn.coins.is_due() && turn.coins.is_behind(&turn.ledger.active());
             let patience = if is_gathering { Duration::ZERO } else { QUIET };
             let item = within(patience, turn.feed.next()).await;

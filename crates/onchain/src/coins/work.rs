@@ -19,6 +19,11 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Whether the store must be closed: it cannot be worked with, or not as it is.
+    pub(super) fn is_of_store(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Sum(_))
+    }
+
     /// Whether the coins are of no use any more.
     pub(super) fn is_lost(&self) -> bool {
         match self {
