@@ -86,7 +86,7 @@ def test_the_followed_chain(address):
     assert kinds[:2] == ["subscribed", "chain_standing"]
     assert heard[0]["subscriptions"][0]["chain"] == "btc"
     assert kinds[-1] == "primitive_ready", kinds
-    row = heard[-1]["data"]["btc_primitive_10m"]
+    row = heard[-1]["data"]["btc_primitive_10m"][-1]
     assert row["bucket"] >= heard[-1]["data"]["through"]
     assert row["block_count"] >= 0 and "price_close_usd" in row
     numbers = [message["sequence"] for message in heard[1:]]

@@ -16,8 +16,16 @@ const EVERY = 5_000;
 /** Where no chain is followed now, one may be after a new start. */
 const SELDOM = 60_000;
 
+/** The bucket that is not over has no price yet: one of the two before has. */
+const NEWEST = 'limit=3&order=desc';
+
 interface Rows<T> {
   data: T[];
+}
+
+/** The newest row that has what is wanted; else the newest. */
+function newestWith<T>(rows: T[], has: (row: T) => boolean): T | null {
+  return rows.find(has) ?? rows[0] ?? null;
 }
 
 export class Panel {
@@ -47,18 +55,19 @@ export class Panel {
     if (health === null) {
       return null;
     }
-    const [block, primitive, price, metrics] = await Promise.all([
-      this.newest<Block>('primitive?interval=block&fields=hash,time&limit=1&order=desc'),
-      this.newest<Primitive>('primitive?fields=block_count,tx_count_10m,fees_sat_10m&limit=1'),
-      this.newest<ComposedPrice>('price/canonical?limit=1'),
+    const [blocks, primitives, prices, metrics] = await Promise.all([
+      this.rows<Block>('primitive?interval=block&fields=hash,time&limit=1&order=desc'),
+      this.rows<Primitive>('primitive?fields=block_count,tx_count_10m,fees_sat_10m&limit=1&order=desc'),
+      this.rows<ComposedPrice>(`price/canonical?${NEWEST}`),
       this.metrics(),
     ]);
-    return { health, block, primitive, price, metrics };
+    const price = newestWith(prices, ({ close }) => close !== null);
+    return { health, block: blocks[0] ?? null, primitive: primitives[0] ?? null, price, metrics };
   }
 
-  private async newest<T>(path: string): Promise<T | null> {
+  private async rows<T>(path: string): Promise<T[]> {
     const rows = (await this.around.ask(`/api/v1/btc/${path}`)) as Rows<T> | null;
-    return rows?.data[0] ?? null;
+    return rows?.data ?? [];
   }
 
   private async metrics(): Promise<Metric[]> {
@@ -70,7 +79,8 @@ export class Panel {
     const wanted = METRICS_SHOWN.filter((name) => units.has(name));
     const found = await Promise.all(
       wanted.map(async (name) => {
-        const row = await this.newest<{ value: number | null; reason: string | null }>(`metrics/${name}?limit=1`);
+        const rows = await this.rows<{ value: number | null; reason: string | null }>(`metrics/${name}?${NEWEST}`);
+        const row = newestWith(rows, ({ value }) => value !== null);
         return row === null ? [] : [{ name, unit: units.get(name) ?? '', value: row.value, reason: row.reason }];
       }),
     );

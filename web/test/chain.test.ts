@@ -115,11 +115,15 @@ test('the panel shows what is answered and stays as it was when nothing is', asy
     if (path.endsWith('/health')) {
       return health();
     }
-    const rows: Record<string, unknown> = {
-      '/api/v1/btc/metrics': { name: 'nvt', unit: 'ratio' },
-      '/api/v1/btc/metrics/nvt?limit=1': { bucket: NOW, value: 55.5, reason: null },
+    const rows: Record<string, unknown[]> = {
+      '/api/v1/btc/metrics': [{ name: 'nvt', unit: 'ratio' }],
+      // The bucket that is not over has no price yet.
+      '/api/v1/btc/metrics/nvt?limit=3&order=desc': [
+        { bucket: NOW, value: null, reason: 'price_missing' },
+        { bucket: NOW - 600_000, value: 55.5, reason: null },
+      ],
     };
-    return { data: rows[path] === undefined ? [] : [rows[path]] };
+    return { data: rows[path] ?? [] };
   });
   await panel.show();
   const told = list.children.map(({ textContent }) => textContent);

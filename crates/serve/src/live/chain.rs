@@ -18,10 +18,14 @@ use super::messages;
 use super::routes::Reader;
 use crate::house::House;
 use crate::refusal::Refusal;
-use crate::rest::btc::{newest_price, newest_primitive};
+use crate::rest::btc::{newest_prices, newest_primitives};
 
 /// Newcomers who wait to be told how the chain stands.
 const NEWCOMERS_MAX: usize = 1_024;
+/// Most rows that come with a piece of news: two hours.
+const ROWS_MAX: usize = 12;
+/// Rows that a newcomer is told: the bucket that is not over has no price yet, so the last whole one is among them.
+const ROWS_STANDING: usize = 3;
 
 /// What can be heard of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -253,13 +257,18 @@ fn told(kind: &str, (sequence, time): (u64, Time), data: Value) -> Utf8Bytes {
     messages::text(&Told { r#type: kind, chain: BTC, sequence, timestamp: time.millis(), data })
 }
 
-/// A row, or null where there is none yet or it cannot be read: the news itself holds either way.
-fn row(read: Result<Option<Value>, Refusal>) -> Value {
-    read.unwrap_or_else(|refusal| {
-        tracing::warn!(reason = %refusal.message, "a row for listeners of the chain could not be read");
-        None
-    })
-    .unwrap_or_default()
+/// Rows from a bucket on; null where they cannot be read: the news itself holds either way.
+fn rows(read: Result<Vec<Value>, Refusal>, from: Time) -> Value {
+    match read {
+        Ok(rows) => {
+            let is_new = |row: &Value| row["bucket"].as_i64() >= Some(from.millis());
+            Value::from(rows.into_iter().filter(is_new).collect::<Vec<_>>())
+        }
+        Err(refusal) => {
+            tracing::warn!(reason = %refusal.message, "rows for listeners of the chain could not be read");
+            Value::Null
+        }
+    }
 }
 
 /// How the chain stands, with the number of the newest news that are in it.
@@ -280,8 +289,8 @@ async fn stands(desk: &dyn ChainDesk, house: &House) -> (u64, Utf8Bytes) {
         "lag_blocks": lag,
         "reorganisations": health.reorganisations,
         "trouble": health.trouble.or(health.node.trouble),
-        "btc_primitive_10m": row(newest_primitive(house).await),
-        "mq_btc_price_10m": row(newest_price(house).await),
+        "btc_primitive_10m": rows(newest_primitives(house, ROWS_STANDING).await, Time(0)),
+        "mq_btc_price_10m": rows(newest_prices(house, ROWS_STANDING).await, Time(0)),
     });
     (sequence, told("chain_standing", (sequence, house.clock.time()), data))
 }
@@ -295,12 +304,12 @@ async fn news(house: &House, item: &ChainItem) -> Utf8Bytes {
         }
         ChainNews::PrimitiveReady { from, through } => {
             let mut data = span(from, through);
-            data["btc_primitive_10m"] = row(newest_primitive(house).await);
+            data["btc_primitive_10m"] = rows(newest_primitives(house, ROWS_MAX).await, *from);
             data
         }
         ChainNews::PriceReady { from, through } => {
             let mut data = span(from, through);
-            data["mq_btc_price_10m"] = row(newest_price(house).await);
+            data["mq_btc_price_10m"] = rows(newest_prices(house, ROWS_MAX).await, *from);
             data
         }
         ChainNews::MetricsReady { from, through, failed } => {

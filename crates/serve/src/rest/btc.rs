@@ -22,8 +22,8 @@ use utoipa::OpenApi;
 use crate::house::House;
 use crate::refusal::Refusal;
 
-pub(crate) use price::newest_price;
-pub(crate) use primitive::newest_primitive;
+pub(crate) use price::newest_prices;
+pub(crate) use primitive::newest_primitives;
 
 /// The addresses.
 pub(super) fn routes() -> Router<Arc<House>> {

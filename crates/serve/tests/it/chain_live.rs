@@ -41,11 +41,12 @@ async fn a_listener_hears_how_the_chain_stands_and_then_what_was_committed() {
     let data = &standing["data"];
     assert_eq!((&data["raw_height"], &data["lag_blocks"]), (&json!(334), &json!(1)));
     assert_eq!(data["primitive_bucket"], at(1).millis());
-    // The newest bucket has no price yet, which is no zero.
-    let newest = &data["btc_primitive_10m"];
+    // The newest bucket has no price yet, which is no zero; the one before has.
+    let (before, newest) = (&data["btc_primitive_10m"][0], &data["btc_primitive_10m"][1]);
+    assert_eq!(before["price_close_usd"], 60_000.5);
     assert_eq!((&newest["bucket"], &newest["tx_count_10m"]), (&json!(at(1).millis()), &json!(6)));
     assert_eq!((&newest["price_close_usd"], &newest["price_source_count"]), (&Value::Null, &json!(0)));
-    assert_eq!(data["mq_btc_price_10m"]["close"], 60_000.5);
+    assert_eq!(data["mq_btc_price_10m"][0]["close"], 60_000.5);
 
     chain.desk.tell(2, block(335));
     let told = client.hear().await;
@@ -61,13 +62,14 @@ async fn a_listener_hears_how_the_chain_stands_and_then_what_was_committed() {
     chain.desk.tell(3, ChainNews::PrimitiveReady { from: at(1), through: at(2) });
     let told = client.hear_type("primitive_ready").await;
     assert_eq!(told["data"]["from"], at(1).millis());
-    assert_eq!(told["data"]["btc_primitive_10m"]["bucket"], at(2).millis());
-    assert_eq!(told["data"]["btc_primitive_10m"]["fees_sat_10m"], 0);
+    let rows = told["data"]["btc_primitive_10m"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "those that were built anew");
+    assert_eq!((&rows[1]["bucket"], &rows[1]["fees_sat_10m"]), (&json!(at(2).millis()), &json!(0)));
     chain.lay(&Rows::ComposedPrices(vec![price(PriceMethod::Median, 2, Some(61_000.0))]));
     chain.desk.tell(4, ChainNews::PriceReady { from: at(1), through: at(2) });
     let told = client.hear_type("price_ready").await;
-    assert_eq!(told["data"]["mq_btc_price_10m"]["close"], 61_000);
-    assert_eq!(told["data"]["mq_btc_price_10m"]["venues_used"], json!(["bitstamp", "coinbase"]));
+    assert_eq!(told["data"]["mq_btc_price_10m"][0]["close"], 61_000);
+    assert_eq!(told["data"]["mq_btc_price_10m"][0]["venues_used"], json!(["bitstamp", "coinbase"]));
     let failed = vec![("nvt".to_owned(), "depends on price".to_owned())];
     chain.desk.tell(5, ChainNews::MetricsReady { from: at(0), through: at(2), failed });
     let told = client.hear_type("metrics_ready").await;

@@ -94,15 +94,15 @@ pub(crate) async fn canonical(
     Sheet::of(&page, &[]).answer(form, next.as_deref())
 }
 
-/// The newest row of the canonical price.
-pub(crate) async fn newest_price(house: &House) -> Result<Option<serde_json::Value>, Refusal> {
+/// The newest rows of the canonical price, ascending.
+pub(crate) async fn newest_prices(house: &House, limit: usize) -> Result<Vec<serde_json::Value>, Refusal> {
     let interval = Interval::read(None, "")?;
-    let window = Window::newest();
+    let window = Window::newest(limit);
     let newest = desk(house)?.health().price_bucket;
     let subject = name_of(canonical_method(house).await?);
     let series = Series { table: TableName::ComposedPrices, subject, columns: Vec::new(), newest };
     let rows = series.read(house, &window, interval).await?;
-    Ok(Sheet::of(&window.page(&rows, interval).0, &[]).last_row())
+    Ok(Sheet::of(&window.page(&rows, interval).0, &[]).into_values())
 }
 
 /// Reads a method.

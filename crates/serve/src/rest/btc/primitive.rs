@@ -111,13 +111,16 @@ pub(crate) async fn primitive(
     fields.sheet(&rows, prices.as_ref())?.answer(form, next.as_deref())
 }
 
-/// The newest row of ten minutes, with its price.
-pub(crate) async fn newest_primitive(house: &House) -> Result<Option<serde_json::Value>, Refusal> {
+/// The newest rows of ten minutes with their prices, ascending.
+pub(crate) async fn newest_primitives(
+    house: &House,
+    limit: usize,
+) -> Result<Vec<serde_json::Value>, Refusal> {
     let interval = Interval::read(None, "")?;
     let fields = Fields::read(None, interval)?;
-    let (rows, _) = chain_rows(house, &Window::newest(), interval, &fields).await?;
+    let (rows, _) = chain_rows(house, &Window::newest(limit), interval, &fields).await?;
     let prices = price_rows(house, &rows, interval).await?;
-    Ok(fields.sheet(&rows, Some(&prices))?.last_row())
+    Ok(fields.sheet(&rows, Some(&prices))?.into_values())
 }
 
 /// Columns that were asked for, by the names they have in the tables of ten minutes.

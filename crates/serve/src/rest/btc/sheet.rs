@@ -112,11 +112,11 @@ impl Sheet {
         Ok(response)
     }
 
-    /// The last row, as it looks in JSON.
-    pub(crate) fn last_row(self) -> Option<serde_json::Value> {
+    /// The rows, as they look in JSON.
+    pub(crate) fn into_values(self) -> Vec<serde_json::Value> {
         let body: Vec<u8> = self.json(None).flatten().collect();
-        let mut body: serde_json::Value = serde_json::from_slice(&body).ok()?;
-        body["data"].as_array_mut()?.pop()
+        let body: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+        body.and_then(|mut body| body["data"].as_array_mut().map(std::mem::take)).unwrap_or_default()
     }
 
     fn cells(&self) -> Vec<Cells> {

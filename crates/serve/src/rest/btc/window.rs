@@ -63,9 +63,9 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The newest row alone.
-    pub(crate) fn newest() -> Self {
-        Self { bounds: Bounds::default(), limit: 1, is_descending: false }
+    /// The newest rows.
+    pub(crate) fn newest(limit: usize) -> Self {
+        Self { bounds: Bounds::default(), limit, is_descending: false }
     }
 }
 
