@@ -114,15 +114,21 @@ function composed(price: ComposedPrice | null): Line[] {
   }
   const close = price.close === null ? 'no venue' : `${price.close.toFixed(2)} USD`;
   const used = price.venues_used.join(', ') || 'none';
+  // Venues that were left out for the same reason stand together.
+  const leftOut = new Map<string, string[]>();
+  for (const { source, reason } of price.venues_rejected) {
+    leftOut.set(reason, [...(leftOut.get(reason) ?? []), source]);
+  }
   return [
     line('Price', close, `composed, 10m from ${ten(price.bucket)} UTC`, price.close === null ? 'warn' : ''),
-    line('Venues used', String(price.source_count), used),
-    ...price.venues_rejected.map(({ source, reason }) => line(`Without ${source}`, reason, reason, 'warn')),
+    line('Venues used', price.source_count === 0 ? used : `${price.source_count}: ${used}`, used),
+    ...[...leftOut].map(([reason, sources]) => line('Left out', `${sources.join(', ')}: ${reason}`, '', 'warn')),
   ];
 }
 
 function metric({ name, unit, value, reason }: Metric): Line {
-  const words = value === null ? (reason ?? 'not defined') : short(value);
+  const told = unit === 'ratio' ? '' : ` ${unit}`;
+  const words = value === null ? (reason ?? 'not defined') : `${short(value)}${told}`;
   return line(name.replaceAll('_', ' '), words, unit, value === null ? 'warn' : '');
 }
 

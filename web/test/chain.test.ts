@@ -41,7 +41,7 @@ test('node, bucket, price and metrics are told in words', () => {
   expect(told.get('Behind the node')).toBe('none');
   expect(told.get('10m 08-08 12:00')).toBe('1 block, 1,234 tx');
   expect(told.get('Price')).toBe('61844.13 USD');
-  expect(told.get('market cap')).toBe('1.20T');
+  expect(told.get('market cap')).toBe('1.20T USD');
   expect(told.has('Trouble')).toBe(false);
 });
 
@@ -56,11 +56,12 @@ test('what is missing is said, never shown as zero', () => {
 });
 
 test('venues that were left out and trouble come with their reasons', () => {
-  const venues_rejected = [{ source: 'okx', reason: 'close 2.1 % off' }];
+  const reason = 'close 2.1 % off';
+  const venues_rejected = [{ source: 'bybit', reason }, { source: 'okx', reason }];
   const price = { bucket: NOW, close: 1, source_count: 4, venues_used: [], venues_rejected };
   const found = lines(chain({ price, health: health({ reasons: ['the node does not answer'], lag_blocks: 3 }) }), NOW);
   const kinds = new Map(found.map(({ label, value, kind }) => [label, [value, kind]]));
-  expect(kinds.get('Without okx')).toEqual(['close 2.1 % off', 'warn']);
+  expect(kinds.get('Left out')).toEqual(['bybit, okx: close 2.1 % off', 'warn']);
   expect(kinds.get('Trouble')).toEqual(['the node does not answer', 'bad']);
   expect(kinds.get('Behind the node')).toEqual(['3 blocks', 'warn']);
 });
