@@ -1,13 +1,15 @@
 //! Prices of six venues into one: with a fault at one of them, without a venue, and cut off in between.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::time::MINUTE;
 use model::{ComposedPrice, Decimal, Ohlcv, PriceMethod, PriceSource, Time, VenuePrice};
-use tables::TableName;
+use runtime::Tasks;
+use tables::{ChainNews, TableName};
 
-use crate::Prices;
 use crate::testing::{Memory, doors};
+use crate::{Board, Prices, components, compose_alone};
 
 /// 2026-01-01.
 const START: i64 = 1_767_225_600_000_000;
@@ -125,4 +127,34 @@ async fn a_crash_between_rows_and_prices_is_caught_up_with() {
         prices.store(venues[..240].to_vec()).await.unwrap();
         prices.compose().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn composing_alone_that_fails_is_told_and_does_not_stop_the_house() {
+    let (memory, folder) = (Arc::<Memory>::default(), tempfile::tempdir().unwrap());
+    let (doors, tasks, board) = (doors(&memory, folder.path()), Tasks::new(), Arc::<Board>::default());
+    let prices = Arc::new(Prices::new(doors.clone()));
+    prices.store(rows(20, |_, _| false)).await.unwrap();
+    memory.break_table(TableName::ComposedPrices);
+    compose_alone(&doors, &prices, &board, &tasks);
+    let key = control::CheckpointKey::btc(components::COMPOSER, "10m");
+    let status = || doors.control.checkpoint(&key).unwrap().map(|checkpoint| checkpoint.status);
+    while status().as_deref() != Some("error") {
+        runtime::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!tasks.house_stop().is_requested());
+    assert_eq!(board.news_newest(), 0, "nothing was committed");
+    assert!(tasks.close(Duration::from_secs(5)).await.is_empty());
+    // The next process begins with what is there, and tells of it.
+    let whole = Arc::<Memory>::default();
+    let doors = crate::testing::doors(&whole, folder.path());
+    let prices = Arc::new(Prices::new(doors.clone()));
+    prices.store(rows(20, |_, _| false)).await.unwrap();
+    compose_alone(&doors, &prices, &board, &tasks);
+    let batch = board.news_after(0).await;
+    let last = Time(START + 19 * 10 * MINUTE);
+    let told = matches!(batch.items[0].news, ChainNews::PriceReady { through, .. } if through == last);
+    assert!(told, "{batch:?}");
+    assert_eq!((status().as_deref(), board.standing().price_bucket), (Some("ok"), Some(last)));
+    assert!(tasks.close(Duration::from_secs(5)).await.is_empty());
 }

@@ -87,6 +87,12 @@ impl Prices {
         board.recall(&self.doors.control)
     }
 
+    /// Notes that composing failed; what was composed stays.
+    pub(crate) fn tell_failure(&self, error: &Error) -> Result<(), Error> {
+        let key = CheckpointKey::btc(components::COMPOSER, "10m");
+        Ok(self.doors.control.checkpoint_failed(&key, &error.to_string(), self.doors.clock.time())?)
+    }
+
     /// Composes what is due, and tells of it.
     pub(crate) async fn keep(&self, board: &Board, beats: &Beats) -> Result<(), Error> {
         if let Some(Composed { from, through }) = self.compose().await? {

@@ -80,7 +80,10 @@ impl Registry {
             let registry = Arc::clone(&registry);
             async move {
                 while stop.sleep(LOOK_EVERY).await {
-                    registry.look().await.map_err(|error| error.to_string())?;
+                    // A file that is busy now can be read in a moment; until then all goes on as it was.
+                    if let Err(error) = registry.look().await {
+                        tracing::warn!(%error, "the registries could not be read");
+                    }
                 }
                 Ok(())
             }
@@ -98,11 +101,13 @@ impl Registry {
     pub async fn look(&self) -> Result<(), Error> {
         let mut held = self.held.lock().await;
         let control = self.control.clone();
-        let read = runtime::tasks::blocking(move || Ok::<_, Error>((Held::read(&control)?, lent(&control)?)));
-        let (now, (small, views)) = read.await.map_err(Error::Broken)??;
-        if held.as_ref() == Some(&now) {
-            return Ok(());
-        }
+        let was = held.clone();
+        let read = runtime::tasks::blocking(move || {
+            let now = Held::read(&control)?;
+            let is_known = was.is_some_and(|was| was == now);
+            Ok::<_, Error>(if is_known { None } else { Some((now, lent(&control)?)) })
+        });
+        let Some((now, (small, views))) = read.await.map_err(Error::Broken)?? else { return Ok(()) };
         tracing::info!("a registry changed: what is lent to SQL and which sources are asked follows it");
         (self.lend)(small, views);
         for row in &now.sources {

@@ -17,6 +17,11 @@ use serde_json::Value;
 use crate::beats::Beats;
 use crate::{Board, Doors, Prices};
 
+/// How often prices are composed where no chain sets the pace.
+const COMPOSE_EVERY: Duration = Duration::from_secs(2);
+/// After so long they are composed again when that failed.
+const COMPOSE_AGAIN: Duration = Duration::from_secs(15);
+
 /// What a source's checkpoint is called.
 fn key_of(source: PriceSource) -> CheckpointKey {
     CheckpointKey::btc(&format!("btc_price_source_{source}"), "10m")
@@ -142,14 +147,19 @@ pub fn compose_alone(doors: &Doors, prices: &Arc<Prices>, board: &Arc<Board>, ta
         let (prices, board, beats) = (Arc::clone(&prices), Arc::clone(&board), Arc::clone(&beats));
         async move {
             prices.recall(&board).map_err(|error| error.to_string())?;
-            while !stop.is_requested() {
-                prices.keep(&board, &beats).await.map_err(|error| error.to_string())?;
-                tokio::select! {
-                    () = stop.requested() => {}
-                    () = runtime::clock::sleep(Duration::from_secs(2)) => {}
+            loop {
+                let wait = match prices.keep(&board, &beats).await {
+                    Ok(()) => COMPOSE_EVERY,
+                    Err(error) => {
+                        tracing::error!(%error, "prices are not composed; trying again");
+                        prices.tell_failure(&error).map_err(|error| error.to_string())?;
+                        COMPOSE_AGAIN
+                    }
+                };
+                if !stop.sleep(wait).await {
+                    return Ok(());
                 }
             }
-            Ok(())
         }
     });
 }
