@@ -19,6 +19,7 @@ const BENCHES: &[&str] = &[
     "node",
     "price",
     "primitive",
+    "sync",
     PLATFORM,
 ];
 const PLATFORM: &str = "platform";

@@ -158,6 +158,8 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
         until_height: Some(until),
     };
     let tasks = Tasks::new();
+    // Hundreds of commits: their files are merged and their logs shortened on the way.
+    alone.lake.start_upkeep(&tasks);
     let chain = onchain::start(settings, alone.doors.clone(), node, &tasks).map_err(anyhow::Error::msg)?;
     let bar = ProgressBar::new(u64::from(until) + 1);
     bar.set_style(
