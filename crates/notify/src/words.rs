@@ -40,7 +40,10 @@ pub fn gap(gap: &Gap, time: Time) -> Message {
 /// The house stands.
 pub fn started(version: &str, folder: &str, venues: &[VenueId], time: Time) -> Message {
     let venues: Vec<&str> = venues.iter().map(|venue| venue.as_str()).collect();
-    Message::new(Kind::Start, Severity::Info, format!("recording {}", venues.join(", ")), time)
+    // Without a venue there is the chain, or its price.
+    let what =
+        if venues.is_empty() { "recording".to_owned() } else { format!("recording {}", venues.join(", ")) };
+    Message::new(Kind::Start, Severity::Info, what, time)
         .with_text(format!("version {version}, into {folder}"))
         .with("version", version)
         .with("folder", folder)

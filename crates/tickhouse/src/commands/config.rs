@@ -28,12 +28,13 @@ impl ConfigCommand {
             What::Check(place) => {
                 let config = place.load()?;
                 let venues = crate::config::settings::enabled_venues(&config);
-                let names: Vec<&str> = venues.iter().map(|venue| venue.as_str()).collect();
+                let mut names: Vec<String> = venues.iter().map(ToString::to_string).collect();
+                names.extend(crate::config::btc::beside_venues(&config));
                 line(if names.is_empty() {
-                    "the configuration is good, but no venue is enabled: set enabled = true under [venues.…]"
+                    "the configuration is good, but no venue is enabled: set enabled = true under [venues.…], [btc] or [price]"
                         .into()
                 } else {
-                    format!("the configuration is good; venues: {}", names.join(", "))
+                    format!("the configuration is good; it records {}", names.join(", "))
                 });
             }
         }

@@ -7,21 +7,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use model::VenueId;
+use collect::bitcoin_node::NodeClient;
 use notify::disk::{DiskState, DiskWatch};
+use runtime::SystemClock;
 
 use super::Place;
 use crate::Done;
-use crate::config::{Config, settings};
+use crate::config::{Config, btc, settings};
 use crate::folder::{Markets, check_markets, running};
 use crate::output::line;
 
-/// Check configuration, folders, disk, port, and for each exchange: name, REST, clock and stream.
+/// Check configuration, folders, disk, port, the Bitcoin node, and for each exchange: name, REST, clock and stream.
 ///
 /// Each line says ok or look; a look comes with its remedy. Ends with 3 if something should be looked at.
 #[derive(Args)]
 pub(crate) struct Doctor {
-    /// Do not ask the exchanges
+    /// Ask neither node nor exchanges
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
@@ -55,7 +56,7 @@ impl Doctor {
         let mut report = Report { findings: 0 };
         let venues = settings::enabled_venues(&config);
         let process = running(&directory);
-        report.tell("configuration", check_venues(&venues));
+        report.tell("configuration", check_recorded(&config));
         report.tell("data folder", check_folder(&directory));
         match check_markets(&directory, Markets::Real) {
             Ok(Some(mark)) => report.tell("markets", Ok(mark)),
@@ -78,6 +79,9 @@ impl Doctor {
         report.tell("messages", Ok(messages(&config)));
         report.tell("raw log", check_log(&directory.join("log")));
         if !self.offline {
+            if config.truth("btc.enabled") {
+                report.tell("bitcoin node", check_node(&config).await);
+            }
             for venue in venues {
                 for (what, finding) in Box::pin(exchange::check(&config, venue)).await {
                     report.tell(&format!("{venue} {what}"), finding);
@@ -88,16 +92,33 @@ impl Doctor {
     }
 }
 
-fn check_venues(venues: &[VenueId]) -> Finding {
-    if venues.is_empty() {
+fn check_recorded(config: &Config) -> Finding {
+    let mut names: Vec<String> = settings::enabled_venues(config).iter().map(ToString::to_string).collect();
+    names.extend(btc::beside_venues(config));
+    if names.is_empty() {
         return Err(
-            "no venue is enabled: set enabled = true under a [venues.…] heading of tickhouse.toml, which \
-                    `tickhouse init` writes"
+            "no venue is enabled: set enabled = true under a [venues.…] heading, [btc] or [price] of tickhouse.toml, \
+             which `tickhouse init` writes"
                 .into(),
         );
     }
-    let names: Vec<&str> = venues.iter().map(|venue| venue.as_str()).collect();
-    Ok(format!("good; venues: {}", names.join(", ")))
+    Ok(format!("good; it records {}", names.join(", ")))
+}
+
+/// Whether the node answers, is of the right network, and how far it is.
+async fn check_node(config: &Config) -> Finding {
+    let node =
+        NodeClient::new(btc::node(config), SystemClock::shared()).map_err(|error| error.to_string())?;
+    let info = node.info().await.map_err(|error| error.to_string())?;
+    let pruned = match info.prune_height {
+        Some(height) => format!(", it has blocks from {height} on"),
+        None => String::new(),
+    };
+    let behind = match info.headers.saturating_sub(info.blocks) {
+        0 => String::new(),
+        count => format!(", and {count} more to fetch itself"),
+    };
+    Ok(format!("it answers, network {}, last block {}{pruned}{behind}", info.network, info.blocks))
 }
 
 /// Who is told; whether it arrives is left to `tickhouse notify test`, which sends something.

@@ -7,7 +7,7 @@ use runtime::SystemClock;
 
 use super::{Place, WrongUse, asked_to_end, start_logs};
 use crate::Done;
-use crate::config::{FILE_NAME, settings};
+use crate::config::{FILE_NAME, btc, settings};
 use crate::folder::Markets;
 use crate::output::line;
 use crate::wiring::{House, close, wait};
@@ -23,11 +23,16 @@ impl Run {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let config = self.place.load()?;
         let directory = self.place.data.clone().unwrap_or_else(|| config.directory());
-        let venues = settings::enabled_venues(&config);
-        if venues.is_empty() {
+        let mut names: Vec<String> =
+            settings::enabled_venues(&config).iter().map(ToString::to_string).collect();
+        names.extend(btc::beside_venues(&config));
+        if names.is_empty() {
             let file = self.place.config.as_deref().unwrap_or(Path::new(FILE_NAME));
             let step = if file.exists() {
-                format!("set enabled = true under a [venues.…] heading of {}", file.display())
+                format!(
+                    "set enabled = true under a [venues.…] heading, [btc] or [price] of {}",
+                    file.display()
+                )
             } else {
                 "write a configuration with `tickhouse init` and enable one in it".into()
             };
@@ -35,7 +40,6 @@ impl Run {
         }
         let _guard = start_logs(&config)?;
         let house = House::start(&config, &directory, Markets::Real, SystemClock::shared()).await?;
-        let names: Vec<&str> = venues.iter().map(|venue| venue.as_str()).collect();
         line(format!("recording {} into {}", names.join(", "), house.directory().display()));
         line(format!("serving http://{}/  (Ctrl-C to close)", house.address()));
         let has_failed = wait(&house, asked_to_end()).await;

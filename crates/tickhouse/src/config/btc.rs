@@ -123,6 +123,13 @@ pub(crate) fn from_height(config: &Config) -> u32 {
     u32::try_from(config.number("btc.from_height")).unwrap_or(u32::MAX)
 }
 
+/// What is recorded beside venues, in words.
+pub(crate) fn beside_venues(config: &Config) -> Vec<String> {
+    let chain = config.truth("btc.enabled").then(|| format!("the chain of bitcoin {}", network(config)));
+    let price = config.truth("price.enabled").then(|| "the price of bitcoin".to_owned());
+    chain.into_iter().chain(price).collect()
+}
+
 /// Origins that are asked in place of those of the registry, by source; those sources are asked whatever their mode.
 pub(crate) fn places(config: &Config) -> anyhow::Result<BTreeMap<String, String>> {
     let places = config.words("price.places").iter().map(|place| {
