@@ -16,9 +16,9 @@ use runtime::{SystemClock, Tasks};
 use super::alone::Alone;
 use super::{Place, WrongUse, asked_to_end};
 use crate::Done;
-use crate::config::settings;
+use crate::config::{btc, settings};
 use crate::output::line;
-use crate::wiring::Budgets;
+use crate::wiring::{Budgets, chain};
 
 /// What to do when a process works in the folder.
 const INSTEAD: &str =
@@ -162,6 +162,7 @@ impl Ingest {
         }
         let alone = Alone::open(&self.place, INSTEAD).await?;
         let rows = alone.control.price_sources().context("read the price sources")?;
+        let (places, now) = (btc::places(&alone.config)?, SystemClock::shared().time());
         let mut wanted = Vec::new();
         for row in &rows {
             let is_wanted = match &self.source {
@@ -169,7 +170,8 @@ impl Ingest {
                 None => row.is_enabled,
             };
             if is_wanted {
-                wanted.push(onchain::settings_of(row).map_err(anyhow::Error::msg)?);
+                let settings = onchain::settings_of(row).map_err(anyhow::Error::msg)?;
+                wanted.push(chain::placed(settings, &places, now));
             }
         }
         if wanted.is_empty() {

@@ -1,5 +1,6 @@
 //! The followed chain: its doors, what it lends to SQL, and how it stands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -91,14 +92,24 @@ fn start_source(
     let desk = PriceDesk::open(&settings, store, Some(desk), tasks).context("prepare price sources")?;
     let places = btc::places(config)?;
     let (doors, prices, tasks) = (doors.clone(), Arc::clone(prices), tasks.clone());
-    Ok(Box::new(move |mut settings: PriceSourceSettings, off: Stop| {
-        if let Some(place) = places.get(settings.source.as_str()) {
-            settings.api_base.clone_from(place);
-            settings.mode = PriceMode::Local;
-            settings.historical_start = Time(doors.clock.time().0 - PLACE_HISTORY);
-        }
+    Ok(Box::new(move |settings: PriceSourceSettings, off: Stop| {
+        let settings = placed(settings, &places, doors.clock.time());
         onchain::ingest(&doors, &prices, (&desk, settings), off, &tasks)
     }))
+}
+
+/// The settings of a source as registered, but asked at its place where one is named.
+pub(crate) fn placed(
+    mut settings: PriceSourceSettings,
+    places: &BTreeMap<String, String>,
+    now: Time,
+) -> PriceSourceSettings {
+    if let Some(place) = places.get(settings.source.as_str()) {
+        settings.api_base.clone_from(place);
+        settings.mode = PriceMode::Local;
+        settings.historical_start = Time(now.0 - PLACE_HISTORY);
+    }
+    settings
 }
 
 /// What following works with.
@@ -125,7 +136,7 @@ pub(crate) fn seed(control: &Control, now: Time) -> anyhow::Result<()> {
 }
 
 fn price_source(source: PriceSource, now: Time) -> PriceSourceRow {
-    let usual = collect::prices::PriceSourceSettings::usual(source);
+    let usual = PriceSourceSettings::usual(source);
     let config = json!({
         "mode": usual.mode.as_str(),
         "api_base": usual.api_base,
