@@ -34,6 +34,13 @@ const METRICS: &[Metric] = {
             "version, markets",
             "Always 1; the labels tell version and whether the markets are real or simulated.",
         ),
+        (
+            "tickhouse_btc_node_failures_total",
+            Counter,
+            "kind",
+            "Questions that the Bitcoin node did not answer as wanted, by why: `unreachable`, `warming_up`, `busy`, `unauthorised`, \
+             `wrong_network`, `pruned` or `troubled`.",
+        ),
         ("tickhouse_bytes_total", Counter, "venue", "Bytes received over WebSocket."),
         (
             "tickhouse_clock_skew_seconds",

@@ -19,6 +19,8 @@ pub struct NodeHealth {
     pub answered: Option<Time>,
     /// What keeps it from answering.
     pub trouble: Option<String>,
+    /// How the last block came: `spenttxouts`, `getblock 3` or `files`.
+    pub blocks_by: Option<&'static str>,
 }
 
 /// A stage of the work, between its input and what it has made of it.

@@ -94,6 +94,7 @@ impl Board {
             NodeError::Missing(_) => return,
             NodeError::Refused { .. } | NodeError::Malformed(_) => NodeWord::Troubled,
         };
+        metrics::counter!("tickhouse_btc_node_failures_total", "kind" => word.as_str()).increment(1);
         let mut state = self.lock();
         if state.word != word {
             tracing::warn!(word = word.as_str(), %error, "trouble with the bitcoin node");

@@ -88,6 +88,7 @@ impl ChainDesk for Desk {
                 answered: node.answered,
                 trouble: node.message,
                 woken_by: node.woken_by,
+                blocks_by: node.spent_by,
             },
             raw_height: raw,
             raw_hash: standing.raw.map(|(_, hash)| hash.to_string()),

@@ -41,6 +41,9 @@ pub(crate) struct BtcHealth {
     /// What tells of new blocks: `zmq` while what the node publishes is heard, else `polling`.
     #[schema(value_type = Option<String>)]
     node_woken_by: Option<&'static str>,
+    /// How the last block came, with the outputs it spends: `spenttxouts` (REST), `getblock 3` (JSON-RPC) or `files`.
+    #[schema(value_type = Option<String>)]
+    node_blocks_by: Option<&'static str>,
     /// The highest block in the tables.
     last_raw_height: Option<u32>,
     /// Its hash.
@@ -188,6 +191,7 @@ fn told(health: ChainHealth, checkpoints: Vec<Checkpoint>, now: Time) -> BtcHeal
         node_answered_time: millis(health.node.answered),
         node_error: health.node.trouble,
         node_woken_by: health.node.woken_by,
+        node_blocks_by: health.node.blocks_by,
         last_raw_height: health.raw_height,
         last_raw_hash: health.raw_hash,
         last_primitive_height: health.primitive_height,
