@@ -27,6 +27,8 @@ pub struct ChainStanding {
     pub price_bucket: Option<Time>,
     /// The last bucket of which metrics were computed.
     pub metrics_bucket: Option<Time>,
+    /// Whether prices and metrics have followed all buckets.
+    pub is_derived: bool,
     /// The block at which the store of coins stands.
     pub coins_height: Option<u32>,
     /// Whether coins are being brought after the tables.

@@ -1,6 +1,8 @@
 //! Follows a node: takes what its feed brings, and keeps buckets, prices and metrics in step. One thread; whatever fails is told,
 //! and tried again from what the tables hold.
 
+mod trouble;
+
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -140,16 +142,6 @@ impl Worker {
                     runtime::clock::sleep(backoff.next_wait()).await;
                 }
             }
-        }
-    }
-
-    fn tell_failure(&self, error: &Error) {
-        tracing::error!(%error, "following the chain stopped at its last safe block; trying again");
-        self.chain.board.change(|standing| standing.trouble = Some(error.to_string()));
-        let key = CheckpointKey::btc(components::RAW, "block");
-        let now = self.doors.clock.time();
-        if let Err(error) = self.doors.control.checkpoint_failed(&key, &error.to_string(), now) {
-            tracing::error!(%error, "the failure could not be noted");
         }
     }
 
@@ -312,6 +304,7 @@ impl Worker {
     /// Nothing came for a while: the timeline goes on by the clock where the node is up to date.
     async fn quiet(&self, turn: &mut Turn) -> Result<(), Error> {
         let now = self.doors.clock.time();
+        self.forgive(turn)?;
         if self.is_fresh(turn, now) {
             let step = turn.ledger.next_step()?;
             if let Some(built) = turn.buckets.tick(now, step).await? {
@@ -361,6 +354,14 @@ impl Worker {
             Ok(()) => {}
             Err(error) => self.tell_underived(turn, components::METRICS, &error)?,
         }
+        // What an earlier process did stands: nothing was due.
+        let composed = self.doors.control.checkpoint(&CheckpointKey::btc(components::COMPOSER, "10m"))?;
+        self.chain.board.change(|standing| {
+            let composed = composed.and_then(|composed| composed.reached.bucket);
+            standing.price_bucket = standing.price_bucket.or(composed);
+            standing.metrics_bucket = standing.metrics_bucket.or(turn.buckets.last());
+            standing.is_derived = turn.failing.is_none();
+        });
         Ok(())
     }
 
@@ -374,6 +375,7 @@ impl Worker {
     fn tell_built(&self, built: Option<Built>) {
         let Some(Built { from, through }) = built else { return };
         let now = self.doors.clock.time();
+        self.chain.board.change(|standing| standing.is_derived = false);
         self.chain.board.tell(now, ChainNews::PrimitiveReady { from, through });
     }
 

@@ -205,6 +205,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Notes anew how far the blocks are: whatever failed is over.
+    pub(crate) fn tell_reached(&self) -> Result<(), Error> {
+        self.tell(self.step()?)
+    }
+
     fn tell(&self, step: u64) -> Result<(), Error> {
         let Some(tip) = self.index().tip() else { return Ok(()) };
         let reached = Reached {

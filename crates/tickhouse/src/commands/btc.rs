@@ -184,11 +184,7 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
                 line(format!("block {} of {until}", height.saturating_sub(1)));
             }
             let is_there = standing.raw.is_some_and(|(height, _)| height >= until);
-            if is_there
-                && standing.is_caught_up
-                && standing.metrics_bucket.is_some()
-                && !standing.is_gathering
-            {
+            if is_there && standing.is_caught_up && standing.is_derived && !standing.is_gathering {
                 return standing;
             }
         }
@@ -204,8 +200,14 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
         return Ok(Done::Findings);
     };
     let (height, hash) = standing.raw.unwrap_or_default();
+    let way = match chain.node.state().spent_by {
+        Some("files") => " from the node's files",
+        Some("spenttxouts") => " over REST",
+        Some(_) => " over JSON-RPC",
+        None => "",
+    };
     line(format!(
-        "{} blocks taken in {:.1} s, {} reorganisations; the last is {height} {hash}",
+        "{} blocks taken in {:.1} s{way}, {} reorganisations; the last is {height} {hash}",
         standing.blocks_taken,
         started.elapsed().as_secs_f64(),
         standing.reorganisations
