@@ -27,6 +27,8 @@ pub enum PriceTrouble {
     Nulls,
     /// The high lies below the low.
     Crossed,
+    /// The volume is below zero.
+    Negative,
     /// Every row comes twice.
     Twice,
     /// Questions are answered with a page that is no answer.
@@ -42,7 +44,7 @@ pub enum PriceTrouble {
 /// | word | meaning |
 /// |---|---|
 /// | `skew=-0.2` | candles of the span print a fifth less |
-/// | `silent` `nulls` `crossed` `twice` | candles of the span are absent, have no prices, a high below the low, come twice |
+/// | `silent` `nulls` `crossed` `negative` `twice` | candles of the span are absent, have no prices, a high below the low, a volume below zero, come twice |
 /// | `garbage` `down` `ban=5s` | questions within the span are answered with nonsense, 503, or told to wait |
 ///
 /// `none` forgets all of them.
@@ -75,11 +77,16 @@ fn parse(word: &str, now: Time) -> Result<PriceFault, String> {
         "silent" => PriceTrouble::Silent,
         "nulls" => PriceTrouble::Nulls,
         "crossed" => PriceTrouble::Crossed,
+        "negative" => PriceTrouble::Negative,
         "twice" => PriceTrouble::Twice,
         "garbage" => PriceTrouble::Garbage,
         "down" => PriceTrouble::Down,
         "ban" => PriceTrouble::Ban(crate::faults::duration(if value.is_empty() { "5s" } else { value })?),
-        _ => return Err("unknown; know skew, silent, nulls, crossed, twice, garbage, down, ban".into()),
+        _ => {
+            return Err(
+                "unknown; know skew, silent, nulls, crossed, negative, twice, garbage, down, ban".into()
+            );
+        }
     };
     let end = start.plus_micros(i64::try_from(length.as_micros()).unwrap_or(i64::MAX));
     Ok(PriceFault { source, trouble, span: start..end })

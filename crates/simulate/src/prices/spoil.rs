@@ -12,6 +12,9 @@ pub(super) struct Layout {
     pub(super) unit_ms: i64,
 }
 
+/// Where the volume stands, in the rows of all of them.
+const VOLUME: usize = 5;
+
 /// Binance, Bybit and OKX: time, open, high, low, close.
 pub(super) const PLAIN: Layout = Layout { columns: [0, 1, 2, 3, 4], unit_ms: 1 };
 
@@ -81,6 +84,11 @@ fn spoil(row: &mut [Value], layout: Layout, trouble: PriceTrouble) -> usize {
             row.swap(high, low);
             // A flat candle has nothing to swap.
             row[low] = skewed(&row[low], 0.001);
+        }
+        PriceTrouble::Negative => {
+            if let Some(cell) = row.get_mut(VOLUME) {
+                *cell = skewed(cell, -2.0);
+            }
         }
         PriceTrouble::Silent => return 0,
         PriceTrouble::Twice => return 2,
