@@ -14,6 +14,8 @@ mod latency;
 mod outage;
 #[path = "platform/start.rs"]
 mod start;
+#[path = "platform/tip.rs"]
+mod tip;
 #[path = "../tests/it/world.rs"]
 mod world;
 
@@ -25,17 +27,19 @@ use candles::candles;
 use latency::latency;
 use outage::outage;
 use start::start;
+use tip::tip;
 use world::{World, eventually, get};
 
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let scenarios: [(&str, fn()); 6] = [
+    let scenarios: [(&str, fn()); 7] = [
         ("ingest", ingest),
         ("many", many),
         ("latency", latency),
         ("candles", candles),
         ("start", start),
         ("outage", outage),
+        ("tip", tip),
     ];
     for (name, scenario) in scenarios {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use model::Decimal;
 use serde_json::Value;
 
-use crate::world::{Process, World, get, post, until};
+use crate::world::{Pauses, Process, World, get, number, post, until};
 
 /// Several times the half second for which ids out of order are no hole.
 const DISORDER_MAX: Duration = Duration::from_secs(3);
@@ -84,16 +84,6 @@ fn read_gaps(world: &World) -> BTreeMap<Key, Vec<Hole>> {
         gaps.entry((venue, row[1].clone())).or_default().push(hole);
     }
     gaps
-}
-
-/// A small generator of pauses, so that a failure can be repeated from its seed.
-struct Pauses(u64);
-
-impl Pauses {
-    fn next(&mut self, low: u64, high: u64) -> Duration {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        Duration::from_millis(low + (self.0 >> 33) % (high - low))
-    }
 }
 
 fn killed(count: u32, seed: u64, faults: &str) {
@@ -252,11 +242,6 @@ fn compare(world: &World, begun: &BTreeMap<Key, u64>, seed: u64) {
         assert!(rows.contains_key(last), "{key:?}: the last trade {last} is not stored, seed {seed}");
     }
     assert_eq!(stored.keys().collect::<Vec<_>>(), truth.keys().collect::<Vec<_>>(), "seed {seed}");
-}
-
-/// A number from the environment, as `make soak` and those who look for rare failures set it.
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 /// How often, unless `make soak` says more; ten kills altogether.

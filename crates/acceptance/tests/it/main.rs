@@ -7,6 +7,12 @@
 mod backfill;
 mod bad_input;
 mod bitcoin;
+mod chain_guide;
+mod chain_kills;
+mod chain_tip;
+mod chain_trouble;
+mod chain_ways;
+mod chain_world;
 mod closing;
 mod demo;
 mod folds;

@@ -32,6 +32,16 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the binary; its log goes to `log`.
     pub(crate) fn start(name: &'static str, arguments: &[&str], directory: &Path) -> Self {
+        Self::start_with(name, &[], arguments, directory)
+    }
+
+    /// As [`Process::start`], with more of the environment.
+    pub(crate) fn start_with(
+        name: &'static str,
+        variables: &[(&str, &str)],
+        arguments: &[&str],
+        directory: &Path,
+    ) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -39,6 +49,7 @@ impl Process {
             .expect("the test folder is writable");
         let child = clean(Command::new(binary()))
             .args(arguments)
+            .envs(variables.iter().copied())
             .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -331,4 +342,20 @@ fn client() -> reqwest::Client {
 /// Runs a future to its end.
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+/// A small generator of pauses, so that a failure can be repeated from its seed.
+pub(crate) struct Pauses(pub(crate) u64);
+
+impl Pauses {
+    /// The next pause, milliseconds from `low` up to but not `high`.
+    pub(crate) fn next(&mut self, low: u64, high: u64) -> Duration {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Duration::from_millis(low + (self.0 >> 33) % (high - low))
+    }
+}
+
+/// A number from the environment, as `make soak` and those who look for rare failures set it.
+pub(crate) fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
