@@ -345,7 +345,12 @@ impl Worker {
             return Ok(());
         }
         (turn.derived, turn.failing) = (Some(Stopwatch::start()), None);
-        match self.chain.prices.keep(&self.chain.board, &self.beats).await {
+        // Before the first bucket there is no timeline: what is composed along the rows' own would never be composed again.
+        let composed = match turn.buckets.last() {
+            Some(_) => self.chain.prices.keep(&self.chain.board, &self.beats).await,
+            None => self.beats.alive(components::PRICE_COMPOSER),
+        };
+        match composed {
             Ok(()) => {}
             Err(error) => self.tell_underived(turn, components::COMPOSER, &error)?,
         }

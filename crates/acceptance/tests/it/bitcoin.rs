@@ -187,12 +187,12 @@ fn six_venues_give_one_price_that_a_faulty_one_does_not_move() {
             Some(row) => Err(row.to_string()),
         }
     });
-    let priced = ask(
-        &address,
-        "select count(*) as n from btc_primitive_10m b join btc_nvt_10m m on m.bucket_start_utc = b.bucket \
-         where b.price_close_usd is not null and (m.nvt_raw is not null or m.reason = 'no_transfers')",
-    );
-    assert!(priced.expect("rows")[0]["n"].as_i64() > Some(10));
+    let query = "select count(*) as n from btc_primitive_10m b join btc_nvt_10m m on m.bucket_start_utc = b.bucket \
+         where b.price_close_usd is not null and (m.nvt_raw is not null or m.reason = 'no_transfers')";
+    until(Duration::from_mins(1), "metrics follow the price", || {
+        let count = ask(&address, query)?[0]["n"].as_i64();
+        if count > Some(10) { Ok(()) } else { Err(format!("{count:?}")) }
+    });
     process.end();
 }
 

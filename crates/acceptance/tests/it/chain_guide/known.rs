@@ -114,10 +114,7 @@ pub(super) const SAID: &[(&str, &[&str])] = &[
     ("price compose --all", &["prices composed from "]),
     ("metrics run", &["metrics computed from "]),
     ("metrics run --all", &["metrics computed from "]),
-    (
-        "btc status",
-        &["btc_raw_block_ingestion", "block 1060 ", "btc_primitive_10m_scheduler", "metrics, through bucket"],
-    ),
+    ("btc status", &["btc_raw_block_ingestion", "block 1060 ", "metrics, through bucket"]),
     ("status", &["binance"]),
 ];
 
