@@ -182,7 +182,7 @@ pub(crate) fn coins(config: &Config, directory: &Path) -> Option<CoinPlace> {
     config.truth("btc.coins").then(|| CoinPlace {
         folder: directory.join("coins"),
         bounds: CoinBounds {
-            cache_bytes: (config.number("btc.coins_cache_mb") as u64) << 20,
+            cache_bytes: config.number("btc.coins_cache_mb") << 20,
             ..CoinBounds::default()
         },
     })

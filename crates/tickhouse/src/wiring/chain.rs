@@ -65,10 +65,8 @@ pub(super) fn start(
         None => (Arc::new(onchain::Prices::new(doors.clone())), Arc::default()),
     };
     let is_price_kept = config.truth("price.enabled");
-    let start = match is_price_kept {
-        true => Some(start_source(config, (&doors, &prices), desk, tasks)?),
-        false => None,
-    };
+    let start =
+        if is_price_kept { Some(start_source(config, (&doors, &prices), desk, tasks)?) } else { None };
     let lends = lake.clone();
     let lend = Box::new(move |small, views| lends.lend(small, views));
     let registry = Registry::open(control.clone(), lend, start).map_err(anyhow::Error::msg);
