@@ -8,8 +8,8 @@ use control::{CheckpointKey, Control, Reached};
 use runtime::Clock;
 use runtime::clock::Stopwatch;
 
-use crate::Doors;
 use crate::error::Error;
+use crate::{Doors, components};
 
 /// A part that does its work all the time says so this often.
 const BEAT_EVERY: Duration = Duration::from_secs(10);
@@ -25,6 +25,15 @@ impl Beats {
     pub(crate) fn new(doors: &Doors) -> Self {
         let (control, clock) = (doors.control.clone(), std::sync::Arc::clone(&doors.clock));
         Self { control, clock, written: Mutex::default() }
+    }
+
+    /// Whoever has just started is not silent yet.
+    pub(crate) fn begin(&self) {
+        for worker in components::WORKERS {
+            if let Err(error) = self.alive(worker) {
+                tracing::warn!(%error, "a sign of life could not be noted");
+            }
+        }
     }
 
     /// This worker has just done its work.

@@ -124,12 +124,7 @@ struct Turn {
 impl Worker {
     async fn run(&self, stop: &Stop) {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30), 0x6368_6169);
-        // Whoever has just started is not silent yet.
-        for worker in components::WORKERS {
-            if let Err(error) = self.beats.alive(worker) {
-                tracing::warn!(%error, "a sign of life could not be noted");
-            }
-        }
+        self.beats.begin();
         while !stop.is_requested() {
             let watch = Stopwatch::start();
             match self.turn().await {
