@@ -354,22 +354,13 @@ impl Worker {
             Ok(()) => {}
             Err(error) => self.tell_underived(turn, components::METRICS, &error)?,
         }
-        // What an earlier process did stands: nothing was due.
-        let composed = self.doors.control.checkpoint(&CheckpointKey::btc(components::COMPOSER, "10m"))?;
+        let last = turn.buckets.last();
         self.chain.board.change(|standing| {
-            let composed = composed.and_then(|composed| composed.reached.bucket);
-            standing.price_bucket = standing.price_bucket.or(composed);
-            standing.metrics_bucket = standing.metrics_bucket.or(turn.buckets.last());
+            // What an earlier process did stands: nothing was due.
+            standing.metrics_bucket = standing.metrics_bucket.or(last);
             standing.is_derived = turn.failing.is_none();
         });
         Ok(())
-    }
-
-    fn tell_underived(&self, turn: &mut Turn, component: &str, error: &Error) -> Result<(), Error> {
-        tracing::error!(component, %error, "not derived from the chain; trying again, blocks go on");
-        turn.failing = Some(Stopwatch::start());
-        let key = CheckpointKey::btc(component, "10m");
-        Ok(self.doors.control.checkpoint_failed(&key, &error.to_string(), self.doors.clock.time())?)
     }
 
     fn tell_built(&self, built: Option<Built>) {

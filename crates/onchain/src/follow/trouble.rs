@@ -2,6 +2,7 @@
 
 use collect::bitcoin_node::NodeWord;
 use control::CheckpointKey;
+use runtime::clock::Stopwatch;
 
 use super::{Turn, Worker};
 use crate::components;
@@ -32,5 +33,17 @@ impl Worker {
             turn.ledger.tell_reached()?;
         }
         Ok(())
+    }
+
+    pub(super) fn tell_underived(
+        &self,
+        turn: &mut Turn,
+        component: &str,
+        error: &Error,
+    ) -> Result<(), Error> {
+        tracing::error!(component, %error, "not derived from the chain; trying again, blocks go on");
+        turn.failing = Some(Stopwatch::start());
+        let key = CheckpointKey::btc(component, "10m");
+        Ok(self.doors.control.checkpoint_failed(&key, &error.to_string(), self.doors.clock.time())?)
     }
 }
