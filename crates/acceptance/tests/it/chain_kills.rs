@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::chain_world::{ARRIVED_BRANCH_A, ask, compare, last_hash, state, tell, told, wait_for, world};
+use crate::chain_world::{
+    ARRIVED_BRANCH_A, ask, compare, last_hash, settle, state, tell, told, wait_for, world,
+};
 use crate::world::{Pauses, Process, World, number, until};
 
 /// The rows of a start that nobody disturbs, and how long it took.
@@ -14,6 +16,7 @@ fn clean() -> (Vec<Vec<String>>, Duration) {
     let (mut process, address) = world.run();
     wait_for(&address, &last_hash());
     let took = started.elapsed();
+    settle(&world);
     process.end();
     (state(world.place.path(), "data", &[]), took)
 }
@@ -54,6 +57,7 @@ fn a_reorganisation_and_kills_leave_what_a_clean_start_gives() {
     tell(&forked, "feed");
     let (mut process, address) = forked.run();
     wait_for(&address, &last_hash());
+    settle(&forked);
     process.end();
     compare(&state(forked.place.path(), "data", &[]), &clean_state, "after the kills");
     check_stale(&forked);
@@ -93,6 +97,7 @@ fn kills_at_any_moment_leave_what_a_clean_start_gives() {
     tell(&forked, "feed");
     let (mut process, address) = forked.run();
     wait_for(&address, &last_hash());
+    settle(&forked);
     process.end();
     compare(&state(forked.place.path(), "data", &[]), &clean_state, &format!("killed, seed {seed}"));
     heights.dedup();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use control::Control;
 use serde_json::Value;
 
 use crate::world::{World, get, post, sql, until};
@@ -10,6 +11,9 @@ use crate::world::{World, get, post, sql, until};
 pub(crate) const REGTEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest");
 /// Blocks arrive in the order of the node's files; so many have come when the losing branch is the active one.
 pub(crate) const ARRIVED_BRANCH_A: usize = 318;
+
+/// What follows blocks in its own time, as the house notes it.
+const PARTS: [&str; 3] = ["composed_prices_10m", "btc_coin_blocks", "metrics"];
 
 /// Lines of a file of the fixture.
 pub(crate) fn rows(name: &str) -> Vec<Value> {
@@ -77,6 +81,20 @@ pub(crate) fn wait_for(address: &str, hash: &str) {
         let behind = ask(address, query)?;
         let is_there = coins.first().is_some_and(|row| row["last_hash"] == hash) && behind[0]["n"] == 0;
         if is_there { Ok(()) } else { Err(format!("{coins:?} {behind:?}")) }
+    });
+}
+
+/// Waits until a running process has computed everything that was noted to be computed again.
+pub(crate) fn settle(world: &World) {
+    let control =
+        Control::open(world.place.path().join("data/control.sqlite")).expect("the control state opens");
+    until(Duration::from_mins(1), "nothing is to be computed again", || {
+        for part in PARTS {
+            if let Some(dirty) = control.dirty(part).map_err(|error| error.to_string())? {
+                return Err(format!("{part}: {dirty:?}"));
+            }
+        }
+        Ok(())
     });
 }
 
