@@ -13,7 +13,7 @@ const BLOCKS: usize = 20;
 /// Pause between two questions.
 const EVERY: Duration = Duration::from_millis(5);
 /// A block that is not served after this is never.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Mines blocks one after the other and waits for each.
 pub(super) fn tip() {
