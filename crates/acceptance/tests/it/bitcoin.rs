@@ -118,20 +118,13 @@ fn buckets_ago(count: u64) -> u64 {
     now / 600 * 600 - count * 600
 }
 
+/// A young chain, and prices of two days.
+const PRICED: [&str; 10] =
+    ["--venues", "binance,bybit", "--instruments", "1", "--rate", "2", "--history", "2d", "--blocks", "60"];
+
 #[test]
 fn six_venues_give_one_price_that_a_faulty_one_does_not_move() {
-    let world = World::start(&[
-        "--venues",
-        "binance,bybit",
-        "--instruments",
-        "1",
-        "--rate",
-        "2",
-        "--history",
-        "2d",
-        "--blocks",
-        "60",
-    ]);
+    let world = World::start(&PRICED);
     let (from, end) = (buckets_ago(18), buckets_ago(12));
     let fault = format!("bitstamp:skew=-0.2@{from}+1h");
     let (status, said) = post(&format!("{}/prices/faults", world.admin), &fault);

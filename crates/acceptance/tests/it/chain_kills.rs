@@ -115,7 +115,7 @@ fn feed_of(round: u64, count: u64, told: &Value) -> u64 {
         // The branch of three and the four that win against it, in every other round; the rounds between only kill.
         let at = round - third;
         let feeds_left = (2 * third - round).div_ceil(2);
-        if at % 2 == 0 { (branch + 4).saturating_sub(known).div_ceil(feeds_left) } else { 0 }
+        if at.is_multiple_of(2) { (branch + 4).saturating_sub(known).div_ceil(feeds_left) } else { 0 }
     } else {
         told["coming"].as_u64().expect("a count").div_ceil(left)
     }

@@ -313,7 +313,8 @@ fn wrong_metrics(world: &World, address: &str) {
     rows.retain(|row| row.metric_name == "nvt" || row.metric_name == "market_cap");
     assert!(rows.len() >= 2, "{before:?}");
     for row in &mut rows {
-        row.dependencies = if row.metric_name == "nvt" { "market_cap" } else { "nvt" }.to_owned();
+        let other = if row.metric_name == "nvt" { "market_cap" } else { "nvt" };
+        other.clone_into(&mut row.dependencies);
     }
     control.seed_metrics(&rows, Time(0)).expect("the registry takes it");
     let switch = |name: &str, word: &str| {
