@@ -18,7 +18,7 @@ fn clean() -> (Vec<Vec<String>>, Duration) {
     let took = started.elapsed();
     settle(&world);
     process.end();
-    (state(world.place.path(), "data", &[]), took)
+    (state(world.place.path(), "data"), took)
 }
 
 fn tip(world: &World) -> String {
@@ -59,7 +59,7 @@ fn a_reorganisation_and_kills_leave_what_a_clean_start_gives() {
     wait_for(&address, &last_hash());
     settle(&forked);
     process.end();
-    compare(&state(forked.place.path(), "data", &[]), &clean_state, "after the kills");
+    compare(&state(forked.place.path(), "data"), &clean_state, "after the kills");
     check_stale(&forked);
 }
 
@@ -99,7 +99,7 @@ fn kills_at_any_moment_leave_what_a_clean_start_gives() {
     wait_for(&address, &last_hash());
     settle(&forked);
     process.end();
-    compare(&state(forked.place.path(), "data", &[]), &clean_state, &format!("killed, seed {seed}"));
+    compare(&state(forked.place.path(), "data"), &clean_state, &format!("killed, seed {seed}"));
     heights.dedup();
     assert!(count < 10 || heights.len() > 3, "every kill came before anything was stored: {heights:?}");
 }

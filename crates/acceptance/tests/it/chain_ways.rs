@@ -47,7 +47,7 @@ fn rest_rpc_and_files_give_the_same_tables() {
         let output = tickhouse(world.place.path(), &arguments);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && said.starts_with("0 blocks taken in "), "{}: {said}", way.name);
-        states.push(state(world.place.path(), way.name, &[]));
+        states.push(state(world.place.path(), way.name));
         bytes_are_kept(world.place.path(), way.name);
     }
     for (way, found) in WAYS.iter().zip(&states).skip(1) {
