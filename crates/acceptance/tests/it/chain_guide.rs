@@ -172,8 +172,6 @@ fn stay(world: &World, command: &str, line: &str) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut process = Process::start_with("stays", &variables, &words, folder);
     process.line(|said| said.contains(line));
-    // Its word comes a moment before it listens to signals.
-    std::thread::sleep(Duration::from_millis(500));
     assert!(process.is_running(), "tickhouse {command} ended by itself");
     process.end();
 }

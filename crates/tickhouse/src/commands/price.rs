@@ -118,6 +118,8 @@ async fn push_rows(place: &Place) -> anyhow::Result<Done> {
     let desk = PriceDesk::open(&settings::collect(&config), store, None, &tasks)
         .context("prepare the price source")?;
     let status = push::start(settings, &desk, &tasks).context("start to gather")?;
+    // Whoever reads the line may send a signal at once.
+    let told_to_end = asked_to_end();
     line("gathering and posting until asked to end");
     let show = async {
         loop {
@@ -135,7 +137,7 @@ async fn push_rows(place: &Place) -> anyhow::Result<Done> {
     let house = tasks.house_stop();
     tokio::select! {
         () = show => {}
-        () = asked_to_end() => {}
+        () = told_to_end => {}
         () = house.requested() => {}
     }
     let failure = tasks.failure();
@@ -213,8 +215,10 @@ impl Ingest {
                     .map_err(anyhow::Error::msg)?;
             }
             onchain::compose_alone(&alone.doors, &prices, &Arc::default(), &tasks);
+            // Whoever reads the line may send a signal at once.
+            let told_to_end = asked_to_end();
             line("bringing prices until asked to end");
-            asked_to_end().await;
+            told_to_end.await;
         }
         stopper.stop();
         let _late = tasks.close_together(Duration::from_secs(3)).await;
