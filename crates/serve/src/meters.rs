@@ -29,17 +29,17 @@ const METRICS: &[Metric] = {
         ("process_resident_memory_bytes", Gauge, "", "Resident memory."),
         ("process_start_time_seconds", Gauge, "", "When the process started, seconds since the epoch."),
         (
-            "tickhouse_build_info",
-            Gauge,
-            "version, markets",
-            "Always 1; the labels tell version and whether the markets are real or simulated.",
-        ),
-        (
             "tickhouse_btc_node_failures_total",
             Counter,
             "kind",
             "Questions that the Bitcoin node did not answer as wanted, by why: `unreachable`, `warming_up`, `busy`, `unauthorised`, \
              `wrong_network`, `pruned` or `troubled`.",
+        ),
+        (
+            "tickhouse_build_info",
+            Gauge,
+            "version, markets",
+            "Always 1; the labels tell version and whether the markets are real or simulated.",
         ),
         ("tickhouse_bytes_total", Counter, "venue", "Bytes received over WebSocket."),
         (

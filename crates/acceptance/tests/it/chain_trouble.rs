@@ -129,7 +129,7 @@ fn pruned(world: &World) {
     tell(world, &format!("prune={}", last + 6));
     let (mut process, address) = world.run();
     let (wanted, from) = (format!("let go of block {}", last + 1), format!("from height {} on", last + 6));
-    let known = degraded(&address, &[&wanted, &from, "not pruned"]);
+    let known = degraded(&address, &["btc_raw_block_ingestion", &wanted, &from, "not pruned"]);
     let error = &known["checkpoint_errors"][0];
     assert_eq!(error["component"], "btc_raw_block_ingestion", "{known}");
     assert_eq!((&error["height"], &known["last_raw_height"]), (&json!(last), &json!(last)), "{known}");
