@@ -104,8 +104,12 @@ impl Board {
         change(&mut self.lock());
     }
 
+    /// Tells news. Who hears them finds the standing moved on: rows are read up to where it says.
     pub(crate) fn tell(&self, time: Time, told: ChainNews) {
         tracing::debug!(?told, "chain");
+        if let ChainNews::PrimitiveReady { through, .. } = &told {
+            self.change(|standing| standing.primitive_bucket = Some(*through));
+        }
         let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = news.back().map_or(0, |last| last.sequence) + 1;
         if news.len() >= NEWS_MAX {
@@ -147,5 +151,11 @@ mod tests {
         assert_eq!((late.missed_count, late.items.len(), late.items[0].sequence), (43, NEWS_MAX, 45));
         assert_eq!(board.news_after(299).await.items.len(), 1);
         assert_eq!(board.news_newest(), 300);
+    }
+    #[test]
+    fn the_standing_is_moved_on_by_the_time_news_are_heard() {
+        let board = Board::default();
+        board.tell(Time(1), ChainNews::PrimitiveReady { from: Time(0), through: Time(600) });
+        assert_eq!(board.standing().primitive_bucket, Some(Time(600)));
     }
 }
