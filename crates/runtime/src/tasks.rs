@@ -9,12 +9,16 @@ use tokio::task::JoinHandle;
 
 use crate::backoff::Backoff;
 
+/// A task that ran so long before it failed has run well: its tries are counted from the start again.
+const WELL_AFTER: Duration = Duration::from_mins(10);
+
 /// What happens when a task ends with an error or a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
     /// The whole process is asked to stop: the house cannot stand without it.
     StopsTheHouse,
-    /// It is started again after a growing wait, at most so many times in a row, then the house stops.
+    /// It is started again after a growing wait, at most so many times in a row, then the house stops. Ten minutes without a failure end the
+    /// row.
     WithBackoff {
         /// Most starts in a row.
         tries_max: u32,
@@ -138,6 +142,7 @@ impl Tasks {
                 task_name.bytes().fold(17_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
             let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30), seed);
             loop {
+                let started = tokio::time::Instant::now();
                 // A panic is our own broken rule: it must end the task, not the process.
                 let error = match tokio::spawn(body(stop.clone())).await {
                     Ok(Ok(())) => return,
@@ -158,6 +163,9 @@ impl Tasks {
                         return;
                     }
                 };
+                if started.elapsed() >= WELL_AFTER {
+                    backoff.reset();
+                }
                 if backoff.tries() >= tries_max {
                     tracing::error!(task = task_name, error, "task failed for good, closing the house");
                     house.fail(&task_name, &error);
@@ -290,6 +298,28 @@ mod tests {
         tasks.house_stop().requested().await;
         assert_eq!(starts.load(Ordering::Relaxed), 4);
         assert_eq!(tasks.failure().as_deref(), Some("test: no"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_ran_well_for_long_between_failures_never_stops_the_house() {
+        let tasks = Tasks::new();
+        let (starts, reached) = (Arc::new(AtomicU32::new(0)), Stopper::default());
+        let (counter, reach) = (Arc::clone(&starts), reached.clone());
+        tasks.start("test", Restart::WithBackoff { tries_max: 2 }, move |_| {
+            if counter.fetch_add(1, Ordering::Relaxed) == 8 {
+                reach.stop();
+            }
+            async {
+                crate::clock::sleep(WELL_AFTER).await;
+                Err("once in a while".to_owned())
+            }
+        });
+        let (house, reached) = (tasks.house_stop(), reached.watch());
+        tokio::select! {
+            () = house.requested() => panic!("stopped after {} starts", starts.load(Ordering::Relaxed)),
+            () = reached.requested() => {}
+        }
+        assert_eq!(tasks.failure(), None);
     }
 
     #[test]
