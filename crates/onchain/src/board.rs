@@ -29,6 +29,8 @@ pub struct ChainStanding {
     pub metrics_bucket: Option<Time>,
     /// Whether prices and metrics have followed all buckets.
     pub is_derived: bool,
+    /// How often in a row they failed, and why the last time.
+    pub underived: Option<(u32, String)>,
     /// The block at which the store of coins stands.
     pub coins_height: Option<u32>,
     /// Whether coins are being brought after the tables.

@@ -11,7 +11,7 @@ use tables::{BTC, Rows, Span, Step, TableName, TableScan, TimeRange};
 
 use crate::error::Error;
 use crate::ledger::blocks_since;
-use crate::{Doors, components};
+use crate::{Doors, components, ends};
 
 /// Where the buckets stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +39,7 @@ pub struct Buckets {
 impl Buckets {
     /// Opens the table, over the chain as the ledger has it.
     pub async fn open(doors: Doors, active: Arc<RwLock<HeaderIndex>>) -> Result<Self, Error> {
-        let scan = TableScan {
-            subject: Some(BTC.to_owned()),
-            is_descending: true,
-            limit: Some(1),
-            ..TableScan::default()
-        };
-        let newest = doors.store.scan(TableName::BtcBuckets, scan).await?;
-        let last = newest.iter().flat_map(tables::btc_buckets::from_batch).map(|row| row.bucket).next();
+        let last = ends::last_bucket(&doors, TableName::BtcBuckets, BTC).await?;
         Ok(Self { doors, active, last })
     }
 

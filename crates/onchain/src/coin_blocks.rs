@@ -5,9 +5,9 @@ use derivations::chain::{CoinHistory, CoinInput, CoinLedger, reasons};
 use model::{CoinBlock, LogPosition, Time, bucket_of};
 use tables::{BTC, Rows, Span, Step, TableName, TableScan, TimeRange};
 
-use crate::Doors;
 use crate::error::Error;
 use crate::metrics::closes;
+use crate::{Doors, ends};
 
 /// The part that is noted as dirty.
 pub(crate) const PART: &str = "btc_coin_blocks";
@@ -29,8 +29,8 @@ impl CoinBlocks {
     /// Computes what is due. What metrics must be computed again then is noted before.
     pub(crate) async fn compute(&mut self) -> Result<(), Error> {
         let dirty = self.doors.control.dirty(PART)?;
-        let tip = self.end_of(TableName::BtcPrimitiveBlock, true).await?;
-        let own = self.end_of(TableName::BtcCoinBlocks, true).await?;
+        let tip = ends::last_height(&self.doors, TableName::BtcPrimitiveBlock).await?;
+        let own = ends::last_height(&self.doors, TableName::BtcCoinBlocks).await?;
         let next = own.map_or(0, |own| own + 1);
         let first = match (&dirty, tip) {
             (Some(dirty), Some(tip)) => self.first_since(dirty.from).await?.unwrap_or(tip + 1).min(next),
@@ -143,18 +143,6 @@ impl CoinBlocks {
             ..TableScan::default()
         };
         let batches = self.doors.store.scan(TableName::BtcPrimitiveBlock, scan).await?;
-        Ok(batches.iter().flat_map(tables::heights_of).next())
-    }
-
-    async fn end_of(&self, table: TableName, is_descending: bool) -> Result<Option<i64>, Error> {
-        let scan = TableScan {
-            subject: Some(BTC.to_owned()),
-            columns: vec!["height"],
-            is_descending,
-            limit: Some(1),
-            ..TableScan::default()
-        };
-        let batches = self.doors.store.scan(table, scan).await?;
         Ok(batches.iter().flat_map(tables::heights_of).next())
     }
 

@@ -1,6 +1,7 @@
 //! Follows a node: takes what its feed brings, and keeps buckets, prices and metrics in step. One thread; whatever fails is told,
 //! and tried again from what the tables hold.
 
+mod idle;
 mod trouble;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,8 +11,7 @@ use chain::HeaderIndex;
 use collect::bitcoin_node::{
     self, BlockFeed, FeedItem, FeedStart, FetchedBlock, Followed, NodeClient, Tip, Wake, wake_of,
 };
-use control::{CheckpointKey, Reached};
-use model::time::DAY;
+use control::CheckpointKey;
 use model::{BlockHash, Network, Time};
 use runtime::clock::{Stopwatch, within};
 use runtime::{Backoff, Stop, Tasks};
@@ -29,8 +29,6 @@ const QUIET: Duration = Duration::from_secs(2);
 const STEP_BYTES_MAX: usize = 48 << 20;
 /// Prices and metrics are computed so often while blocks are being caught up with.
 const DERIVE_EVERY: Duration = Duration::from_mins(2);
-/// A node whose last block is older than this is not up to date, whatever it says: nothing is known of the time since.
-const TIP_AGE_MAX: i64 = DAY;
 /// Prices and metrics that failed are tried again after so long.
 const DERIVE_AGAIN: Duration = Duration::from_secs(15);
 
@@ -119,6 +117,10 @@ struct Turn {
     derived: Option<Stopwatch>,
     /// Since prices or metrics failed.
     failing: Option<Stopwatch>,
+    /// How often in a row they did.
+    failures: u32,
+    /// The last bucket of which the scheduler's checkpoint knows.
+    scheduled: Option<Time>,
 }
 
 impl Worker {
@@ -205,6 +207,8 @@ impl Worker {
             blocks: Vec::new(),
             derived: None,
             failing: None,
+            failures: 0,
+            scheduled: None,
         })
     }
 
@@ -296,33 +300,6 @@ impl Worker {
         info.map_or(0, |info| info.blocks.saturating_sub(depth))
     }
 
-    /// Nothing came for a while: the timeline goes on by the clock where the node is up to date.
-    async fn quiet(&self, turn: &mut Turn) -> Result<(), Error> {
-        let now = self.doors.clock.time();
-        self.forgive(turn)?;
-        if self.is_fresh(turn, now) {
-            let step = turn.ledger.next_step()?;
-            if let Some(built) = turn.buckets.tick(now, step).await? {
-                self.tell_built(Some(built));
-                let reached = Reached { sequence: step, bucket: Some(built.through), ..Reached::default() };
-                let key = CheckpointKey::btc(components::SCHEDULER, "10m");
-                self.doors.control.checkpoint_reached(&key, &reached, now)?;
-            }
-        }
-        self.beats.alive(components::PRIMITIVE)?;
-        self.derive(turn).await?;
-        self.tell_standing(turn)
-    }
-
-    /// Whether time since the last block is known to be empty.
-    fn is_fresh(&self, turn: &Turn, now: Time) -> bool {
-        let is_recent = turn
-            .ledger
-            .tip()
-            .is_some_and(|tip| now.0.saturating_sub(i64::from(tip.time) * model::time::SECOND) < TIP_AGE_MAX);
-        is_recent && self.is_caught_up(turn)
-    }
-
     fn is_caught_up(&self, turn: &Turn) -> bool {
         let state = self.chain.node.state();
         let own = turn.ledger.tip().map(|tip| tip.height);
@@ -359,7 +336,13 @@ impl Worker {
             // What an earlier process did stands: nothing was due.
             standing.metrics_bucket = standing.metrics_bucket.or(last);
             standing.is_derived = turn.failing.is_none();
+            if standing.is_derived {
+                standing.underived = None;
+            }
         });
+        if turn.failing.is_none() {
+            turn.failures = 0;
+        }
         Ok(())
     }
 

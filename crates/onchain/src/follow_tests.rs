@@ -241,7 +241,13 @@ async fn what_is_told_is_committed_and_numbered_without_a_hole() {
 async fn prices_that_fail_hold_back_no_block_and_give_no_sign_of_life() {
     let world = World::recorded().await;
     world.memory.break_table(TableName::ComposedPrices);
-    world.sync(0, 334).await;
+    let (chain, tasks) = world.follow(0, Some(334));
+    wait_for(&chain, |standing| standing.is_caught_up && standing.underived.is_some()).await;
+    let standing = chain.board.standing();
+    let (failures, reason) = standing.underived.unwrap();
+    assert!(failures >= 1 && reason.contains("the table is broken"), "{failures} {reason}");
+    assert!(!standing.is_derived);
+    assert!(tasks.close(Duration::from_secs(10)).await.is_empty());
     assert_eq!(world.facts().len(), 335);
     let checkpoints = world.doors().control.checkpoints().unwrap();
     let named = |name: &str| checkpoints.iter().find(|checkpoint| checkpoint.key.component == name);

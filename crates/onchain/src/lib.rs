@@ -14,6 +14,7 @@ mod coin_blocks;
 #[cfg(test)]
 mod coin_tests;
 mod coins;
+mod ends;
 mod error;
 mod follow;
 #[cfg(test)]

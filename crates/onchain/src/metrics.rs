@@ -20,7 +20,7 @@ use crate::beats::Beats;
 use crate::board::Board;
 use crate::coin_blocks::{self, CoinBlocks};
 use crate::error::Error;
-use crate::{Doors, components};
+use crate::{Doors, components, ends};
 
 /// The part that is noted as dirty.
 pub(crate) const PART: &str = "metrics";
@@ -121,7 +121,9 @@ impl Metrics {
             self.coins.lock().await.compute().await?;
         }
         let Some(dirty) = self.doors.control.dirty(PART)? else { return Ok(None) };
-        let Some((first, through)) = self.extent().await? else { return Ok(None) };
+        let Some((first, through)) = ends::buckets(&self.doors, TableName::BtcBuckets, BTC).await? else {
+            return Ok(None);
+        };
         let from = bucket_start(dirty.from, DAY).max(first);
         let (wanted, mut failed) = self.wanted()?;
         let mut start = from;
@@ -277,26 +279,6 @@ impl Metrics {
             blocks.retain(|block| block.height < first);
         }
         Ok(coin_flows(buckets, &blocks))
-    }
-
-    /// First and last bucket of the chain.
-    async fn extent(&self) -> Result<Option<(Time, Time)>, Error> {
-        let mut ends = Vec::new();
-        for is_descending in [false, true] {
-            let scan = TableScan {
-                subject: Some(BTC.to_owned()),
-                columns: vec!["bucket"],
-                is_descending,
-                limit: Some(1),
-                ..TableScan::default()
-            };
-            let batches = self.doors.store.scan(TableName::BtcBuckets, scan).await?;
-            ends.extend(batches.iter().flat_map(tables::buckets_of).next());
-        }
-        Ok(match ends[..] {
-            [first, last] => Some((first, last)),
-            _ => None,
-        })
     }
 }
 

@@ -14,7 +14,7 @@ use tables::{BTC, ChainNews, Rows, Span, Step, TableName, TableScan, TimeRange, 
 use crate::beats::Beats;
 use crate::board::Board;
 use crate::error::Error;
-use crate::{Doors, components};
+use crate::{Doors, components, ends};
 
 /// Buckets composed and committed at once.
 const PIECE: i64 = 30 * DAY;
@@ -63,7 +63,8 @@ impl Prices {
     pub async fn compose(&self) -> Result<Option<Composed>, Error> {
         let dirty = self.doors.control.dirty(PART)?;
         let Some((first, last)) = self.timeline().await? else { return Ok(None) };
-        let next = self.end_of(TableName::ComposedPrices, name_of(PriceMethod::Median)).await?;
+        let next =
+            ends::last_bucket(&self.doors, TableName::ComposedPrices, name_of(PriceMethod::Median)).await?;
         let next = next.map_or(first, |last| last.plus_micros(BUCKET));
         let from = dirty.map_or(next, |dirty| dirty.from.min(next)).max(first);
         if from > last {
@@ -179,45 +180,16 @@ impl Prices {
 
     /// First and last bucket that wants a price.
     async fn timeline(&self) -> Result<Option<(Time, Time)>, Error> {
-        if let Some(last) = self.end_of(TableName::BtcBuckets, BTC).await?
-            && let Some(first) = self.start_of(TableName::BtcBuckets, BTC).await?
-        {
-            return Ok(Some((first, last)));
+        if let Some(ends) = ends::buckets(&self.doors, TableName::BtcBuckets, BTC).await? {
+            return Ok(Some(ends));
         }
-        let mut ends: Option<(Time, Time)> = None;
+        let mut all: Option<(Time, Time)> = None;
         for source in model::PriceSource::all() {
-            let name = source.as_str();
-            let first = self.start_of(TableName::VenuePrices, name).await?;
-            let last = self.end_of(TableName::VenuePrices, name).await?;
-            if let (Some(first), Some(last)) = (first, last) {
-                ends = Some(ends.map_or((first, last), |(low, high)| (low.min(first), high.max(last))));
+            let own = ends::buckets(&self.doors, TableName::VenuePrices, source.as_str()).await?;
+            if let Some((first, last)) = own {
+                all = Some(all.map_or((first, last), |(low, high)| (low.min(first), high.max(last))));
             }
         }
-        Ok(ends)
-    }
-
-    async fn start_of(&self, table: TableName, subject: &str) -> Result<Option<Time>, Error> {
-        self.one_of(table, subject, false).await
-    }
-
-    async fn end_of(&self, table: TableName, subject: &str) -> Result<Option<Time>, Error> {
-        self.one_of(table, subject, true).await
-    }
-
-    async fn one_of(
-        &self,
-        table: TableName,
-        subject: &str,
-        is_descending: bool,
-    ) -> Result<Option<Time>, Error> {
-        let scan = TableScan {
-            subject: Some(subject.to_owned()),
-            columns: vec!["bucket"],
-            is_descending,
-            limit: Some(1),
-            ..TableScan::default()
-        };
-        let batches = self.doors.store.scan(table, scan).await?;
-        Ok(batches.iter().flat_map(tables::buckets_of).next())
+        Ok(all)
     }
 }

@@ -42,7 +42,11 @@ impl Worker {
         error: &Error,
     ) -> Result<(), Error> {
         tracing::error!(component, %error, "not derived from the chain; trying again, blocks go on");
-        turn.failing = Some(Stopwatch::start());
+        if turn.failing.replace(Stopwatch::start()).is_none() {
+            turn.failures += 1;
+        }
+        let told = (turn.failures, format!("{component}: {error}"));
+        self.chain.board.change(|standing| standing.underived = Some(told));
         let key = CheckpointKey::btc(component, "10m");
         Ok(self.doors.control.checkpoint_failed(&key, &error.to_string(), self.doors.clock.time())?)
     }

@@ -24,6 +24,8 @@ use crate::output::line;
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// How often without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(15);
+/// So often in a row prices or metrics may fail once all blocks are there. Then it is for the operator to see to it.
+const DERIVE_FAILURES_MAX: u32 = 3;
 
 /// Follow a Bitcoin node's chain.
 #[derive(Args)]
@@ -184,7 +186,10 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
                 line(format!("block {} of {until}", height.saturating_sub(1)));
             }
             let is_there = standing.raw.is_some_and(|(height, _)| height >= until);
-            if is_there && standing.is_caught_up && standing.is_derived && !standing.is_gathering {
+            let is_done = is_there && standing.is_caught_up && !standing.is_gathering;
+            let is_given_up =
+                standing.underived.as_ref().is_some_and(|(failures, _)| *failures >= DERIVE_FAILURES_MAX);
+            if is_done && (standing.is_derived || is_given_up) {
                 return standing;
             }
         }
@@ -212,6 +217,11 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
         started.elapsed().as_secs_f64(),
         standing.reorganisations
     ));
+    if let Some((failures, reason)) = standing.underived {
+        bail!(
+            "all blocks are taken in, but prices or metrics failed {failures} times in a row: {reason}; mend that and run it again"
+        );
+    }
     Ok(Done::Clean)
 }
 
