@@ -3,7 +3,7 @@
 //!
 //! One row is posted at a time, oldest first, until it is taken; a row that is posted twice replaces itself. What the stream
 //! did not bring (a reconnect, a start in the middle, a house that was away for long) is asked for over REST before its ten
-//! minutes are posted.
+//! minutes are posted; so are the last hours before a start, in which nobody may have gathered.
 
 mod body;
 mod lane;
@@ -46,6 +46,8 @@ pub struct PushSettings {
     pub retry: (Duration, Duration),
     /// How long after their end ten minutes wait for the stream's last minutes before the rest is asked for.
     pub late_max: Duration,
+    /// What ended so long before a start is asked for and posted first: the time in which nobody gathered.
+    pub look_back: Duration,
     /// How often it is looked whether ten minutes are over.
     pub look_every: Duration,
     /// A stream that says nothing for so long is opened anew; the venue writes every two seconds.
@@ -71,6 +73,7 @@ impl PushSettings {
             rows_waiting_max: 1_024,
             retry: (Duration::from_secs(1), Duration::from_mins(1)),
             late_max: Duration::from_secs(5),
+            look_back: Duration::from_hours(6),
             look_every: Duration::from_secs(1),
             silence_max: Duration::from_secs(30),
         }

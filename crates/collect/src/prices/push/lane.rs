@@ -80,8 +80,8 @@ impl Lane {
         let state = kept.get_or_insert_with(|| State {
             reader: KlineLane::new(&self.settings.symbol),
             fold: TenMinutes::new(self.settings.source, self.fetcher.child_minutes()),
-            // The ten minutes that are running: what is over of them is asked for.
-            next: bucket_of(self.clock.time()),
+            // What is over of the ten minutes that are running, and of those before, is asked for.
+            next: bucket_of(self.clock.time().plus_micros(-micros(self.settings.look_back))),
             ask_after: Time(0),
         });
         let url = state.reader.url(&self.settings.stream_base);
@@ -166,7 +166,7 @@ impl Lane {
         loop {
             let (now, end) = (self.clock.time(), state.next.plus_micros(BUCKET));
             if !state.fold.is_complete(state.next) {
-                let late = self.settings.late_max.as_micros() as i64;
+                let late = micros(self.settings.late_max);
                 if now < end.plus_micros(late).max(state.ask_after) {
                     return true;
                 }
@@ -216,6 +216,10 @@ impl Lane {
         }
         true
     }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn since(earlier: Nanos, later: Nanos) -> Duration {

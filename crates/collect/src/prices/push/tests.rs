@@ -106,6 +106,7 @@ impl World {
             api_base: prices.origin("binance"),
             retry: (Duration::from_millis(2), Duration::from_millis(20)),
             look_every: Duration::from_millis(5),
+            look_back: Duration::ZERO,
             // The clock jumps.
             silence_max: Duration::from_hours(20),
             ..PushSettings::usual(&url, Token::new(TOKEN))
@@ -225,6 +226,17 @@ async fn a_long_silence_is_made_up_for_in_order() {
     let expect: Vec<_> = (0..3).map(|at| row(START.plus_micros(at * BUCKET), "rest")).collect();
     assert_eq!(world.taken(), expect);
     assert!(world.status.reconnects() >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_before_a_start_is_posted_first() {
+    let world = World::start(|settings| settings.look_back = Duration::from_mins(40)).await;
+    world.wait("four rows", |world| world.status.posted() == 4).await;
+    let expect: Vec<_> = (-4..0).map(|at| row(START.plus_micros(at * BUCKET), "rest")).collect();
+    assert_eq!(world.taken(), expect);
+    world.prices.clock.forward(BUCKET);
+    world.wait("the running ten minutes", |world| world.status.posted() == 5).await;
+    assert_eq!(world.taken()[4], row(START, "rest"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
