@@ -1,5 +1,5 @@
 //! Block and undo files as the real node keeps them: records one after the other as blocks come, grown in steps ahead of need, all
-//! of it mixed with a key. Reading them is left to the clients.
+//! of it mixed with a key. They are read only where a node goes on from those of an earlier one.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -43,6 +43,30 @@ pub(super) struct BlockFiles {
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::File { path: path.clone(), source }
+}
+
+/// Blocks that an earlier node left in a folder, in the order they came, up to the first that is not whole. None if there is no
+/// such folder.
+pub(super) fn left_in(folder: &Path) -> Vec<Vec<u8>> {
+    let key = std::fs::read(folder.join("xor.dat")).ok().and_then(|key| <[u8; 8]>::try_from(key).ok());
+    let Some(key) = key else { return Vec::new() };
+    let mut blocks = Vec::new();
+    for number in 0.. {
+        let Ok(bytes) = std::fs::read(folder.join(format!("blk{number:05}.dat"))) else { break };
+        let plain: Vec<u8> = bytes.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        let mut rest = &plain[..];
+        while let Some((block, behind)) = record(rest) {
+            blocks.push(block.to_vec());
+            rest = behind;
+        }
+    }
+    blocks
+}
+
+/// The record at the beginning, and what is behind it.
+fn record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (size, rest) = bytes.strip_prefix(&MAGIC[..])?.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*size) as usize)
 }
 
 impl BlockFiles {

@@ -28,6 +28,9 @@ pub struct NodeSettings {
     pub mine_every: Option<Duration>,
     /// Folder that gets block and undo files.
     pub blocks_folder: Option<PathBuf>,
+    /// Whether a generated chain goes on from the blocks that an earlier node left in that folder, up to now by about one every
+    /// ten minutes. If not, they are deleted.
+    pub goes_on: bool,
     /// Size from which on the next block goes into another block file.
     pub block_file_bytes_max: u64,
     /// Key that block files are mixed with; one of the seed if absent.
@@ -49,6 +52,7 @@ impl Default for NodeSettings {
             has_spent_outputs: true,
             mine_every: None,
             blocks_folder: None,
+            goes_on: false,
             block_file_bytes_max: 128 << 20,
             files_key: None,
             publishes: false,

@@ -7,7 +7,7 @@ use model::chain::{BlockHash, Network};
 
 use super::block::Block;
 use super::coin::{Spent, spent_bytes, undo_bytes};
-use super::files::BlockFiles;
+use super::files::{self, BlockFiles};
 use super::folder::{self, Told};
 use super::generate::private_ledger;
 use super::json::{self, Detail};
@@ -83,6 +83,10 @@ impl State {
             state.told = recorded.told;
             state.coming = recorded.arrivals.into();
         }
+        let earlier = match &settings.blocks_folder {
+            Some(folder) if settings.goes_on => files::left_in(folder),
+            _ => Vec::new(),
+        };
         if let Some(folder) = &settings.blocks_folder {
             state.files = Some(BlockFiles::open(folder, settings)?);
         }
@@ -92,6 +96,9 @@ impl State {
         match &settings.source {
             NodeSource::Folder { arrived, .. } => {
                 state.feed(arrived.unwrap_or(usize::MAX)).map_err(setting)?;
+            }
+            NodeSource::Generated { .. } if earlier.len() > 1 => {
+                state.go_on(&earlier, now, settings.seed).map_err(setting)?;
             }
             NodeSource::Generated { blocks, first_time } => {
                 for at in 0..*blocks {
@@ -112,6 +119,22 @@ impl State {
         // Whoever starts listening now knows the tip by asking.
         state.news.clear();
         Ok(state)
+    }
+
+    /// Takes the blocks of an earlier node, the first one before them, and mines those of the time since. What it left half
+    /// written is as if it had never come.
+    fn go_on(&mut self, earlier: &[Vec<u8>], now: u32, seed: u64) -> Result<(), String> {
+        for bytes in earlier.iter().skip(1) {
+            if self.submit(bytes, None).is_err() {
+                break;
+            }
+        }
+        let since = now.saturating_sub(self.ledger.tip().place.header.time);
+        let blocks = (since / SPACING_SECONDS).min(MINED_MAX);
+        for left in (1..=blocks).rev() {
+            self.mine_one(Some(spread_time(now, left, seed)))?;
+        }
+        Ok(())
     }
 
     /// Takes a block and writes it down.

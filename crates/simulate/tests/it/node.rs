@@ -2,6 +2,7 @@
 
 mod chains;
 mod doors;
+mod kept;
 mod published;
 mod recorded;
 

@@ -104,6 +104,9 @@ impl Demo {
                 source: NodeSource::Generated { blocks: DEMO_BLOCKS, first_time: None },
                 seed: self.seed,
                 mine_every: Some(DEMO_MINES_EVERY),
+                // The chain that the tables of this folder know.
+                blocks_folder: Some(self.data.join("simulated-node")),
+                goes_on: true,
                 ..NodeSettings::default()
             }),
             ..SimSettings::default()
