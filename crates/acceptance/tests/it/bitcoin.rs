@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::chain_world::{ask, last_hash, rows, wait_for, world};
+use crate::chain_world::{PRICED, ask, buckets_ago, last_hash, rows, wait_for, world};
 use crate::world::{World, post, until};
 
 fn same(found: &Value, expected: &Value, what: &str) {
@@ -110,17 +110,6 @@ fn compare_buckets(address: &str) {
         assert!(bucket["price_close_usd"].is_null(), "no venue told a price: {bucket}");
     }
 }
-
-/// Start of a ten minutes so many of them ago, seconds since 1970.
-fn buckets_ago(count: u64) -> u64 {
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    now / 600 * 600 - count * 600
-}
-
-/// A young chain, and prices of two days.
-const PRICED: [&str; 10] =
-    ["--venues", "binance,bybit", "--instruments", "1", "--rate", "2", "--history", "2d", "--blocks", "60"];
 
 #[test]
 fn six_venues_give_one_price_that_a_faulty_one_does_not_move() {

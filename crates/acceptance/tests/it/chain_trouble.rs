@@ -8,7 +8,7 @@ use control::Control;
 use model::Time;
 use serde_json::{Value, json};
 
-use crate::chain_world::{ask, section, tell, told, world};
+use crate::chain_world::{PRICED, ask, buckets_ago, section, tell, told, world};
 use crate::world::{World, block_on, get, get_text, post, tickhouse, tickhouse_with, until};
 
 fn health(address: &str) -> Value {
@@ -145,28 +145,11 @@ fn pruned(world: &World) {
     assert!(code == Some(3) && said.contains(&wanted), "{code:?}: {said}");
 }
 
-/// Start of a ten minutes so many of them ago, seconds since 1970.
-fn buckets_ago(count: u64) -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    now.as_secs() / 600 * 600 - count * 600
-}
-
 const TOKEN: &str = "the-token-of-this-house";
 
 #[test]
 fn wrong_candles_and_posts_are_refused_counted_and_do_no_harm() {
-    let world = World::start(&[
-        "--venues",
-        "binance,bybit",
-        "--instruments",
-        "1",
-        "--rate",
-        "2",
-        "--history",
-        "2d",
-        "--blocks",
-        "60",
-    ]);
+    let world = World::start(&PRICED);
     let (from, until_time) = (buckets_ago(18), buckets_ago(12));
     let faults = ["okx:nulls", "bitstamp:crossed", "coinbase:negative", "bitfinex:twice"];
     let faults: Vec<String> = faults.iter().map(|fault| format!("{fault}@{from}+1h")).collect();

@@ -15,6 +15,17 @@ pub(crate) const ARRIVED_BRANCH_A: usize = 318;
 /// What follows blocks in its own time, as the house notes it.
 const PARTS: [&str; 3] = ["composed_prices_10m", "btc_coin_blocks", "metrics"];
 
+/// Start of a ten minutes so many of them ago, seconds since 1970.
+pub(crate) fn buckets_ago(count: u64) -> u64 {
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    now / 600 * 600 - count * 600
+}
+
+/// A young chain, and prices of two days.
+pub(crate) const PRICED: [&str; 10] =
+    ["--venues", "binance,bybit", "--instruments", "1", "--rate", "2", "--history", "2d", "--blocks", "60"];
+
 /// Lines of a file of the fixture.
 pub(crate) fn rows(name: &str) -> Vec<Value> {
     let bytes = std::fs::read(PathBuf::from(REGTEST).join(name)).expect("the fixture is there");
