@@ -18,6 +18,8 @@ mod start;
 mod tip;
 #[path = "../tests/it/world.rs"]
 mod world;
+#[path = "platform/year.rs"]
+mod year;
 
 use std::time::{Duration, Instant};
 
@@ -29,10 +31,11 @@ use outage::outage;
 use start::start;
 use tip::tip;
 use world::{World, eventually, get};
+use year::year;
 
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let scenarios: [(&str, fn()); 7] = [
+    let scenarios: [(&str, fn()); 8] = [
         ("ingest", ingest),
         ("many", many),
         ("latency", latency),
@@ -40,6 +43,7 @@ fn main() {
         ("start", start),
         ("outage", outage),
         ("tip", tip),
+        ("year", year),
     ];
     for (name, scenario) in scenarios {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {

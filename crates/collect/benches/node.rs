@@ -1,5 +1,6 @@
 //! What a block costs us between the node's answer and its sums: over REST, and by a verbose answer of the same block. A small server
-//! on a thread of its own gives recorded answers; the processor's time is that of our thread alone.
+//! on a thread of its own gives recorded answers, or a simulated node those of a generated block; the processor's time is that of our
+//! thread alone.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,28 +13,41 @@ use collect::bitcoin_node::{Access, NodeBounds, NodeClient, NodeSettings, RestUs
 use divan::counter::BytesCount;
 use model::{BlockHash, Network};
 use runtime::{Restart, SystemClock, Tasks};
+use serde_json::Value;
+use simulate::node::{self, Node, NodeSource, generate_large};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() {
     // Another bench may have been first.
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    for (name, large, rest) in [
-        ("1.58 MB over rest", true, RestUse::WhereItIs),
-        ("0.16 MB over rest", false, RestUse::WhereItIs),
-        ("0.16 MB by getblock 3", false, RestUse::Never),
+    for (name, world, count) in [
+        ("1.58 MB over rest", World::new(true, RestUse::WhereItIs), 100),
+        ("0.16 MB over rest", World::new(false, RestUse::WhereItIs), 100),
+        ("0.16 MB by getblock 3", World::new(false, RestUse::Never), 100),
+        ("1.7 MB, generated, over rest", World::generated(RestUse::WhereItIs), 100),
+        ("1.7 MB, generated, by getblock 3", World::generated(RestUse::Never), 20),
     ] {
-        let world = World::new(large, rest);
         world.take();
-        let (before, count) = (thread_micros(), 100);
-        for _ in 0..count {
-            world.take();
-        }
-        let micros = (thread_micros() - before) / f64::from(count);
-        let speed = world.block_bytes as f64 / micros;
-        let line = format!("{name}: {micros:.0} us of our thread a block, {speed:.0} MB/s\n");
-        std::io::stdout().write_all(line.as_bytes()).expect("somebody reads");
+        tell(name, world.block_bytes, count, || world.take());
     }
+    let world = World::generated(RestUse::Never);
+    let answer = world.verbose();
+    let name =
+        format!("its getblock 3 of {:.1} MB in memory, decoded by serde_json", answer.len() as f64 / 1e6);
+    tell(&name, world.block_bytes, 20, || serde_json::from_slice::<Value>(&answer).expect("JSON"));
     divan::main();
+}
+
+/// What a step costs our thread.
+fn tell<T>(name: &str, block_bytes: usize, count: u32, step: impl Fn() -> T) {
+    let before = thread_micros();
+    for _ in 0..count {
+        std::hint::black_box(step());
+    }
+    let micros = (thread_micros() - before) / f64::from(count);
+    let speed = block_bytes as f64 / micros;
+    let line = format!("{name}: {micros:.0} us of our thread a block, {speed:.0} MB/s\n");
+    std::io::stdout().write_all(line.as_bytes()).expect("somebody reads");
 }
 
 /// Time that the processor gave this thread.
@@ -110,6 +124,7 @@ async fn answer(State(answers): State<Arc<Answers>>, request: Request) -> Bytes 
 /// A server on threads of its own, and a client on this one.
 struct World {
     _server: Runtime,
+    _node: Option<(Node, Tasks)>,
     here: Runtime,
     client: NodeClient,
     hash: BlockHash,
@@ -135,10 +150,48 @@ impl World {
                 axum::serve(listener, router).await.map_err(|error| error.to_string())
             }
         });
+        drop(inside);
+        let access = Access::user("bench", "bench");
+        Self::of((server, None), (Network::Main, url, access, rest), (hash, block_bytes))
+    }
+
+    /// A simulated node with one block as large as they are on a busy day.
+    fn generated(rest: RestUse) -> Self {
+        let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let block = generate_large(7, 1, 1_700_000).remove(0);
+        let (hash, block_bytes) = (block.hash, block.bytes.len());
+        let settings = node::NodeSettings {
+            source: NodeSource::Blocks(vec![block]),
+            user: Some(("bench".into(), "bench".into())),
+            ..node::NodeSettings::default()
+        };
+        let tasks = Tasks::new();
+        let started = server.block_on(node::start(settings, SystemClock::shared(), &tasks));
+        let node = started.expect("a simulated node");
+        let (url, access) = (node.address(), Access::user("bench", "bench"));
+        Self::of((server, Some((node, tasks))), (Network::Regtest, url, access, rest), (hash, block_bytes))
+    }
+
+    /// The verbose answer as it comes.
+    fn verbose(&self) -> Bytes {
+        let hash = self.hash;
+        let body = format!(r#"{{"id":1,"method":"getblock","params":["{hash}",3]}}"#);
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let request = client.post(&self.client.settings().url).basic_auth("bench", Some("bench")).body(body);
+        self.here
+            .block_on(async { request.send().await?.error_for_status()?.bytes().await })
+            .expect("an answer")
+    }
+
+    fn of(
+        (server, node): (Runtime, Option<(Node, Tasks)>),
+        (network, url, access, rest): (Network, String, Access, RestUse),
+        (hash, block_bytes): (BlockHash, usize),
+    ) -> Self {
         let settings = NodeSettings {
-            network: Network::Main,
+            network,
             url,
-            access: Access::user("bench", "bench"),
+            access,
             rest,
             blocks_folder: None,
             published: None,
@@ -146,8 +199,7 @@ impl World {
         };
         let client = NodeClient::new(settings, SystemClock::shared()).expect("a client");
         let here = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        drop(inside);
-        Self { _server: server, here, client, hash, block_bytes }
+        Self { _server: server, _node: node, here, client, hash, block_bytes }
     }
 
     /// Asks for the block and adds it up.
