@@ -10,8 +10,8 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Date32Array, RecordBatch, UInt3
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use deltalake::arrow::array::{DynComparator, make_comparator};
 use deltalake::arrow::compute::{
-    SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, max, min,
-    take_record_batch,
+    LexicographicalComparator, SortColumn, SortOptions, concat_batches, filter_record_batch,
+    lexsort_to_indices, max, min, take_record_batch,
 };
 use deltalake::arrow::row::{OwnedRow, RowConverter, SortField};
 use model::{Date, Time};
@@ -153,16 +153,26 @@ pub(crate) fn ends(table: &Table, sorted: &RecordBatch) -> Result<(Place, Place)
 
 /// Rows sorted by columns, nulls first.
 pub(crate) fn sort_by(batch: &RecordBatch, names: &[&str]) -> Result<RecordBatch, Error> {
-    at(batch, &order_by(batch, names)?)
+    let columns = sort_columns(batch, names)?;
+    let rows = LexicographicalComparator::try_new(&columns).map_err(failed("compare rows"))?;
+    if (1..batch.num_rows()).all(|row| rows.compare(row - 1, row).is_le()) {
+        return Ok(batch.clone());
+    }
+    at(batch, &order_of(&columns)?)
 }
 
 fn order_by(batch: &RecordBatch, names: &[&str]) -> Result<UInt32Array, Error> {
+    order_of(&sort_columns(batch, names)?)
+}
+
+fn sort_columns(batch: &RecordBatch, names: &[&str]) -> Result<Vec<SortColumn>, Error> {
     let options = Some(SortOptions { descending: false, nulls_first: true });
-    let columns = names
-        .iter()
-        .map(|name| Ok(SortColumn { values: Arc::clone(column_of(batch, name)?), options }))
-        .collect::<Result<Vec<_>, Error>>()?;
-    lexsort_to_indices(&columns, None).map_err(failed("sort rows"))
+    let column = |name: &&str| Ok(SortColumn { values: Arc::clone(column_of(batch, name)?), options });
+    names.iter().map(column).collect()
+}
+
+fn order_of(columns: &[SortColumn]) -> Result<UInt32Array, Error> {
+    lexsort_to_indices(columns, None).map_err(failed("sort rows"))
 }
 
 /// The same rows, last one first.

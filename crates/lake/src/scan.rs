@@ -33,6 +33,10 @@ fn window_first(table: &Table) -> i64 {
     }
 }
 
+/// Where so many times the limit are all the rows there are, they are read at once: each window reads again what the one before
+/// decoded of a row group.
+const FEW: u64 = 8;
+
 /// Answers a scan.
 pub(crate) async fn scan(house: &House, name: TableName, ask: TableScan) -> Result<Vec<RecordBatch>, Error> {
     let shelf = house.capture(house.shelf(name)?);
@@ -103,7 +107,8 @@ impl<'a> Scan<'a> {
     /// Reads from one end of the range, window by window, until there are enough rows.
     async fn in_windows(&self, limit: usize) -> Result<Vec<RecordBatch>, Error> {
         let Some(mut left) = self.extent()? else { return Ok(Vec::new()) };
-        let mut window = window_first(self.table);
+        let is_all_at_once = self.rows_at_most() <= (limit as u64).saturating_mul(FEW);
+        let mut window = if is_all_at_once { i64::MAX } else { window_first(self.table) };
         let (mut found, mut count) = (Vec::new(), 0);
         while left.start < left.end && count < limit {
             let part = if self.ask.is_descending {
@@ -149,6 +154,12 @@ impl<'a> Scan<'a> {
         Ok(self.ask.range.map_or(Some(all), |range| range.overlap(&all)))
     }
 
+    /// No more rows than these can be in the range.
+    fn rows_at_most(&self) -> u64 {
+        let stored: u64 = self.files(self.ask.range).iter().map(|file| file.rows).sum();
+        stored + self.captured.buffer.iter().map(|batch| batch.num_rows() as u64).sum::<u64>()
+    }
+
     /// What the rows asked for are about.
     fn subject(&self) -> Option<&str> {
         self.ask.instrument.as_ref().map(model::InstrumentId::as_str).or(self.ask.subject.as_deref())
@@ -192,6 +203,10 @@ impl<'a> Scan<'a> {
             if matching.num_rows() > 0 {
                 found.push(matching.project(&self.columns).map_err(failed("choose columns"))?);
             }
+        }
+        if !is_in_order {
+            // Files come in any order, and mostly lie one behind the other: what is sorted then need not be sorted.
+            found.sort_by_key(|batch| first_time(batch, self.table));
         }
         let Some(first) = found.first() else { return Ok(None) };
         let joined = rows::concat(&first.schema(), &found)?;
@@ -256,6 +271,12 @@ pub(crate) fn of_subject(
 ) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
     let value = lit(ScalarValue::Utf8(Some(subject.to_owned())));
     binary(col(column, schema)?, Operator::Eq, value, schema)
+}
+
+/// The time of the first row.
+fn first_time(batch: &RecordBatch, table: &Table) -> Option<i64> {
+    let times = batch.column_by_name(table.time)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+    times.values().first().copied()
 }
 
 fn matching(
