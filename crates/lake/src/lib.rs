@@ -26,6 +26,7 @@ mod rows;
 mod scan;
 mod settings;
 mod shelf;
+mod small;
 mod sql;
 mod symbols;
 mod upkeep;

@@ -29,6 +29,7 @@ use crate::extremes::Extremes;
 use crate::file::DataFile;
 use crate::ids::KnownNotes;
 use crate::place::Place;
+use crate::small::{Recalled, SmallFiles};
 
 /// Most bytes of data files that are decoded in search of a damaged one.
 const DEEP_BYTES_MAX: u64 = 256 << 20;
@@ -39,6 +40,7 @@ pub(crate) struct Reader {
     pub(crate) place: Arc<Place>,
     pub(crate) extremes: Extremes,
     pub(crate) notes: KnownNotes,
+    small: SmallFiles,
     environment: Arc<RuntimeEnv>,
     footers: Arc<CachedParquetFileReaderFactory>,
 }
@@ -69,7 +71,7 @@ impl Reader {
         );
         let footers = Arc::new(footers);
         let (extremes, notes) = (Extremes::default(), KnownNotes::default());
-        Ok(Self { place, extremes, notes, environment, footers })
+        Ok(Self { place, extremes, notes, small: SmallFiles::default(), environment, footers })
     }
 
     /// What queries share: the store and the footers.
@@ -157,6 +159,13 @@ impl Reader {
 
     /// All rows of the files that match, each file's rows in their order.
     pub(crate) async fn read(&self, ask: &FileAsk<'_>) -> Result<Vec<RecordBatch>, Error> {
+        let Recalled { files, mut rows } = self.small.recall(self, ask).await?;
+        rows.extend(self.read_files(&FileAsk { files: &files, ..ask.clone() }).await?);
+        Ok(rows)
+    }
+
+    /// The same from the files themselves.
+    pub(crate) async fn read_files(&self, ask: &FileAsk<'_>) -> Result<Vec<RecordBatch>, Error> {
         if ask.files.is_empty() {
             return Ok(Vec::new());
         }

@@ -10,6 +10,7 @@ mod layout;
 mod merging;
 mod reading;
 mod repair;
+mod small;
 mod sql;
 mod steps;
 mod support;

@@ -6,6 +6,11 @@ const DECLARES: &[&str] = &["fn", "mod", "struct", "enum", "trait", "type", "cla
 
 pub(super) fn check(rules: &Rules, sources: &[Source], findings: &mut Vec<Finding>) {
     for source in sources {
+        // Such as a word after `>` in a shell makes.
+        if !source.path.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-./@+=".contains(letter)) {
+            let words = "a file's name has letters, digits and _ - . @ + = only: rename it, or remove it";
+            findings.push(Finding::new(format!("{:?}", source.path), words));
+        }
         // Markdown, TOML and the like speak; only code names.
         if ![".rs", ".py", ".ts", ".svelte"].iter().any(|ending| source.path.ends_with(ending)) {
             continue;
@@ -80,5 +85,12 @@ mod tests {
         assert_eq!(check_count("src/a.rs", "    async fn more_stuff<T>(x: T) {"), 1);
         assert_eq!(check_count("src/a.rs", "fn stuffing() {}\n// fn stuff\nlet stuff = 1;"), 0);
         assert_eq!(check_count("docs/stuff.md", "fn stuff()"), 0);
+    }
+
+    #[test]
+    fn files_have_names_that_can_be_typed() {
+        assert_eq!(check_count("web/src/routes/+page@x.svelte", ""), 0);
+        assert_eq!(check_count("     right: [", ""), 1);
+        assert_eq!(check_count("docs/größe.md", ""), 1);
     }
 }
