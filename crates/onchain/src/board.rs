@@ -47,6 +47,8 @@ pub struct ChainStanding {
     pub blocks_taken: u64,
     /// Reorganisations seen by this process.
     pub reorganisations: u64,
+    /// Whether the last block wanted is there, and everything that follows it.
+    pub is_finished: bool,
     /// What keeps it.
     pub trouble: Option<String>,
 }

@@ -34,13 +34,21 @@ pub struct Buckets {
     /// The chain that the tables of blocks hold.
     active: Arc<RwLock<HeaderIndex>>,
     last: Option<Time>,
+    /// The last bucket that time alone has brought: blocks with earlier times take none of those away.
+    ticked: Option<Time>,
 }
 
 impl Buckets {
     /// Opens the table, over the chain as the ledger has it.
     pub async fn open(doors: Doors, active: Arc<RwLock<HeaderIndex>>) -> Result<Self, Error> {
         let last = ends::last_bucket(&doors, TableName::BtcBuckets, BTC).await?;
-        Ok(Self { doors, active, last })
+        let mut buckets = Self { doors, active, last, ticked: None };
+        let steps = &buckets.doors.steps;
+        // Where blocks are ahead, the last buckets may be those of a branch that is gone.
+        if steps.step_of(TableName::BtcBuckets)? >= steps.step_of(TableName::BtcPrimitiveBlock)? {
+            buckets.ticked = last.filter(|last| buckets.extent().1.is_some_and(|latest| latest < *last));
+        }
+        Ok(buckets)
     }
 
     /// The last bucket.
@@ -69,15 +77,20 @@ impl Buckets {
         let (first, latest) = self.extent();
         // Buckets without blocks between the last one and the first touched one are to be built too.
         let next = self.last.map_or(earliest, |last| last.plus_micros(BUCKET));
-        let from = bucket_start(earliest.min(next), BUCKET).max(first.unwrap_or_default());
-        let Some(through) = latest.max(at_least.map(|time| bucket_start(time, BUCKET))) else {
+        let changed = bucket_start(earliest.min(next), BUCKET);
+        let Some(latest) = latest else {
             // No block is left: everything goes.
-            self.commit(Vec::new(), (from, i64::MAX), Some(step)).await?;
-            self.last = None;
+            self.commit(Vec::new(), (changed, i64::MAX), Some(step)).await?;
+            (self.last, self.ticked) = (None, None);
             return Ok(None);
         };
-        crate::coin_blocks::mark(&self.doors.control, from)?;
-        let mut carry = self.carry_before(from).await?;
+        let through = at_least.map_or(latest, |time| latest.max(bucket_start(time, BUCKET)));
+        let through = self.ticked.map_or(through, |ticked| through.max(ticked));
+        crate::coin_blocks::mark(&self.doors.control, changed)?;
+        // The chain may begin later than it did: what stood before its first bucket leaves, and nothing is carried from there.
+        let from = changed.max(first.unwrap_or_default());
+        let mut leaves = changed;
+        let mut carry = if Some(from) == first { None } else { self.carry_before(from).await? };
         let (mut start, mut end) = (from, month_end(from).min(through));
         let mut facts = self.facts(start, end).await?;
         loop {
@@ -86,13 +99,14 @@ impl Buckets {
             let span = BucketSpan { from: start, through: end, length: BUCKET };
             carry = build(span, carry, &mut inputs, &mut |bucket| rows.push(bucket));
             let is_last = end >= through;
-            let leaving = (start, if is_last { i64::MAX } else { end.0 + BUCKET });
+            let leaving = (leaves, if is_last { i64::MAX } else { end.0 + BUCKET });
             let commit = self.commit(rows, leaving, is_last.then_some(step));
             if is_last {
                 commit.await?;
                 break;
             }
             start = Time(end.0 + BUCKET);
+            leaves = start;
             end = month_end(start).min(through);
             // The next month is read while this one is written.
             let (committed, read) = futures::join!(commit, self.facts(start, end));
@@ -107,7 +121,9 @@ impl Buckets {
     pub async fn tick(&mut self, now: Time, step: u64) -> Result<Option<Built>, Error> {
         match self.last {
             Some(last) if last < bucket_start(now, BUCKET) => {
-                self.build(last.plus_micros(BUCKET), Some(now), step).await
+                let built = self.build(last.plus_micros(BUCKET), Some(now), step).await?;
+                self.ticked = self.last;
+                Ok(built)
             }
             _ => Ok(None),
         }

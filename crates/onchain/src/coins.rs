@@ -153,7 +153,9 @@ impl Coins {
 
     /// Keeps what was made of blocks that the tables have now.
     pub(crate) async fn keep(&mut self, change: Change) {
-        let (Some(prepared), Some(mut store)) = (change, self.store.take()) else { return };
+        // Where there is nothing to keep, the store stays as it is.
+        let Some(prepared) = change else { return };
+        let Some(mut store) = self.store.take() else { return };
         let kept = runtime::tasks::blocking(move || {
             let kept = store.commit(prepared);
             (store, kept)

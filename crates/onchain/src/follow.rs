@@ -123,6 +123,13 @@ struct Turn {
     scheduled: Option<Time>,
 }
 
+impl Turn {
+    /// Whether coins are to be brought after the tables now.
+    fn is_gathering(&self) -> bool {
+        self.coins.is_due() && self.coins.is_behind(&self.ledger.active())
+    }
+}
+
 impl Worker {
     async fn run(&self, stop: &Stop) {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30), 0x6368_6169);
@@ -154,7 +161,7 @@ impl Worker {
         self.derive(&mut turn).await?;
         loop {
             turn.coins.mend(&turn.ledger.active()).await;
-            let is_gathering = turn.coins.is_due() && turn.coins.is_behind(&turn.ledger.active());
+            let is_gathering = turn.is_gathering() && turn.fork.is_none();
             let patience = if is_gathering { Duration::ZERO } else { QUIET };
             let item = within(patience, turn.feed.next()).await;
             self.beats.alive(components::LISTENER)?;
@@ -166,11 +173,15 @@ impl Worker {
                 }
                 continue;
             };
-            let Some(item) = item else { return Ok(()) };
+            let Some(item) = item else { return self.finish(&mut turn).await };
             let mut next = Some(item);
             while let Some(item) = next {
                 self.take(&mut turn, item).await?;
                 next = turn.feed.try_next();
+            }
+            if turn.fork.is_some() && turn.blocks.is_empty() {
+                // What comes in place of the blocks that leave is on its way: readers see either chain, none shorter.
+                continue;
             }
             self.flush(&mut turn).await?;
             let is_due = turn.derived.as_ref().is_none_or(|watch| watch.elapsed() > DERIVE_EVERY);
@@ -223,8 +234,10 @@ impl Worker {
                 }
             }
             FeedItem::Rewound { fork_height: Some(fork) } => {
-                self.flush(turn).await?;
-                turn.fork = Some(fork);
+                if !turn.blocks.is_empty() {
+                    self.flush(turn).await?;
+                }
+                turn.fork = Some(turn.fork.map_or(fork, |before| before.min(fork)));
             }
             FeedItem::Rewound { fork_height: None } => {
                 let stored = self.settings.network.to_string();
@@ -234,7 +247,9 @@ impl Worker {
                 });
             }
             FeedItem::Stuck(error) => {
-                self.flush(turn).await?;
+                if !turn.blocks.is_empty() {
+                    self.flush(turn).await?;
+                }
                 tracing::error!(%error, "the node cannot be followed for now");
                 self.chain.board.change(|standing| standing.trouble = Some(error.to_string()));
                 let key = CheckpointKey::btc(components::RAW, "block");

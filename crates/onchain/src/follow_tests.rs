@@ -13,7 +13,8 @@ use tables::{BlockRow, ChainNews, TableName};
 use crate::beats::Beats;
 use crate::testing::{Memory, doors};
 use crate::{
-    Board, Chain, ChainStanding, Doors, FollowSettings, Prices, Shelves, components, kept_block, start,
+    Board, Chain, ChainStanding, CoinBounds, CoinPlace, Doors, FollowSettings, Prices, Shelves, components,
+    kept_block, start,
 };
 
 fn recorded() -> node::NodeSettings {
@@ -23,37 +24,43 @@ fn recorded() -> node::NodeSettings {
 }
 
 /// A simulated node, and tables that follow it. Bytes are kept unless the node's own files can be read.
-struct World {
+pub(crate) struct World {
     node_files: Option<PathBuf>,
     published: Option<String>,
-    node: Node,
-    memory: Arc<Memory>,
+    pub(crate) node: Node,
+    pub(crate) memory: Arc<Memory>,
+    /// Whether coins are kept.
+    pub(crate) has_coins: bool,
     folder: tempfile::TempDir,
     tasks: Tasks,
 }
 
 impl World {
-    async fn start(settings: node::NodeSettings) -> Self {
+    pub(crate) async fn start(settings: node::NodeSettings) -> Self {
         // Another test may have been first.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (tasks, node_files) = (Tasks::new(), settings.blocks_folder.clone());
         let node = node::start(settings, SystemClock::shared(), &tasks).await.unwrap();
         let published = node.zmq_address();
         let (memory, folder) = (Arc::default(), tempfile::tempdir().unwrap());
-        Self { node_files, published, node, memory, folder, tasks }
+        Self { node_files, published, node, memory, has_coins: false, folder, tasks }
     }
 
-    async fn recorded() -> Self {
+    pub(crate) async fn recorded() -> Self {
         Self::start(recorded()).await
     }
 
-    fn doors(&self) -> Doors {
-        let doors = doors(&self.memory, self.folder.path());
+    pub(crate) fn doors(&self) -> Doors {
+        let mut doors = doors(&self.memory, self.folder.path());
+        if self.has_coins {
+            let bounds = CoinBounds { cache_bytes: 1 << 20, undo_blocks: 10 };
+            doors.coins = Some(CoinPlace { folder: self.folder.path().join("coins"), bounds });
+        }
         if self.node_files.is_some() { Doors { blocks: None, ..doors } } else { doors }
     }
 
     /// Follows as a process of its own would.
-    fn follow(&self, from_height: u32, until_height: Option<u32>) -> (Chain, Tasks) {
+    pub(crate) fn follow(&self, from_height: u32, until_height: Option<u32>) -> (Chain, Tasks) {
         let settings = NodeSettings {
             network: Network::Regtest,
             url: self.node.address(),
@@ -71,7 +78,7 @@ impl World {
     }
 
     /// Follows through a height, then ends.
-    async fn sync(&self, from_height: u32, until: u32) {
+    pub(crate) async fn sync(&self, from_height: u32, until: u32) {
         let (chain, tasks) = self.follow(from_height, Some(until));
         wait_for(&chain, |standing| standing.raw.is_some_and(|(height, _)| height >= until)).await;
         wait_for(&chain, |standing| standing.is_caught_up).await;
@@ -87,12 +94,12 @@ impl World {
         Shelves { own, node: self.node_files.clone(), network: Network::Regtest }
     }
 
-    fn facts(&self) -> Vec<BlockFacts> {
+    pub(crate) fn facts(&self) -> Vec<BlockFacts> {
         tables::btc_primitive_block::from_batch(&self.memory.rows(TableName::BtcPrimitiveBlock))
     }
 }
 
-async fn wait_for(chain: &Chain, is_so: impl Fn(&ChainStanding) -> bool) {
+pub(crate) async fn wait_for(chain: &Chain, is_so: impl Fn(&ChainStanding) -> bool) {
     for _ in 0..4_000 {
         if is_so(&chain.board.standing()) {
             return;

@@ -14,6 +14,8 @@ mod coin_blocks;
 #[cfg(test)]
 mod coin_tests;
 mod coins;
+#[cfg(test)]
+mod ending_tests;
 mod ends;
 mod error;
 mod follow;

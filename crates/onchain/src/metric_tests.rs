@@ -135,6 +135,52 @@ async fn a_fork_revises_what_was_computed() {
 }
 
 #[tokio::test]
+async fn values_of_buckets_that_left_leave() {
+    let world = World::new().await;
+    let metrics = Metrics::new(world.doors.clone());
+    let last = world.buckets().last().unwrap().bucket;
+    // The branch ends much earlier than the one before it did.
+    world.take(Some(200), 201, &main_chain()[201..204]).await;
+    Prices::new(world.doors.clone()).compose().await.unwrap();
+    metrics.compute().await.unwrap().unwrap();
+    let buckets: Vec<Time> = world.buckets().iter().map(|bucket| bucket.bucket).collect();
+    assert!(buckets.last() < Some(&last));
+    for metric in ["hash_rate", "nvt"] {
+        let times: Vec<Time> = world.values(metric, "10m").into_iter().map(|(time, _)| time).collect();
+        assert_eq!(times, buckets, "{metric}");
+        assert!(world.values(metric, "1h").iter().all(|(time, _)| Some(time) <= buckets.last()));
+    }
+    let prices = tables::composed_prices::from_batch(&world.memory.rows(TableName::ComposedPrices));
+    assert_eq!(prices.iter().map(|price| price.bucket).max(), buckets.last().copied());
+}
+
+#[tokio::test]
+async fn a_timeline_that_begins_earlier_is_composed_from_its_beginning() {
+    let world = || {
+        let (memory, folder) = (Arc::<Memory>::default(), tempfile::tempdir().unwrap());
+        World { doors: doors(&memory, folder.path()), memory, _folder: folder }
+    };
+    let followed = world();
+    followed.take(None, 0, &main_chain()[..100]).await;
+    let buckets = followed.buckets();
+    // Another house has only rows at first.
+    let world = world();
+    let composed = || {
+        let rows = tables::composed_prices::from_batch(&world.memory.rows(TableName::ComposedPrices));
+        rows.iter().filter(|price| price.method == model::PriceMethod::Median).count()
+    };
+    let prices = Prices::new(world.doors.clone());
+    let late = &buckets[buckets.len() - 3..];
+    prices.store(late.iter().map(|bucket| venue_row(bucket.bucket)).collect()).await.unwrap();
+    prices.compose().await.unwrap();
+    assert_eq!(composed(), 3);
+    world.take(None, 0, &main_chain()[..100]).await;
+    prices.compose().await.unwrap();
+    assert_eq!(composed(), buckets.len());
+    assert_eq!(prices.compose().await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_metric_that_is_off_or_lacks_what_it_needs_harms_no_other() {
     let world = World::new().await;
     let control = &world.doors.control;

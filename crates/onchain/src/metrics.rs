@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use control::{CheckpointKey, MetricRow, Reached};
 use derivations::chain::metrics::{METRICS, Metric, MetricInputs, MetricNode, Prepared, order};
@@ -14,7 +15,7 @@ use model::time::DAY;
 use model::{
     BUCKET, ChainBucket, LogPosition, MetricValue, PriceMethod, Time, bucket_of, bucket_start, interval_name,
 };
-use tables::{BTC, ChainNews, Rows, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
+use tables::{BTC, ChainNews, Rows, Span, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
 
 use crate::beats::Beats;
 use crate::board::Board;
@@ -60,6 +61,8 @@ pub struct Metrics {
     coins: tokio::sync::Mutex<CoinBlocks>,
     /// Whether what blocks did to coins waits, because the coins are still being gathered.
     waits_for_coins: AtomicBool,
+    /// First and last bucket when rows outside of them were taken out.
+    extent: Mutex<Option<(Time, Time)>>,
 }
 
 /// What was computed.
@@ -86,7 +89,7 @@ impl Metrics {
     /// The table behind these doors.
     pub fn new(doors: Doors) -> Self {
         let coins = CoinBlocks::new(doors.clone()).into();
-        Self { doors, coins, waits_for_coins: AtomicBool::new(false) }
+        Self { doors, coins, waits_for_coins: AtomicBool::new(false), extent: Mutex::default() }
     }
 
     /// Has what blocks did to coins wait, or go on.
@@ -124,7 +127,8 @@ impl Metrics {
         let Some((first, through)) = ends::buckets(&self.doors, TableName::BtcBuckets, BTC).await? else {
             return Ok(None);
         };
-        let from = bucket_start(dirty.from, DAY).max(first);
+        let is_cut = self.cut(first, through).await?;
+        let from = if is_cut { first } else { bucket_start(dirty.from, DAY).max(first) };
         let (wanted, mut failed) = self.wanted()?;
         let mut start = from;
         while start <= through {
@@ -144,6 +148,37 @@ impl Metrics {
         self.tell(&wanted, through, &failed)?;
         self.doors.control.mark_clean(PART, dirty)?;
         Ok(Some(Computed { from, through, failed }))
+    }
+
+    /// Takes out values of buckets that are no more, before the first and behind the last. Whether values of the first day must
+    /// be computed again: those of longer intervals begin before its first bucket.
+    async fn cut(&self, first: Time, through: Time) -> Result<bool, Error> {
+        let known = *self.extent.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some_and(|(from, last)| from >= first && last <= through) {
+            return Ok(false);
+        }
+        let day = bucket_start(first, DAY);
+        let mut is_cut = false;
+        for metric in METRICS {
+            let own = ends::buckets(&self.doors, TableName::Metrics, metric.name).await?;
+            let Some((from, last)) = own else { continue };
+            if from < day || (from < first && known.is_some_and(|(known, _)| known < first)) {
+                self.doors.control.mark_dirty(PART, first)?;
+                self.take_out(metric.name, (i64::MIN, first.0)).await?;
+                is_cut = true;
+            }
+            if last > through {
+                self.take_out(metric.name, (through.0 + 1, i64::MAX)).await?;
+            }
+        }
+        *self.extent.lock().unwrap_or_else(PoisonError::into_inner) = Some((first, through));
+        Ok(is_cut)
+    }
+
+    async fn take_out(&self, metric: &str, (start, end): (i64, i64)) -> Result<(), Error> {
+        let outgoing = Some(Span { subject: metric.to_owned(), column: "bucket", start, end });
+        let rows = Rows::Metrics(Vec::new()).to_batch();
+        Ok(self.doors.steps.apply(Step { table: TableName::Metrics, outgoing, rows, through: None }).await?)
     }
 
     fn tell(&self, wanted: &[Wanted], through: Time, failed: &[(String, String)]) -> Result<(), Error> {

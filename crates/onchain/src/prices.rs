@@ -3,6 +3,7 @@
 //! What must be composed again is noted before venues' rows change, so that nothing is forgotten by a crash in between.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use control::{CheckpointKey, Reached};
 use derivations::Fold;
@@ -27,7 +28,7 @@ const FOLD: &str = "median_price";
 pub struct Prices {
     doors: Doors,
     /// Rows come from several sources at a time; each set is a step of its own.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What was composed.
@@ -42,20 +43,24 @@ pub struct Composed {
 impl Prices {
     /// The tables behind these doors.
     pub fn new(doors: Doors) -> Self {
-        Self { doors, turn: tokio::sync::Mutex::default() }
+        Self { doors, turn: Arc::default() }
     }
 
     /// Stores rows of venues; one with a known venue and bucket replaces the stored one.
     pub async fn store(&self, rows: Vec<VenuePrice>) -> Result<(), Error> {
         let Some(first) = rows.iter().map(|row| row.bucket).min() else { return Ok(()) };
-        let _turn = self.turn.lock().await;
-        self.doors.control.mark_dirty(PART, first)?;
-        let through = self.next_step(TableName::VenuePrices)?;
-        let rows = Rows::VenuePrices(rows).to_batch();
-        let step = Step { table: TableName::VenuePrices, outgoing: None, rows, through: Some(through) };
-        self.doors.steps.apply(step).await?;
-        // Once more, for who composed without these rows in between.
-        Ok(self.doors.control.mark_dirty(PART, first)?)
+        let (doors, turn) = (self.doors.clone(), Arc::clone(&self.turn));
+        // Whoever brings rows may go away; a step that was cut off half-way would take the place of the next one.
+        let stored = runtime::tasks::to_its_end(async move {
+            let _turn = turn.lock().await;
+            doors.control.mark_dirty(PART, first)?;
+            let through = Some(LogPosition(doors.steps.step_of(TableName::VenuePrices)?.0 + 1));
+            let rows = Rows::VenuePrices(rows).to_batch();
+            doors.steps.apply(Step { table: TableName::VenuePrices, outgoing: None, rows, through }).await?;
+            // Once more, for who composed without these rows in between.
+            Ok(doors.control.mark_dirty(PART, first)?)
+        });
+        stored.await.map_err(Error::Broken)?
     }
 
     /// Composes what is due: from the earliest changed row on, and what the timeline got since. The timeline is that of the
@@ -63,9 +68,12 @@ impl Prices {
     pub async fn compose(&self) -> Result<Option<Composed>, Error> {
         let dirty = self.doors.control.dirty(PART)?;
         let Some((first, last)) = self.timeline().await? else { return Ok(None) };
-        let next =
-            ends::last_bucket(&self.doors, TableName::ComposedPrices, name_of(PriceMethod::Median)).await?;
-        let next = next.map_or(first, |last| last.plus_micros(BUCKET));
+        let own = ends::buckets(&self.doors, TableName::ComposedPrices, name_of(PriceMethod::Median)).await?;
+        // The timeline may begin earlier than it did: rows came before the chain.
+        let own = own.filter(|(own, _)| *own <= first);
+        let next = own.map_or(first, |(_, last)| last.plus_micros(BUCKET));
+        // Where the timeline became shorter, its last bucket is composed again, and what is behind it leaves with that.
+        let next = if next > last.plus_micros(BUCKET) { last } else { next };
         let from = dirty.map_or(next, |dirty| dirty.from.min(next)).max(first);
         if from > last {
             if let Some(dirty) = dirty {

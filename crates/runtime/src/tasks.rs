@@ -265,6 +265,13 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     tokio::task::spawn_blocking(work).await.map_err(|error| format!("blocking work failed: {error}"))
 }
 
+/// Runs work to its end, even if whoever waits for it goes away before; a panic becomes an error.
+pub async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, String> {
+    tokio::spawn(work).await.map_err(|error| format!("work failed: {error}"))
+}
+
 /// Runs `other` on a thread of its own while `here` runs on this one, and gives both results once both are done. For work
 /// that borrows; a panic of the other one goes on here.
 pub fn beside<A: Send, B>(
@@ -320,6 +327,19 @@ mod tests {
             () = reached.requested() => {}
         }
         assert_eq!(tasks.failure(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_whose_caller_went_away_is_done() {
+        let (done, is_done) = (Stopper::default(), Stopper::default());
+        let (begun, told) = (done.watch(), is_done.clone());
+        let work = to_its_end(async move {
+            begun.requested().await;
+            told.stop();
+        });
+        assert!(crate::clock::within(Duration::from_millis(1), work).await.is_none());
+        done.stop();
+        is_done.watch().requested().await;
     }
 
     #[test]

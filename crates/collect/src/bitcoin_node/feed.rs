@@ -163,18 +163,22 @@ struct Place {
 /// Nobody takes the items any more, or the last one was given out.
 type Flow = ControlFlow<()>;
 
+/// A node that says so often in a row that it lacks a block of its own chain does lack it.
+const MISSING_MAX: u32 = 4;
+
 impl Feed {
     async fn run(&self, stop: &Stop) {
-        let mut told = None;
+        let (mut told, mut missing) = (None, 0);
         loop {
             match self.round().await {
                 Ok(ControlFlow::Break(())) => return,
                 Ok(ControlFlow::Continue(())) => {
-                    told = None;
+                    (told, missing) = (None, 0);
                     lock(&self.backoff).reset();
                 }
                 // The chain turned while it was read: the next round finds where.
-                Err(NodeError::Missing(what)) => {
+                Err(NodeError::Missing(what)) if missing < MISSING_MAX => {
+                    missing += 1;
                     tracing::debug!(what, "a block is gone; asking again");
                     if !self.rest(stop).await {
                         return;
@@ -205,14 +209,14 @@ impl Feed {
     async fn round(&self) -> Result<Flow, NodeError> {
         let info = self.client.info().await?;
         let tip = lock(&self.place).tip;
-        if self.is_done(tip) {
-            let _nobody_listens = self.items.send(FeedItem::Done).await;
-            return Ok(ControlFlow::Break(()));
-        }
         if let Some(tip) = tip
             && !self.is_active(&info, tip).await?
         {
             return self.go_back(&info, tip).await;
+        }
+        if self.is_done(tip) {
+            let _nobody_listens = self.items.send(FeedItem::Done).await;
+            return Ok(ControlFlow::Break(()));
         }
         let next = tip.map_or(self.start.from_height, |tip| tip.height + 1);
         if next > info.blocks {
@@ -246,7 +250,8 @@ impl Feed {
             let ours = self.ours(height);
             let is_same = match ours {
                 Some(ours) => self.client.hash_at(height).await? == Some(ours),
-                None => false,
+                // Below where a chain was begun nothing is held that could differ.
+                None => true,
             };
             search.tell(is_same);
         }

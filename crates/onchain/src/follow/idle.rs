@@ -1,10 +1,11 @@
 //! What is done while no block comes: time goes on, and what failed is tried again.
 
+use collect::bitcoin_node::NodeWord;
 use control::{CheckpointKey, Reached};
 use model::Time;
 use model::time::DAY;
 
-use super::{Turn, Worker};
+use super::{QUIET, Turn, Worker};
 use crate::components;
 use crate::error::Error;
 
@@ -15,6 +16,10 @@ impl Worker {
     /// Nothing came for a while: the timeline goes on by the clock where the node is up to date.
     pub(super) async fn quiet(&self, turn: &mut Turn) -> Result<(), Error> {
         let now = self.doors.clock.time();
+        // The node's chain is shorter now, and it has nothing in place of what left.
+        if turn.fork.is_some() && self.chain.node.state().word == NodeWord::Connected {
+            self.flush(turn).await?;
+        }
         self.forgive(turn)?;
         if self.is_fresh(turn, now) {
             let step = turn.ledger.next_step()?;
@@ -25,6 +30,24 @@ impl Worker {
         self.beats.alive(components::PRIMITIVE)?;
         self.derive(turn).await?;
         self.tell_standing(turn)
+    }
+
+    /// No block comes any more: what follows blocks is brought to its end.
+    pub(super) async fn finish(&self, turn: &mut Turn) -> Result<(), Error> {
+        loop {
+            turn.coins.mend(&turn.ledger.active()).await;
+            if turn.is_gathering() {
+                self.gather(turn).await?;
+                continue;
+            }
+            self.derive(turn).await?;
+            self.tell_standing(turn)?;
+            if turn.failing.is_none() {
+                self.chain.board.change(|standing| standing.is_finished = true);
+                return Ok(());
+            }
+            runtime::clock::sleep(QUIET).await;
+        }
     }
 
     /// Notes through where the clock has brought the timeline, whether a block or time itself did.
@@ -50,6 +73,7 @@ impl Worker {
             .ledger
             .tip()
             .is_some_and(|tip| now.0.saturating_sub(i64::from(tip.time) * model::time::SECOND) < TIP_AGE_MAX);
-        is_recent && self.is_caught_up(turn)
+        // A node that does not answer may have blocks of that time.
+        is_recent && self.chain.node.state().word == NodeWord::Connected && self.is_caught_up(turn)
     }
 }

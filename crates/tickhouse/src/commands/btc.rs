@@ -115,11 +115,12 @@ impl Sync {
             "it follows the chain itself if btc.enabled is set; see tickhouse btc status",
         )
         .await?;
+        let node = client(&alone)?;
+        // Nothing is let go of before a node of the right network answers.
+        let info = node.info().await.context("ask the node")?;
         if self.mode == Mode::Full {
             onchain::forget(&alone.doors).await.context("let go of the chain")?;
         }
-        let node = client(&alone)?;
-        let info = node.info().await.context("ask the node")?;
         let until = self.end_height.unwrap_or(info.blocks);
         if until > info.blocks {
             bail!(
@@ -189,7 +190,7 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
             let is_done = is_there && standing.is_caught_up && !standing.is_gathering;
             let is_given_up =
                 standing.underived.as_ref().is_some_and(|(failures, _)| *failures >= DERIVE_FAILURES_MAX);
-            if is_done && (standing.is_derived || is_given_up) {
+            if standing.is_finished || (is_done && is_given_up) {
                 return standing;
             }
         }
@@ -217,6 +218,10 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
         started.elapsed().as_secs_f64(),
         standing.reorganisations
     ));
+    if let Some(trouble) = standing.coins_trouble {
+        line(format!("look  coins are not kept up with the blocks: {trouble}"));
+        return Ok(Done::Findings);
+    }
     if let Some((failures, reason)) = standing.underived {
         bail!(
             "all blocks are taken in, but prices or metrics failed {failures} times in a row: {reason}; mend that and run it again"
