@@ -54,18 +54,23 @@ pub async fn drift(doors: &Doors, network: Network, node: &NodeClient) -> Result
             tables_behind,
         });
     };
+    let own_at = |height| ledger.active().read().ok().and_then(|index| index.hash_at(height));
     let mut search = ForkSearch::below(tip.height.min(info.blocks));
     while let Some(height) = search.ask() {
-        let own = ledger.active().read().ok().and_then(|index| index.hash_at(height));
-        let other = node.hash_at(height).await?;
-        search.tell(own.is_some() && own == other);
+        // Below where a chain was begun nothing is held that could differ.
+        let is_same = match own_at(height) {
+            Some(own) => node.hash_at(height).await? == Some(own),
+            None => true,
+        };
+        search.tell(is_same);
     }
-    let shared_height = search.fork_height();
+    let shared_height = search.fork_height().filter(|height| own_at(*height).is_some());
+    let first = ledger.active().read().ok().and_then(|index| index.first_height()).unwrap_or(0);
     Ok(Drift {
         own_height: Some(tip.height),
         node_height: info.blocks,
         shared_height,
-        blocks_astray: shared_height.map_or(tip.height + 1, |shared| tip.height - shared),
+        blocks_astray: shared_height.map_or(tip.height + 1 - first, |shared| tip.height - shared),
         tables_behind,
     })
 }

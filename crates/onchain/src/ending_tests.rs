@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use model::Network;
 use simulate::node::{self, NodeSource};
 use tables::{ChainNews, TableName};
 
+use crate::drift;
 use crate::follow_tests::{World, wait_for};
 
 /// A generated chain that ends about now.
@@ -86,4 +88,21 @@ async fn a_node_that_ends_earlier_than_it_did_is_followed_back() {
     let after = tables::buckets_of(&world.memory.rows(TableName::BtcBuckets)).len();
     assert!(after >= before, "{after} of {before} buckets");
     assert!(tasks.close(Duration::from_secs(10)).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_begun_at_a_height_turns_above_it() {
+    let world = young(60).await;
+    world.sync(50, 60).await;
+    world.node.order("reorg=5:6").unwrap();
+    let client = world.client();
+    let found = drift(&world.doors(), Network::Regtest, &client).await.unwrap();
+    assert_eq!((found.shared_height, found.blocks_astray), (Some(55), 5));
+    let (chain, tasks) = world.follow(50, Some(61));
+    wait_for(&chain, |standing| standing.is_finished).await;
+    assert!(tasks.close(Duration::from_secs(10)).await.is_empty());
+    let heights: Vec<u32> = world.facts().iter().map(|facts| facts.place.height).collect();
+    assert_eq!(heights, (50..=61).collect::<Vec<_>>());
+    assert_eq!(world.facts().last().unwrap().place.header.hash, world.node.tip_and_height().0);
+    assert!(drift(&world.doors(), Network::Regtest, &client).await.unwrap().is_none());
 }

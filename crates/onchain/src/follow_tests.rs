@@ -59,8 +59,7 @@ impl World {
         if self.node_files.is_some() { Doors { blocks: None, ..doors } } else { doors }
     }
 
-    /// Follows as a process of its own would.
-    pub(crate) fn follow(&self, from_height: u32, until_height: Option<u32>) -> (Chain, Tasks) {
+    pub(crate) fn client(&self) -> NodeClient {
         let settings = NodeSettings {
             network: Network::Regtest,
             url: self.node.address(),
@@ -70,7 +69,12 @@ impl World {
             published: self.published.clone(),
             bounds: NodeBounds::default(),
         };
-        let client = Arc::new(NodeClient::new(settings, SystemClock::shared()).unwrap());
+        NodeClient::new(settings, SystemClock::shared()).unwrap()
+    }
+
+    /// Follows as a process of its own would.
+    pub(crate) fn follow(&self, from_height: u32, until_height: Option<u32>) -> (Chain, Tasks) {
+        let client = Arc::new(self.client());
         let settings =
             FollowSettings { network: Network::Regtest, step_blocks_max: 50, from_height, until_height };
         let tasks = Tasks::new();

@@ -68,9 +68,9 @@ impl PriceTaker for Keeper {
 }
 
 /// The checkpoint of a source: everything before was brought.
-fn checkpoint(doors: &Doors, source: PriceSource) -> Option<Time> {
-    let read = doors.control.checkpoint(&key_of(source));
-    read.ok().flatten().and_then(|checkpoint| checkpoint.reached.bucket)
+fn checkpoint(doors: &Doors, source: PriceSource) -> Result<Option<Time>, String> {
+    let read = doors.control.checkpoint(&key_of(source)).map_err(|error| error.to_string())?;
+    Ok(read.and_then(|checkpoint| checkpoint.reached.bucket))
 }
 
 /// Brings one source up to now, once.
@@ -83,7 +83,7 @@ pub async fn ingest_once(
     let source = settings.source;
     let fetcher = desk.fetcher(settings).map_err(|error| error.to_string())?;
     let mut keeper = Keeper { doors: doors.clone(), prices: Arc::clone(prices) };
-    let brought = fetcher.catch_up(checkpoint(doors, source), &mut keeper, stop).await;
+    let brought = fetcher.catch_up(checkpoint(doors, source)?, &mut keeper, stop).await;
     brought.map_err(|error| {
         keeper.failed(&error);
         error.to_string()
@@ -182,7 +182,7 @@ pub fn ingest(
             let mut keeper = Keeper { doors: doors.clone(), prices };
             let followed = tokio::select! {
                 () = off.requested() => return Ok(()),
-                followed = fetcher.follow(checkpoint(&doors, source), &mut keeper, &stop) => followed,
+                followed = fetcher.follow(checkpoint(&doors, source)?, &mut keeper, &stop) => followed,
             };
             match followed {
                 Ok(()) | Err(PriceError { why: PriceEnd::Stopped, .. }) => Ok(()),
