@@ -232,6 +232,11 @@ async fn metrics_are_asked_for_by_name_alias_and_interval() {
         ("interval=1h&start=2024-08-08T12:10:00Z&limit=1", vec![6]),
         ("start=2024-08-08T12:10:00Z&limit=2", vec![1, 2]),
         ("end=2024-08-08T12:10:00Z&order=desc", vec![1, 0]),
+        // Long before the first value, and behind the last.
+        ("start=0&limit=2", vec![0, 1]),
+        ("start=2024-01-01&end=2026-01-01&limit=3", vec![0, 1, 2]),
+        ("interval=1h&start=2024-08-01&limit=2", vec![0, 6]),
+        ("start=2025-01-01", vec![]),
     ] {
         let body = chain.world.get(&format!("/api/v1/btc/metrics/nvt?{query}")).await.json();
         let expect: Vec<i64> = expect.into_iter().map(|place| at(place).millis()).collect();

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use collect::bitcoin_node::NodeClient;
 use control::{Checkpoint, Control};
 use indicatif::{ProgressBar, ProgressStyle};
-use onchain::{ChainStanding, FollowSettings};
+use onchain::{Chain, ChainStanding, FollowSettings};
 use runtime::clock::Stopwatch;
 use runtime::{SystemClock, Tasks};
 
@@ -24,6 +24,8 @@ use crate::output::line;
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// How often without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(15);
+/// What keeps it for so long will not go away while one waits.
+const TROUBLE_MAX: Duration = Duration::from_mins(1);
 /// So often in a row prices or metrics may fail once all blocks are there. Then it is for the operator to see to it.
 const DERIVE_FAILURES_MAX: u32 = 3;
 
@@ -106,8 +108,9 @@ impl Sync {
         if self.mode != Mode::Range && self.start_height.is_some() {
             return Err(WrongUse("--start-height belongs to --mode range".to_owned()).into());
         }
-        if self.mode == Mode::Range && (self.start_height.is_none() || self.end_height < self.start_height) {
-            let text = "--mode range needs --start-height and an --end-height that is not below it";
+        let is_backward = self.end_height.is_some_and(|end| Some(end) < self.start_height);
+        if self.mode == Mode::Range && (self.start_height.is_none() || is_backward) {
+            let text = "--mode range needs --start-height, and an --end-height that is not below it";
             return Err(WrongUse(text.to_owned()).into());
         }
         let alone = Alone::open(
@@ -141,8 +144,12 @@ impl Sync {
     async fn check_range(&self, alone: &Alone, start: u32) -> anyhow::Result<()> {
         let network = btc::network(&alone.config);
         let ledger = onchain::Ledger::open(alone.doors.clone(), network).await?;
-        match ledger.tip() {
-            Some(tip) if tip.height + 1 < start => bail!(
+        let first = ledger.active().read().map_or(None, |index| index.first_height());
+        match (ledger.tip(), first) {
+            (Some(_), Some(first)) if start < first => bail!(
+                "blocks are stored from {first} on, and none can be put before them; take another data folder, or --mode full"
+            ),
+            (Some(tip), _) if tip.height + 1 < start => bail!(
                 "blocks up to {} are stored, and a range from {start} on would leave a hole; begin at {} or take another data folder",
                 tip.height,
                 tip.height + 1
@@ -169,32 +176,8 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
         ProgressStyle::with_template("{bar:30} block {pos} of {len}  {per_sec}  {eta} left  {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let (started, mut told) = (Stopwatch::start(), Stopwatch::start());
-    let mut first: Option<u64> = None;
-    let work = async {
-        loop {
-            runtime::clock::sleep(SHOW_EVERY).await;
-            let standing = chain.board.standing();
-            let height = standing.raw.map_or(0, |(height, _)| u64::from(height) + 1);
-            if first.is_none() {
-                first = Some(height);
-                bar.reset_eta();
-            }
-            bar.set_position(height);
-            bar.set_message(told_of(&standing));
-            if bar.is_hidden() && told.elapsed() > LINE_EVERY {
-                told = Stopwatch::start();
-                line(format!("block {} of {until}", height.saturating_sub(1)));
-            }
-            let is_there = standing.raw.is_some_and(|(height, _)| height >= until);
-            let is_done = is_there && standing.is_caught_up && !standing.is_gathering;
-            let is_given_up =
-                standing.underived.as_ref().is_some_and(|(failures, _)| *failures >= DERIVE_FAILURES_MAX);
-            if standing.is_finished || (is_done && is_given_up) {
-                return standing;
-            }
-        }
-    };
+    let started = Stopwatch::start();
+    let work = watch(&chain, &bar, until);
     let standing = tokio::select! {
         standing = work => Some(standing),
         () = asked_to_end() => None,
@@ -205,8 +188,56 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
         line("stopped; run it again to go on");
         return Ok(Done::Findings);
     };
+    conclude(&standing, started.elapsed(), chain.node.state().spent_by)
+}
+
+/// Shows how far it is until all of it is done, or something keeps it that will not go away.
+async fn watch(chain: &Chain, bar: &ProgressBar, until: u32) -> ChainStanding {
+    let mut told = Stopwatch::start();
+    let mut trouble: Option<(String, Stopwatch)> = None;
+    let mut is_first = true;
+    loop {
+        runtime::clock::sleep(SHOW_EVERY).await;
+        let standing = chain.board.standing();
+        let height = standing.raw.map_or(0, |(height, _)| u64::from(height) + 1);
+        if std::mem::take(&mut is_first) {
+            bar.set_position(height);
+            bar.reset_eta();
+        }
+        bar.set_position(height);
+        bar.set_message(told_of(&standing));
+        match &standing.trouble {
+            None => trouble = None,
+            Some(now) if trouble.as_ref().is_some_and(|(before, _)| before == now) => {}
+            Some(now) => {
+                if bar.is_hidden() {
+                    line(format!("look  {now}"));
+                }
+                trouble = Some((now.clone(), Stopwatch::start()));
+            }
+        }
+        if bar.is_hidden() && told.elapsed() > LINE_EVERY {
+            told = Stopwatch::start();
+            line(format!("block {} of {until}", height.saturating_sub(1)));
+        }
+        let is_there = standing.raw.is_some_and(|(height, _)| height >= until);
+        let is_done = is_there && standing.is_caught_up && !standing.is_gathering;
+        let is_underived =
+            standing.underived.as_ref().is_some_and(|(failures, _)| *failures >= DERIVE_FAILURES_MAX);
+        let is_stuck = trouble.as_ref().is_some_and(|(_, since)| since.elapsed() > TROUBLE_MAX);
+        if standing.is_finished || is_stuck || (is_done && is_underived) {
+            return standing;
+        }
+    }
+}
+
+/// Says what came of it.
+fn conclude(standing: &ChainStanding, took: Duration, spent_by: Option<&str>) -> anyhow::Result<Done> {
+    if let Some(trouble) = standing.trouble.as_ref().filter(|_| !standing.is_finished) {
+        bail!("{trouble}; {} blocks were taken in, run it again to go on", standing.blocks_taken);
+    }
     let (height, hash) = standing.raw.unwrap_or_default();
-    let way = match chain.node.state().spent_by {
+    let way = match spent_by {
         Some("files") => " from the node's files",
         Some("spenttxouts") => " over REST",
         Some(_) => " over JSON-RPC",
@@ -215,14 +246,14 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
     line(format!(
         "{} blocks taken in {:.1} s{way}, {} reorganisations; the last is {height} {hash}",
         standing.blocks_taken,
-        started.elapsed().as_secs_f64(),
+        took.as_secs_f64(),
         standing.reorganisations
     ));
-    if let Some(trouble) = standing.coins_trouble {
+    if let Some(trouble) = &standing.coins_trouble {
         line(format!("look  coins are not kept up with the blocks: {trouble}"));
         return Ok(Done::Findings);
     }
-    if let Some((failures, reason)) = standing.underived {
+    if let Some((failures, reason)) = &standing.underived {
         bail!(
             "all blocks are taken in, but prices or metrics failed {failures} times in a row: {reason}; mend that and run it again"
         );

@@ -193,7 +193,11 @@ impl Ingest {
                 let source = settings.source;
                 let brought = tokio::select! {
                     brought = onchain::ingest_once(&alone.doors, &prices, (&desk, settings), &stop) => brought,
-                    () = asked_to_end() => Err("told to stop".to_owned()),
+                    () = asked_to_end() => {
+                        line(format!("stopped at {source}; run it again to go on"));
+                        done = Done::Findings;
+                        break;
+                    }
                 };
                 match brought {
                     Ok(report) => match report.skipped {

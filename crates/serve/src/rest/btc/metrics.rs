@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use model::time::DAY;
 use model::{BUCKET, Time, interval_name};
 use serde::{Deserialize, Serialize};
 use tables::{MetricInfo, TableName, TimeRange, table};
@@ -146,7 +147,8 @@ pub(crate) async fn values(
     let newest = health.metrics_bucket.or(health.primitive_bucket);
     let columns = vec![length_column(), "bucket", "value", "reason"];
     let series = Series { table: TableName::Metrics, subject: metric.name, columns, newest: None };
-    let rows = series.read_range(&house, range(&window, interval, newest)).await?;
+    let first = if window.is_forward() { series.first(&house, &window).await? } else { None };
+    let rows = series.read_range(&house, range(&window, interval, (first, newest))).await?;
     let (page, next) = window.page(&of_interval(&rows, interval)?, interval);
     Sheet::of(&page, &[length_column()]).answer(form, next.as_deref())
 }
@@ -174,13 +176,14 @@ async fn check_computed(house: &House, metric: MetricInfo, interval: Interval) -
 }
 
 // Rows of all intervals of a metric lie beside each other, so a limit of rows would count the wrong ones: buckets follow each other
-// without holes, so a count of them is a span of time.
-fn range(window: &Window, interval: Interval, newest: Option<Time>) -> TimeRange {
+// without holes, so a count of them is a span of time, from the first one on. That of a longer interval begins up to a day earlier.
+fn range(window: &Window, interval: Interval, (begins, newest): (Option<Time>, Option<Time>)) -> TimeRange {
     let bounds = window.bounds.range();
     let span = (window.limit as i64 + 1) * interval.micros();
     let (first, end) = bounds.map_or((Time(0), None), |range| (range.start, Some(range.end)));
     if window.is_forward() {
-        let far = first.plus_micros(span + interval.micros());
+        let begins = begins.map_or(first, |begins| first.max(begins));
+        let far = begins.plus_micros(span + interval.micros() + DAY);
         return TimeRange { start: first, end: end.map_or(far, |end| end.min(far)) };
     }
     let known_end = newest.map(|newest| newest.plus_micros(BUCKET));

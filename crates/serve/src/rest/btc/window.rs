@@ -217,6 +217,13 @@ impl Series<'_> {
         self.joined(&turned(&rows))
     }
 
+    /// About where rows begin within the bounds.
+    pub(crate) async fn first(&self, house: &House, window: &Window) -> Result<Option<Time>, Refusal> {
+        let scan = TableScan { columns: vec!["bucket"], ..self.scan(window.bounds.range(), false, 1) };
+        let rows = house.doors.store.scan(self.table, scan).await?;
+        Ok(rows.iter().flat_map(buckets).next())
+    }
+
     /// Rows of all that lies in a range, ascending.
     pub(crate) async fn read_range(&self, house: &House, range: TimeRange) -> Result<RecordBatch, Refusal> {
         let scan = TableScan { limit: None, ..self.scan(Some(range), false, 0) };
