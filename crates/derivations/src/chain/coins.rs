@@ -97,9 +97,9 @@ impl std::error::Error for CoinError {}
 /// What all coins amount to. Every block it tells of holds its state, so that a rewind is [`CoinLedger::at`] the block at the fork with
 /// [`CoinHistory::truncate`].
 ///
-/// Coins made before the first block with a price count as worth nothing, as there was no market. After that a price not older than a
-/// day stands in for a missing one; beyond that the coins made have no worth, and sums that hold such coins are absent, until they
-/// are spent.
+/// Coins of blocks whose header time lies before 2010-07-18 count as worth nothing where they have no price, as there was no market. After
+/// that a price not older than a day stands in for a missing one; beyond that, and before the first price that is known, the worth of
+/// the coins made is not known, and sums that hold such coins are absent, until they are spent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoinLedger {
     height: Option<u32>,

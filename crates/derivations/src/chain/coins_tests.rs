@@ -11,11 +11,15 @@ use super::reasons::{AGES_UNKNOWN, COINS_BEHIND, NOT_FROM_GENESIS, PRICE_MISSING
 use super::testing::{Outpoint, chain, chain_with_ages, verbose_chain};
 use super::{CoinError, CoinHistory, CoinInput, CoinLedger, coin_flows, created_sat};
 
-/// A price path: none before block 120, none in some single ten minutes, and if wanted none for long after block 179.
+/// A price path: none in some single ten minutes, and if wanted none for long after block 179.
 fn price(block: &BlockFacts, has_hole: bool) -> Option<f64> {
     let place = (block.place.time().0 / SECOND - 1_600_000_200) / 600;
     let is_hole = has_hole && (180..=184).contains(&block.place.height);
-    let is_there = block.place.height >= 120 && place % 13 != 5 && !is_hole;
+    let is_there = match block.place.height {
+        0 => false,
+        1 => true,
+        _ => place % 13 != 5 && !is_hole,
+    };
     is_there.then(|| 20_000.0 + 13.37 * place as f64 + 900.0 * (place as f64 / 30.0).sin())
 }
 
@@ -37,9 +41,8 @@ fn worths(blocks: &[BlockFacts], has_hole: bool) -> Vec<f64> {
             last = Some((price, seconds));
         }
         worths.push(match last {
-            None => 0.0,
             Some((price, since)) if seconds - since <= 86_400 => price,
-            Some(_) => f64::NAN,
+            _ => f64::NAN,
         });
     }
     worths
@@ -93,6 +96,44 @@ fn every_block_equals_a_walk_over_all_outputs() {
             "coinbases of blocks without a price are unspent"
         );
     }
+}
+
+#[test]
+fn a_chain_without_any_price_is_not_worth_nothing() {
+    let (mut ledger, mut history) = (CoinLedger::new(), CoinHistory::new());
+    for block in &chain_with_ages() {
+        let told = ledger.take(&CoinInput::of(block, None), &mut history).unwrap();
+        if block.place.height > 0 {
+            assert_eq!((told.realized_cap_usd, told.reason), (None, Some(PRICE_MISSING)), "{told:?}");
+        }
+    }
+}
+
+#[test]
+fn coins_older_than_the_first_known_price_are_not_worth_nothing() {
+    let (mut ledger, mut history) = (CoinLedger::new(), CoinHistory::new());
+    let mut take = |block: CoinInput<'_>| ledger.take(&block, &mut history).unwrap();
+    take(input(1, 100_000_000, &[], None));
+    let priced = take(input(2, 100_000_000, &[], Some(10.0)));
+    assert_eq!((priced.realized_cap_usd, priced.reason), (None, Some(PRICE_MISSING)));
+    let spent = [SpentAge { height: 1, sat: 100_000_000 }];
+    let moved = take(input(3, 100_000_000, &spent, Some(12.0)));
+    assert_eq!((moved.realized_cap_usd, moved.spent_cost_usd), (Some(22.0), None));
+}
+
+#[test]
+fn coins_made_before_there_was_a_market_are_worth_nothing() {
+    let (mut ledger, mut history) = (CoinLedger::new(), CoinHistory::new());
+    let mut take = |height, seconds: i64, spent: &[SpentAge], price| {
+        let block = input(height, 100_000_000, spent, price);
+        ledger.take(&CoinInput { time: Time(seconds * SECOND), ..block }, &mut history).unwrap()
+    };
+    let last_second = 1_279_411_199;
+    assert_eq!(take(1, last_second, &[], None).realized_cap_usd, Some(0.0));
+    let market = take(2, last_second + 1, &[], None);
+    assert_eq!((market.realized_cap_usd, market.reason), (None, Some(PRICE_MISSING)));
+    let old = [SpentAge { height: 1, sat: 100_000_000 }, SpentAge { height: 2, sat: 100_000_000 }];
+    assert_eq!(take(3, last_second + 2, &old, Some(0.1)).realized_cap_usd, Some(0.1));
 }
 
 fn input(height: u32, created_sat: i64, spent: &[SpentAge], price: Option<f64>) -> CoinInput<'_> {

@@ -9,6 +9,10 @@ use crate::chain::money::{self, Price};
 /// How long a price stands in for those that are missing after it.
 pub(super) const PRICE_AGE_MAX: i64 = DAY;
 
+/// 2010-07-18 00:00 UTC by header times. Before it a coin is worth nothing and not unknown: it is the first day of Coin Metrics'
+/// `PriceUSD`, by which realised capitalisation is defined; Mt. Gox began to trade then. No test network is that old.
+const MARKET_SECONDS_MIN: u32 = 1_279_411_200;
+
 /// What a bitcoin was worth at a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worth {
@@ -64,7 +68,7 @@ impl CoinHistory {
         let seconds = (time.0 / SECOND) as u32;
         let (price, kind) = match price.and_then(money::price) {
             Some(price) => (price, Kind::Own),
-            None if self.marks.last().is_none_or(|mark| mark.kind == Kind::NoMarket) => (0, Kind::NoMarket),
+            None if seconds < MARKET_SECONDS_MIN => (0, Kind::NoMarket),
             None => self.carried(seconds).map_or((0, Kind::Missing), |price| (price, Kind::Carried)),
         };
         self.marks.push(Mark { price, seconds, kind });
@@ -91,8 +95,8 @@ impl CoinHistory {
 
     /// The last price that a block had of its own, unless it is too old.
     fn carried(&self, seconds: u32) -> Option<Price> {
-        let own = self.marks.iter().rev().take_while(|mark| mark.kind != Kind::Missing);
-        let own = own.into_iter().find(|mark| mark.kind == Kind::Own)?;
+        let known = self.marks.iter().rev().take_while(|mark| matches!(mark.kind, Kind::Own | Kind::Carried));
+        let own = known.into_iter().find(|mark| mark.kind == Kind::Own)?;
         (i64::from(seconds) - i64::from(own.seconds) <= PRICE_AGE_MAX / SECOND).then_some(own.price)
     }
 }
