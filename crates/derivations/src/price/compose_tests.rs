@@ -279,6 +279,31 @@ fn usdt_venues_stand_in_by_the_last_basis_for_a_day() {
 }
 
 #[test]
+fn usd_venues_without_volume_do_not_decide_beside_usdt_venues_that_trade() {
+    let silent = |place: i64| {
+        let mut rows = scaled(market(place), "bitstamp", 0.993);
+        for row in rows.iter_mut().filter(|row| row.source.quote() == "USD") {
+            row.price.volume = Decimal::ZERO;
+        }
+        only(rows, &["binance", "bitstamp", "bybit", "okx"])
+    };
+    let prices = composed(&[market(0), silent(1), silent(2)]);
+    let truth = composed(&[market(0), market(1), market(2)]);
+    for place in [1, 2] {
+        assert_eq!(names(&prices[place].used), ["binance", "bybit", "okx"]);
+        assert_eq!(reason(&prices[place], "bitstamp"), "no volume while a USDT venue has some");
+        assert_eq!(prices[place].basis_usdt_bp, prices[0].basis_usdt_bp);
+        assert!(apart_bp(prices[place].close, truth[place].close) < 1.0, "{:?}", prices[place]);
+    }
+    // Where nobody has volume, USD is what it was.
+    let mut rows = market(0);
+    for row in &mut rows {
+        row.price.volume = Decimal::ZERO;
+    }
+    assert_eq!(names(&composed(&[rows])[0].used), ["bitfinex", "bitstamp", "coinbase"]);
+}
+
+#[test]
 fn a_venue_alone_is_used_unless_it_was_out_within_a_day() {
     let mut composer = MedianComposer::new();
     let alone = |place| only(scaled(market(place), "okx", 1.3), &["okx"]);

@@ -40,8 +40,10 @@ struct Out {
 ///   USDT taken out, is left out at once, and comes back after [`super::CALM_BUCKETS`] buckets within [`super::DEVIATION_BACK`]. A
 ///   bucket without a row of it counts neither way. A venue alone cannot be judged: it is used, unless it was out.
 /// - **Composing.** Open, high, low and close are each the median by volume of the USD venues kept, volume is their sum. USDT
-///   venues judge and give the basis. Where no USD venue is left, the USDT venues stand in, divided by the basis of the last day if
-///   one is known, else as they are.
+///   venues judge and give the basis. Where no USD venue is left, or none with volume while a USDT venue has some, the USDT venues
+///   stand in, divided by the basis of the last day if one is known, else as they are.
+/// - **Wicks.** Closes alone are judged: a venue whose high or low is off while its close is not is used, and sets the composed
+///   high or low if it has more than half of the volume.
 /// - A median of highs may lie below one of closes: high and low are widened to hold open and close.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MedianComposer {
@@ -126,7 +128,13 @@ impl MedianComposer {
     }
 
     fn compose_of(&mut self, bucket: Time, kept: Vec<Row>, mut rejected: Rejected) -> ComposedPrice {
-        let (usd, usdt): (Vec<Row>, Vec<Row>) = kept.into_iter().partition(Row::is_usd);
+        let (mut usd, usdt): (Vec<Row>, Vec<Row>) = kept.into_iter().partition(Row::is_usd);
+        if usd.iter().all(|row| row.volume <= 0.0) && usdt.iter().any(|row| row.volume > 0.0) {
+            // A flat candle repeats a close from before: it says nothing of these ten minutes, nor of the basis.
+            rejected.extend(
+                usd.drain(..).map(|row| (row.source, "no volume while a USDT venue has some".to_owned())),
+            );
+        }
         let close = |rows: &[Row]| Group::of(rows.to_vec(), &mut Rejected::new()).median(|row| row.close);
         if let Some((usdt, usd)) = close(&usdt).zip(close(&usd)) {
             self.basis = Some((usdt / usd, bucket));
