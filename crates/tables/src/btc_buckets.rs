@@ -42,7 +42,7 @@ pub(crate) static TABLE: Table = Table {
         Column::new("best_block_height_last", ColumnKind::Int64, "The highest block up to the end of the bucket."),
         Column::new("best_block_hash_last", ColumnKind::Text, "Its hash."),
         Column::new("halving_epoch", ColumnKind::Int64, "How often the subsidy had halved."),
-        Column::new("block_interval_mean_sec_10m", ColumnKind::Float64, "Mean of the header times' differences of consecutive heights within; absent below two blocks.").nullable(),
+        Column::new("block_interval_mean_sec_10m", ColumnKind::Float64, "Mean of the header times' differences of neighbours by height, of the blocks within, which need not follow each other on the chain; absent below two blocks.").nullable(),
         Column::new("block_interval_median_sec_10m", ColumnKind::Float64, "Their median.").nullable(),
         Column::new("avg_fee_sat_10m", ColumnKind::Float64, "Fees by transaction, without coinbases; absent without any.").nullable(),
         Column::new("median_fee_sat_10m", ColumnKind::Float64, "Median over the fees of all transactions but coinbases.").nullable(),
