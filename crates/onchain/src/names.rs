@@ -65,8 +65,8 @@ fn views(method: PriceMethod) -> Vec<NamedView> {
     }));
     for metric in METRICS {
         for minutes in metric.intervals {
-            // The spec calls NVT's value by its raw name.
-            let column = metric.aliases.first().copied().unwrap_or(metric.name);
+            // The spec calls NVT's value by its raw name, and all others by their own.
+            let column = if metric.name == "nvt" { "nvt_raw" } else { metric.name };
             let sql = format!(
                 "SELECT bucket AS bucket_start_utc, value AS {column}, reason FROM metrics \
                  WHERE metric = '{}' AND timeframe = '{}'",
@@ -146,4 +146,27 @@ fn checkpoints(control: &Control) -> Result<RecordBatch, String> {
         ("error_message", text(|row| row.error_message.as_deref())),
         ("updated_at", times(rows.iter().map(|row| Some(row.updated_time)))),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for columns of views.
+    use super::*;
+
+    fn sql(name: &str) -> String {
+        views(PriceMethod::Median).into_iter().find(|view| view.name == name).unwrap().sql
+    }
+
+    #[test]
+    fn a_metric_with_an_alias_keeps_its_name_as_column() {
+        for metric in METRICS {
+            let column = if metric.name == "nvt" { "nvt_raw" } else { metric.name };
+            for minutes in metric.intervals {
+                let table = metric.table(*minutes);
+                assert!(sql(&table).contains(&format!("value AS {column}, reason")), "{table}");
+            }
+        }
+        assert!(sql("btc_realized_cap_10m").contains("value AS realized_cap,"));
+        assert!(sql("btc_nvt_1h").contains("value AS nvt_raw,"));
+    }
 }
