@@ -42,7 +42,8 @@ fn views(method: PriceMethod) -> Vec<NamedView> {
             "btc_primitive_10m",
             format!(
                 "SELECT b.*, p.open AS price_open_usd, p.high AS price_high_usd, p.low AS price_low_usd, \
-                 p.close AS price_close_usd, p.volume AS price_volume_btc, p.source_count AS price_source_count \
+                 p.close AS price_close_usd, p.volume AS price_volume_btc, \
+                 coalesce(p.source_count, 0) AS price_source_count \
                  FROM btc_buckets b LEFT JOIN composed_prices_10m p \
                  ON p.bucket = b.bucket AND p.method = '{canonical}'"
             ),
@@ -168,5 +169,10 @@ mod tests {
         }
         assert!(sql("btc_realized_cap_10m").contains("value AS realized_cap,"));
         assert!(sql("btc_nvt_1h").contains("value AS nvt_raw,"));
+    }
+
+    #[test]
+    fn a_bucket_that_is_not_composed_yet_has_no_price_sources_rather_than_an_unknown_number() {
+        assert!(sql("btc_primitive_10m").contains("coalesce(p.source_count, 0) AS price_source_count"));
     }
 }
