@@ -169,7 +169,7 @@ fn block_and_undo_files(bencher: Bencher<'_, '_>) {
         let (mut blocks, mut undos) = (file(&blocks, key), file(&undos, key));
         let Ok(heads) = blocks.blocks();
         let Ok(records) = undos.undos();
-        let mut picker = chain::UndoPicker::new(&records);
+        let mut picker = chain::UndoPicker::new(&records, &heads);
         let mut weight = 0;
         for head in heads {
             let Ok(bytes) = blocks.read(&head.place, 0);

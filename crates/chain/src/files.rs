@@ -252,7 +252,7 @@ where
 
 /// Whether an undo record with its sum behind it is that of a block that follows `previous`. Returns the record alone.
 ///
-/// Blocks that follow the same one and spend the same have the same record.
+/// Nothing else in a record tells whose it is: that of another block behind the same one passes too.
 pub fn undo_of<'a>(previous: &BlockHash, with_checksum: &'a [u8]) -> Option<&'a [u8]> {
     let (undo, checksum) = with_checksum.split_last_chunk::<CHECKSUM_BYTES>()?;
     (sha256d(&[&previous.0, undo]).0 == *checksum).then_some(undo)
@@ -264,14 +264,20 @@ pub fn undo_of<'a>(previous: &BlockHash, with_checksum: &'a [u8]) -> Option<&'a 
 pub struct UndoPicker {
     /// By number of lists: the places, and which of them is likely the next.
     places: HashMap<usize, (Vec<FilePlace>, usize)>,
+    /// By the block before and the number of transactions: the one block, or nothing where there are several.
+    blocks: HashMap<(BlockHash, usize), Option<BlockHash>>,
 }
 
 impl UndoPicker {
-    /// Over the records of a file.
-    pub fn new(undos: &[UndoHead]) -> Self {
+    /// Over the records of a file, and the blocks of the one beside it, looked through after them: a node writes a block
+    /// down before what it spends.
+    pub fn new(undos: &[UndoHead], blocks: &[BlockHead]) -> Self {
         let mut picker = Self::default();
         for undo in undos {
             picker.add(undo);
+        }
+        for block in blocks {
+            picker.add_block(block);
         }
         picker
     }
@@ -281,13 +287,31 @@ impl UndoPicker {
         self.places.entry(undo.list_count).or_default().0.push(undo.place);
     }
 
-    /// The undo record of a block, with its place; `None` where the file has none. `read` gives the bytes at a place with
-    /// the [`CHECKSUM_BYTES`] behind them.
+    /// Takes a block that came later, or once more.
+    pub fn add_block(&mut self, block: &BlockHead) {
+        if block.tx_count > 1 {
+            let hash = block.header.hash;
+            let known = self.blocks.entry((block.header.previous, block.tx_count)).or_insert(Some(hash));
+            *known = known.filter(|known| *known == hash);
+        }
+    }
+
+    /// Whether the file has another block behind the same one, with as many transactions: their records cannot be told apart.
+    pub fn has_alike(&self, block: &BlockHead) -> bool {
+        let known = self.blocks.get(&(block.header.previous, block.tx_count));
+        known.is_some_and(|known| *known != Some(block.header.hash))
+    }
+
+    /// The undo record of a block, with its place; `None` where the file has none, and where another block's cannot be told
+    /// from it. `read` gives the bytes at a place with the [`CHECKSUM_BYTES`] behind them.
     pub fn pick<E>(
         &mut self,
         block: &BlockHead,
         mut read: impl FnMut(&FilePlace) -> Result<Vec<u8>, E>,
     ) -> Result<Option<(FilePlace, Vec<u8>)>, E> {
+        if self.has_alike(block) {
+            return Ok(None);
+        }
         let Some((places, next)) = self.places.get_mut(&block.tx_count.saturating_sub(1)) else {
             return Ok(None);
         };

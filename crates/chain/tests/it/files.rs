@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use chain::files::CHECKSUM_BYTES;
 use chain::network::magic;
-use chain::{BlockHead, Key, NodeFile, Spent, SpentForm, UndoPicker};
-use model::{BlockHash, Network};
+use chain::{BlockHead, FilePlace, Key, NodeFile, Spent, SpentForm, UndoHead, UndoPicker};
+use model::{BlockHash, BlockHeader, Network};
 
 use crate::data;
 
@@ -57,10 +57,11 @@ fn blocks_of(bytes: &[u8]) -> Vec<BlockHead> {
 pub(crate) fn regtest_undos() -> HashMap<BlockHash, Spent> {
     let (blocks, undos) = (node_file("blk00000.dat.zst"), node_file("rev00000.dat.zst"));
     let heads = reader(&undos).undos().unwrap();
-    let mut picker = UndoPicker::new(&heads);
+    let blocks = blocks_of(&blocks);
+    let mut picker = UndoPicker::new(&heads, &blocks);
     let mut file = reader(&undos);
     let mut found = HashMap::new();
-    for block in blocks_of(&blocks) {
+    for block in blocks {
         if let Some((_, bytes)) = picker.pick(&block, |place| file.read(place, CHECKSUM_BYTES)).unwrap() {
             found.insert(block.header.hash, Spent { form: SpentForm::Undo, bytes });
         }
@@ -95,7 +96,7 @@ fn every_connected_block_finds_its_undo_record_whatever_the_order() {
     let mut backwards = blocks_of(&blocks);
     backwards.reverse();
     let heads = reader(&undo_file).undos().unwrap();
-    let mut picker = UndoPicker::new(&heads);
+    let mut picker = UndoPicker::new(&heads, &backwards);
     for block in backwards {
         let found = picker.pick(&block, |place| reader(&undo_file).read(place, CHECKSUM_BYTES)).unwrap();
         assert_eq!(
@@ -126,12 +127,42 @@ fn a_scratched_undo_record_belongs_to_no_block() {
     let (blocks, mut undo_file) = (node_file("blk00000.dat.zst"), node_file("rev00000.dat.zst"));
     let heads = reader(&undo_file).undos().unwrap();
     let block = blocks_of(&blocks)[163];
-    let place = UndoPicker::new(&heads)
+    let place = UndoPicker::new(&heads, &[block])
         .pick(&block, |place| reader(&undo_file).read(place, CHECKSUM_BYTES))
         .unwrap()
         .unwrap()
         .0;
     undo_file[place.offset as usize + 40] ^= 4;
-    let found = UndoPicker::new(&heads).pick(&block, |place| reader(&undo_file).read(place, CHECKSUM_BYTES));
+    let found = UndoPicker::new(&heads, &[block])
+        .pick(&block, |place| reader(&undo_file).read(place, CHECKSUM_BYTES));
     assert_eq!(found.unwrap(), None);
+}
+
+#[test]
+fn the_undo_record_of_a_stale_sibling_is_not_taken_for_the_active_blocks() {
+    let file = node_file("blk00000.dat.zst");
+    let mut head = blocks_of(&file)[163];
+    head.tx_count = 2;
+    let sibling = BlockHead { header: BlockHeader { hash: BlockHash([7; 32]), ..head.header }, ..head };
+    // What each of them spends has one list, and the sum behind it names the block before them alone.
+    let record = |undo: &[u8]| [undo, &chain::sha256d(&[&head.header.previous.0, undo]).0].concat();
+    let (stale, active) = (record(&[1, 1, 7, 0, 9, 0]), record(&[1, 1, 8, 0, 9, 0]));
+    let place = |offset| FilePlace { file: 0, offset, length_bytes: 6 };
+    let undos = [0, 1].map(|offset| UndoHead { place: place(offset), list_count: 1 });
+    let read = |place: &FilePlace| Ok::<_, Infallible>([&stale, &active][place.offset as usize].clone());
+    // Alone in its file, or there twice, a block has its record.
+    let Ok(alone) = UndoPicker::new(&undos[1..], &[head, head]).pick(&head, read);
+    assert_eq!(alone, Some((place(1), active[..6].to_vec())));
+    // With the other one beside it nobody can tell, whichever came first.
+    for blocks in [[sibling, head], [head, sibling]] {
+        let mut picker = UndoPicker::new(&undos, &blocks);
+        assert_eq!([&head, &sibling].map(|block| picker.has_alike(block)), [true; 2]);
+        assert_eq!([&head, &sibling].map(|block| picker.pick(block, read)), [Ok(None), Ok(None)]);
+    }
+    // With another number of transactions, or behind another block, it is none to be taken for it.
+    let longer = BlockHead { tx_count: 3, ..sibling };
+    let elsewhere =
+        BlockHead { header: BlockHeader { previous: BlockHash([8; 32]), ..sibling.header }, ..head };
+    let mut picker = UndoPicker::new(&undos[1..], &[head, longer, elsewhere]);
+    assert_eq!(picker.pick(&head, read), Ok(Some((place(1), active[..6].to_vec()))));
 }

@@ -34,8 +34,8 @@ impl BlockFiles {
         Ok(Self { folder, ahead, places: HashMap::new(), undos: Vec::new() })
     }
 
-    /// The block with that hash and what it spends; `None` if the files do not have both. Blocks are best asked for in the order
-    /// of the chain, each once.
+    /// The block with that hash and what it spends; `None` if the files do not have both, or not for certain: the node has them.
+    /// Blocks are best asked for in the order of the chain, each once.
     pub fn block(
         &mut self,
         height: u32,
@@ -56,8 +56,26 @@ impl BlockFiles {
             None if head.tx_count == 1 => (None, Spent::nothing()),
             None => return Ok(None),
         };
-        let place = Some(NodePlace { block: place, undo });
+        let place = NodePlace { block: place, undo };
+        if let Err(why) = compared(&bytes, &spent) {
+            let ((file, offset), undo) = place.named();
+            tracing::warn!(
+                height,
+                file,
+                offset,
+                ?undo,
+                why,
+                "a block in the node's files is wrong; asking the node"
+            );
+            return Ok(None);
+        }
+        let place = Some(place);
         Ok(Some(FetchedBlock { height, hash: *hash, previous, bytes, spent, received, place }))
+    }
+
+    /// Whether there are files that were not gone through yet. Those that are through may have grown since.
+    pub(super) fn has_more(&self) -> bool {
+        !self.ahead.is_empty()
     }
 
     fn find(&mut self, hash: &BlockHash) -> io::Result<Option<FilePlace>> {
@@ -74,9 +92,13 @@ impl BlockFiles {
     fn undo(&mut self, head: &BlockHead) -> io::Result<Option<(FilePlace, Vec<u8>)>> {
         let number = head.place.file;
         let known = self.undos.iter().position(|(other, _)| *other == number);
-        let (_, mut picker) = match known {
-            Some(place) => self.undos.remove(place),
-            None => (number, UndoPicker::new(&self.folder.file("rev", number)?.undos()?)),
+        let mut picker = if let Some(place) = known {
+            self.undos.remove(place).1
+        } else {
+            // In this order: of what has a record by now, the block is there.
+            let undos = self.folder.file("rev", number)?.undos()?;
+            let heads = self.folder.file("blk", number)?.blocks()?;
+            UndoPicker::new(&undos, &heads)
         };
         let picked = {
             let mut file = self.folder.file("rev", number)?;
@@ -88,4 +110,10 @@ impl BlockFiles {
         }
         picked
     }
+}
+
+/// Refuses what does not belong together, and says why. Whoever took it would be given the same by the files again.
+fn compared(bytes: &[u8], spent: &Spent) -> Result<(), String> {
+    chain::sums(bytes, spent.view()).map_err(|error| error.to_string())?;
+    Ok(())
 }

@@ -46,13 +46,21 @@ impl Newest {
     fn read_on(&mut self, folder: &mut NodeFolder) -> io::Result<()> {
         let heads = folder.file("blk", self.number)?.blocks_from(self.blocks_from)?;
         self.blocks_from = heads.last().map_or(self.blocks_from, |head| head.place.record_offset());
+        for head in &heads {
+            self.undos.add_block(head);
+        }
         self.heads.extend(heads.into_iter().map(|head| (head.header.hash, head)));
         Ok(())
     }
 
     fn undo_of(&mut self, head: &BlockHead, folder: &mut NodeFolder) -> io::Result<Option<chain::FilePlace>> {
+        let mut undos = folder.file("rev", self.number)?.undos_from(self.undos_from)?;
+        // Records may be those of blocks that came since.
+        self.read_on(folder)?;
+        if self.undos.has_alike(head) {
+            return Ok(None);
+        }
         let mut file = folder.file("rev", self.number)?;
-        let mut undos = file.undos_from(self.undos_from)?;
         if let Some(last) = undos.pop() {
             for undo in &undos {
                 self.undos.add(undo);
@@ -61,7 +69,8 @@ impl Newest {
             self.undo_last = Some(last);
         }
         if let Some(last) = &self.undo_last {
-            let found = UndoPicker::new(&[*last]).pick(head, |place| file.read(place, CHECKSUM_BYTES))?;
+            let found =
+                UndoPicker::new(&[*last], &[]).pick(head, |place| file.read(place, CHECKSUM_BYTES))?;
             if let Some((place, _)) = found {
                 return Ok(Some(place));
             }

@@ -10,6 +10,8 @@ use simulate::node::{self, Node, NodeSource};
 
 use super::*;
 
+mod wrong_files;
+
 /// A simulated node, and what asks it.
 struct World {
     node: Node,

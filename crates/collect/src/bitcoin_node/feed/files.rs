@@ -26,12 +26,13 @@ impl Feed {
                 return Ok((ControlFlow::Continue(()), given_count));
             };
             let (some, received) = (some.to_vec(), self.client.clock.time());
+            let wanted_count = some.len();
             let read = runtime::tasks::blocking(move || {
                 let mut blocks = Vec::with_capacity(some.len());
                 for (height, hash) in some {
                     match files.block(height, &hash, received) {
                         Ok(Some(block)) => blocks.push(block),
-                        Ok(None) => return (None, blocks, None),
+                        Ok(None) => return (files.has_more().then_some(files), blocks, None),
                         Err(error) => return (None, blocks, Some(error)),
                     }
                 }
@@ -41,7 +42,7 @@ impl Feed {
             if let Some(error) = error {
                 tracing::warn!(%error, "the node's block files cannot be read; asking the node");
             }
-            let is_over = files.is_none();
+            let is_over = blocks.len() < wanted_count;
             *lock(&self.files) = files;
             for block in blocks {
                 self.client.board.gets_spent_by("files");
