@@ -43,7 +43,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(fault) => fault.fmt(f),
-            Self::Unfit(why) => write!(f, "the spent outputs are not those of the block: {why}"),
+            Self::Unfit(why) => write!(f, "block and spent outputs do not belong together: {why}"),
             Self::Header(why) => write!(f, "the header does not continue the chain: {why}"),
         }
     }

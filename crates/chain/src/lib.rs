@@ -31,6 +31,6 @@ pub use header::{first_place, header, header_bytes, headers, median_time, place}
 pub use index::{HeaderIndex, IndexedBlock};
 pub use moves::{CoinMoves, coin_moves};
 pub use spent::{Coin, Coins, Spent, SpentForm, SpentView, SpentWriter};
-pub use supply::supply_change;
+pub use supply::{check_claim, supply_change};
 pub use walk::sums;
 pub use whole::check_block;

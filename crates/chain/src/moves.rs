@@ -2,6 +2,7 @@
 
 use crate::block::{Block, OutPoint};
 use crate::error::Error;
+use crate::whole::check_txids;
 
 /// Outputs that a block makes and takes. One made and taken within the block is in both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,16 +13,21 @@ pub struct CoinMoves {
     pub spent: Vec<OutPoint>,
 }
 
-/// Reads them from the bytes of a block. Outputs of a network's first block are among them, though nobody can spend those.
+/// Reads them from the bytes of a block. As the hashes of its transactions are there anyway, they are compared with the header.
+/// Outputs of a network's first block are among them, though nobody can spend those.
 pub fn coin_moves(block: &[u8]) -> Result<CoinMoves, Error> {
     let block = Block::read(block)?;
+    let header = block.header;
     let mut moves = CoinMoves::default();
+    let mut txids = Vec::with_capacity(block.tx_count);
     for transaction in block {
         let transaction = transaction?;
         let txid = transaction.txid();
+        txids.push(txid);
         let outputs = transaction.created().filter(|output| !output.is_unspendable());
         moves.created.extend(outputs.map(|output| (OutPoint { txid, vout: output.vout }, output.sat)));
         moves.spent.extend(transaction.spent());
     }
+    check_txids(&header, txids)?;
     Ok(moves)
 }

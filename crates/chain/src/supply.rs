@@ -1,7 +1,8 @@
-//! What a block adds to the sum of the UTXO set. Adding it up is left to the caller.
+//! What a block adds to the sum of the UTXO set, and what it may take. Adding it up is left to the caller.
 
 use model::{BlockHash, BlockSums, Network};
 
+use crate::error::Error;
 use crate::network::is_repeated;
 
 /// By how much the block at a height changes the sum of the UTXO set: what the coinbase took beyond the fees, less what
@@ -19,4 +20,13 @@ pub fn supply_change(network: Network, height: u32, hash: BlockHash, sums: &Bloc
     } else {
         sums.coinbase_sat - lost
     }
+}
+
+/// Refuses sums by which the miner takes more than subsidy and fees: no network has such a block, so that an amount was misread.
+pub fn check_claim(network: Network, height: u32, sums: &BlockSums) -> Result<(), Error> {
+    let over_sat = sums.coinbase_sat - sums.fees_sat() - network.subsidy(height);
+    if over_sat <= 0 {
+        return Ok(());
+    }
+    Err(Error::Unfit(format!("the miner would take {over_sat} sat more than subsidy and fees")))
 }

@@ -213,3 +213,21 @@ async fn a_turn_cut_off_after_its_blocks_leaves_no_bucket_of_the_branch_that_los
         same(&cut.state(), &clean.state(), &format!("cut after {commits} commits"));
     }
 }
+
+#[tokio::test]
+async fn a_coinbase_that_takes_one_satoshi_more_than_it_may_is_refused() {
+    let mut main = main_chain()[..6].to_vec();
+    let amount = Network::Regtest.subsidy(5).to_le_bytes();
+    let at = main[5].0.windows(8).position(|some| some == amount).unwrap();
+    main[5].0[at] += 1;
+    let follower = Follower::new();
+    let error = follower.follow(&main, 1).await.unwrap_err().to_string();
+    for words in ["block 5", "1 sat more than subsidy and fees", "compare it with another node"] {
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(follower.state().0.len(), 5);
+    // Nothing of it was left behind: the right one is taken.
+    main[5].0[at] -= 1;
+    follower.follow(&main, 1).await.unwrap();
+    assert_eq!(follower.state().0.len(), 6);
+}

@@ -229,7 +229,7 @@ impl Ledger {
         Ok(steps.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or_default().0 + 1)
     }
 
-    /// Gives each block its place, without changing anything.
+    /// Gives each block its place, without changing anything. Refuses one that takes more than it may.
     fn place(
         &self,
         fork: Option<u32>,
@@ -239,6 +239,9 @@ impl Ledger {
         let mut placed = Vec::with_capacity(blocks.len());
         for block in blocks {
             let place = branch.place(block.header)?;
+            let height = place.height;
+            chain::check_claim(self.network, height, &block.sums)
+                .map_err(|reason| Error::Block { height, reason })?;
             placed.push((place, block));
         }
         Ok(placed)

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use chain::{Block, Error, Spent, SpentForm, sums};
+use model::{BlockSums, Network};
 use proptest::prelude::*;
 
 use crate::data;
@@ -78,6 +79,28 @@ fn spent_outputs_of_another_block_are_refused() {
     );
     let undo = Spent { form: SpentForm::Undo, ..of(164) };
     assert!(sums(&blocks[164], undo.view()).is_err());
+}
+
+#[test]
+fn an_amount_that_flipped_is_no_block_of_its_header() {
+    let (mut block, _, _) = rich();
+    assert!(chain::coin_moves(&block).is_ok());
+    let output = Block::read(&block).unwrap().next().unwrap().unwrap().created().next().unwrap();
+    let amount = output.sat.to_le_bytes();
+    let at = block.windows(8).position(|some| some == amount).unwrap();
+    block[at] ^= 1;
+    let error = chain::coin_moves(&block).unwrap_err();
+    assert!(error.to_string().contains("merkle root is not that of the transactions"), "{error}");
+}
+
+#[test]
+fn a_miner_takes_no_more_than_subsidy_and_fees() {
+    let sums = |coinbase_sat| BlockSums { coinbase_sat, fees: vec![5, 2], ..BlockSums::default() };
+    let check = |height, coinbase_sat| chain::check_claim(Network::Regtest, height, &sums(coinbase_sat));
+    assert_eq!(check(149, 5_000_000_007), Ok(()));
+    assert_eq!(check(149, 0), Ok(()));
+    assert!(check(149, 5_000_000_008).unwrap_err().to_string().contains("take 1 sat more"));
+    assert!(check(150, 5_000_000_007).unwrap_err().to_string().contains("take 2500000000 sat more"));
 }
 
 #[test]

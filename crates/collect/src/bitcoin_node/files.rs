@@ -18,6 +18,7 @@ const UNDO_FILES_MAX: usize = 8;
 #[derive(Debug)]
 pub struct BlockFiles {
     folder: NodeFolder,
+    network: Network,
     /// Numbers of the files that were not gone through yet, the next one last.
     ahead: Vec<u32>,
     /// Blocks found and not asked for yet.
@@ -31,7 +32,7 @@ impl BlockFiles {
         let folder = NodeFolder::open(folder, network)?;
         let mut ahead = folder.numbers()?;
         ahead.reverse();
-        Ok(Self { folder, ahead, places: HashMap::new(), undos: Vec::new() })
+        Ok(Self { folder, network, ahead, places: HashMap::new(), undos: Vec::new() })
     }
 
     /// The block with that hash and what it spends; `None` if the files do not have both, or not for certain: the node has them.
@@ -57,7 +58,7 @@ impl BlockFiles {
             None => return Ok(None),
         };
         let place = NodePlace { block: place, undo };
-        if let Err(why) = compared(&bytes, &spent) {
+        if let Err(why) = self.compared((height, hash), &bytes, &spent) {
             let ((file, offset), undo) = place.named();
             tracing::warn!(
                 height,
@@ -76,6 +77,14 @@ impl BlockFiles {
     /// Whether there are files that were not gone through yet. Those that are through may have grown since.
     pub(super) fn has_more(&self) -> bool {
         !self.ahead.is_empty()
+    }
+
+    /// Refuses what does not belong together, and says why. Whoever took it would be given the same by the files again.
+    fn compared(&self, (height, hash): (u32, &BlockHash), bytes: &[u8], spent: &Spent) -> Result<(), String> {
+        // A node compares blocks when they come, and trusts its disk from then on.
+        chain::check_block(bytes, hash)?;
+        let sums = chain::sums(bytes, spent.view()).map_err(|error| error.to_string())?;
+        chain::check_claim(self.network, height, &sums).map_err(|error| error.to_string())
     }
 
     fn find(&mut self, hash: &BlockHash) -> io::Result<Option<FilePlace>> {
@@ -110,10 +119,4 @@ impl BlockFiles {
         }
         picked
     }
-}
-
-/// Refuses what does not belong together, and says why. Whoever took it would be given the same by the files again.
-fn compared(bytes: &[u8], spent: &Spent) -> Result<(), String> {
-    chain::sums(bytes, spent.view()).map_err(|error| error.to_string())?;
-    Ok(())
 }

@@ -102,3 +102,21 @@ async fn a_block_that_does_not_fit_what_the_files_say_it_spends_is_asked_of_the_
     });
     same(&followed(&world).await, &asked);
 }
+
+#[tokio::test]
+async fn an_amount_that_flipped_on_the_nodes_disk_is_asked_of_the_node() {
+    let (world, files) = with_files().await;
+    let asked = asked(&world).await;
+    let flipped = &asked[LAST as usize / 2];
+    let coinbase = chain::Block::read(&flipped.bytes).unwrap().next().unwrap().unwrap();
+    let amount = coinbase.created().next().unwrap().sat.to_le_bytes();
+    change(files.path(), "blk00000.dat", |bytes| {
+        let block = bytes.windows(flipped.bytes.len()).position(|some| some == flipped.bytes).unwrap();
+        let found = flipped.bytes.windows(8).position(|some| some == amount).unwrap();
+        bytes[block + found] ^= 1;
+    });
+    let blocks = followed(&world).await;
+    same(&blocks, &asked);
+    assert_eq!(blocks[LAST as usize / 2].spent.form, SpentForm::Rest);
+    assert_eq!(blocks[LAST as usize / 2 - 1].spent.form, SpentForm::Undo);
+}
