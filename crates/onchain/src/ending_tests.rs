@@ -51,10 +51,9 @@ async fn readers_see_either_branch_and_no_shorter_chain() {
     wait_for(&chain, |standing| standing.is_caught_up && standing.is_derived).await;
     let mut last = chain.board.news_newest();
     world.node.order("reorg=3:4").unwrap();
-    let mut after = None;
+    let (mut after, mut is_turned) = (None, false);
     while after.is_none() {
         let batch = chain.board.news_after(last).await;
-        let mut is_turned = false;
         for item in batch.items {
             last = item.sequence;
             match item.news {

@@ -34,7 +34,7 @@ pub(crate) static TABLE: Table = Table {
         Column::new(
             "realized_cap_usd",
             ColumnKind::Float64,
-            "All coins in the UTXO set, each at the price when it was made; at nothing before 2010-07-18, absent while one's price is not known.",
+            "All coins in the UTXO set, each at the price when it was made; at nothing before 2013-04-01, absent while one's price is not known.",
         )
         .nullable(),
         Column::new("reason", ColumnKind::Text, "Why one of these is absent.").nullable(),

@@ -97,7 +97,7 @@ impl std::error::Error for CoinError {}
 /// What all coins amount to. Every block it tells of holds its state, so that a rewind is [`CoinLedger::at`] the block at the fork with
 /// [`CoinHistory::truncate`].
 ///
-/// Coins of blocks whose header time lies before 2010-07-18 count as worth nothing where they have no price, as there was no market. After
+/// Coins of blocks whose header time lies before 2013-04-01 count as worth nothing where they have no price, as no source has any. After
 /// that a price not older than a day stands in for a missing one; beyond that, and before the first price that is known, the worth of
 /// the coins made is not known, and sums that hold such coins are absent, until they are spent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -128,7 +128,7 @@ fn coins_made_before_there_was_a_market_are_worth_nothing() {
         let block = input(height, 100_000_000, spent, price);
         ledger.take(&CoinInput { time: Time(seconds * SECOND), ..block }, &mut history).unwrap()
     };
-    let last_second = 1_279_411_199;
+    let last_second = 1_364_774_399;
     assert_eq!(take(1, last_second, &[], None).realized_cap_usd, Some(0.0));
     let market = take(2, last_second + 1, &[], None);
     assert_eq!((market.realized_cap_usd, market.reason), (None, Some(PRICE_MISSING)));

@@ -7,6 +7,7 @@ use super::generate::GeneratedBlock;
 
 /// Everything that decides a simulated node.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a node of its own kind has something")]
 pub struct NodeSettings {
     /// Where its blocks come from.
     pub source: NodeSource,

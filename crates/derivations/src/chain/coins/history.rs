@@ -9,9 +9,10 @@ use crate::chain::money::{self, Price};
 /// How long a price stands in for those that are missing after it.
 pub(super) const PRICE_AGE_MAX: i64 = DAY;
 
-/// 2010-07-18 00:00 UTC by header times. Before it a coin is worth nothing and not unknown: it is the first day of Coin Metrics'
-/// `PriceUSD`, by which realised capitalisation is defined; Mt. Gox began to trade then. No test network is that old.
-const MARKET_SECONDS_MIN: u32 = 1_279_411_200;
+/// 2013-04-01 00:00 UTC by header times, the first day of which a price source has candles (Bitfinex). Where no price was posted for the
+/// time before, a coin of it is worth nothing and not unknown: else the many that were lost then would leave every later sum
+/// undefined. Hardly any cost more than 100 USD, most less than one. No test network is that old.
+const MARKET_SECONDS_MIN: u32 = 1_364_774_400;
 
 /// What a bitcoin was worth at a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

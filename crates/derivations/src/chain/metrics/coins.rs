@@ -34,7 +34,7 @@ pub(super) static REALIZED_CAP: Metric = Metric {
     name: "realized_cap",
     aliases: &["realised_cap"],
     doc: "All coins in the UTXO set at the end of the bucket, each at the close of the ten minutes in which it was made; at nothing \
-          before 2010-07-18, when there was no market, and not defined while one is unspent whose price is not known.",
+          before 2013-04-01, when no source has a price, and not defined while one is unspent whose price is not known.",
     source: "Coin Metrics CapRealUSD, 2018",
     unit: "USD",
     intervals: ALL_INTERVALS,
