@@ -16,6 +16,7 @@ const NEWS_MAX: usize = 256;
 
 /// How it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own that somebody asks")]
 pub struct ChainStanding {
     /// The highest block in the tables.
     pub raw: Option<(u32, BlockHash)>,

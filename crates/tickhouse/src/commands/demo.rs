@@ -14,7 +14,7 @@ use simulate::{Ports, Sim, SimSettings, World, receivers};
 use super::{WrongUse, asked_to_end, parse_duration, parse_filter, start_logs};
 use crate::Done;
 use crate::config::{Config, Value};
-use crate::folder::{DEMO_DIRECTORY, Markets};
+use crate::folder::{DEMO_DIRECTORY, Markets, running};
 use crate::output::line;
 use crate::wiring::{House, close, wait};
 
@@ -64,9 +64,13 @@ impl Demo {
         config.set("telemetry.filter", Value::Text(self.log.clone()), "demo");
         let _guard = start_logs(&config)?;
         let exchanges = Tasks::new();
-        let sim = simulate::start(self.world()?, SystemClock::shared(), &exchanges)
-            .await
-            .context("start the simulated exchanges")?;
+        // Another demo's blocks are its own; and what is wrong with the folder is for the house to say.
+        let kept = running(&self.data).is_none().then(|| self.data.join("simulated-node"));
+        let mut started = simulate::start(self.world(kept.clone())?, SystemClock::shared(), &exchanges).await;
+        if started.is_err() && kept.is_some() {
+            started = simulate::start(self.world(None)?, SystemClock::shared(), &exchanges).await;
+        }
+        let sim = started.context("start the simulated exchanges")?;
         self.point_at(&mut config, &sim);
         let house = House::start(&config, &self.data, Markets::Simulated, SystemClock::shared()).await?;
         self.greet(&house);
@@ -89,7 +93,8 @@ impl Demo {
         result
     }
 
-    fn world(&self) -> anyhow::Result<SimSettings> {
+    /// The simulated exchanges, and a node that keeps its blocks in a folder if there is one.
+    fn world(&self, kept_blocks: Option<PathBuf>) -> anyhow::Result<SimSettings> {
         Ok(SimSettings {
             seed: self.seed,
             world: World::Generated {
@@ -105,7 +110,7 @@ impl Demo {
                 seed: self.seed,
                 mine_every: Some(DEMO_MINES_EVERY),
                 // The chain that the tables of this folder know.
-                blocks_folder: Some(self.data.join("simulated-node")),
+                blocks_folder: kept_blocks,
                 goes_on: true,
                 ..NodeSettings::default()
             }),
