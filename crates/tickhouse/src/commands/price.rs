@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use collect::NoBudgetStore;
-use collect::prices::PriceDesk;
 use collect::prices::push::{self, PushSettings};
-use model::Time;
+use collect::prices::{PriceDesk, PriceReport};
+use model::{PriceSource, Time};
 use onchain::{Metrics, Prices};
 use runtime::tasks::Stopper;
 use runtime::{SystemClock, Tasks};
@@ -199,18 +199,9 @@ impl Ingest {
                         break;
                     }
                 };
-                match brought {
-                    Ok(report) => match report.skipped {
-                        Some(why) => line(format!("ok    {source}: not asked, {why}")),
-                        None => line(format!(
-                            "ok    {source}: {} candles, {} refused, {} questions",
-                            report.candles, report.refused, report.questions
-                        )),
-                    },
-                    Err(why) => {
-                        done = Done::Findings;
-                        line(format!("look  {source}: {why}"));
-                    }
+                if let Err(why) = brought.map(|report| line(brought_line(source, &report))) {
+                    done = Done::Findings;
+                    line(format!("look  {source}: {why}"));
                 }
             }
         } else {
@@ -229,6 +220,17 @@ impl Ingest {
         compose(&prices).await?;
         alone.tidy().await?;
         Ok(done)
+    }
+}
+
+/// What one source brought.
+fn brought_line(source: PriceSource, report: &PriceReport) -> String {
+    match &report.skipped {
+        Some(why) => format!("ok    {source}: not asked, {why}"),
+        None => format!(
+            "ok    {source}: {} candles, {} refused, {} questions",
+            report.candles, report.refused, report.questions
+        ),
     }
 }
 
