@@ -161,6 +161,8 @@ impl Coins {
             (store, kept)
         });
         self.put_back(kept.await).await;
+        // In step with the tables again: what is lost from here on may be gathered anew once more.
+        self.is_renewed &= self.trouble.is_some();
     }
 
     async fn put_back(&mut self, worked: Result<(CoinStore, Result<(), coins::Error>), String>) {

@@ -18,6 +18,7 @@ use super::alone::Alone;
 use super::{Place, WrongUse, asked_to_end};
 use crate::Done;
 use crate::config::btc;
+use crate::folder::running;
 use crate::output::line;
 
 /// How often it is shown how far it is.
@@ -91,7 +92,7 @@ impl Btc {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         match self.what {
             What::Sync(sync) => sync.run().await,
-            What::Status(place) => status(&place),
+            What::Status(place) => status(&place).await,
             What::Block(block) => block.run().await,
             What::Reconcile(reconcile) => reconcile.run().await,
         }
@@ -269,8 +270,19 @@ fn told_of(standing: &ChainStanding) -> String {
 }
 
 /// Prints every checkpoint.
-fn status(place: &Place) -> anyhow::Result<Done> {
+async fn status(place: &Place) -> anyhow::Result<Done> {
     let directory = place.directory()?;
+    // What a process knows of its node is in no file.
+    let mut is_well = true;
+    if let Some(process) = running(&directory)
+        && let Some(health) = super::status::ask(&process, "btc/health").await?
+    {
+        line(super::status::chain_line(&health));
+        for finding in super::status::chain_findings(&health) {
+            line(format!("! {finding}"));
+            is_well = false;
+        }
+    }
     let file = directory.join("control.sqlite");
     if !file.exists() {
         bail!(
@@ -305,7 +317,7 @@ fn status(place: &Place) -> anyhow::Result<Done> {
             one.status, one.key.component, one.key.interval, one.updated_time
         ));
     }
-    Ok(if checkpoints.iter().any(is_error) { Done::Findings } else { Done::Clean })
+    Ok(if is_well && !checkpoints.iter().any(is_error) { Done::Clean } else { Done::Findings })
 }
 
 impl Reconcile {

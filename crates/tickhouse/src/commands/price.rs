@@ -14,7 +14,7 @@ use runtime::tasks::Stopper;
 use runtime::{SystemClock, Tasks};
 
 use super::alone::Alone;
-use super::{Place, WrongUse, asked_to_end};
+use super::{Place, WrongUse, asked_to_end, start_logs};
 use crate::Done;
 use crate::config::{btc, settings};
 use crate::output::line;
@@ -113,6 +113,8 @@ async fn push_rows(place: &Place) -> anyhow::Result<Done> {
                 .to_owned(),
         )
     })?;
+    // A refused token is told at once, and every time.
+    let _guard = start_logs(&config)?;
     let tasks = Tasks::new();
     let store = (Arc::new(NoBudgetStore) as _, SystemClock::shared());
     let desk = PriceDesk::open(&settings::collect(&config), store, None, &tasks)

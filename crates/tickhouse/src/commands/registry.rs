@@ -117,6 +117,25 @@ impl Switch {
         let is_source = changed == 0
             && self.interval.is_none()
             && control.enable_price_source(&self.name, is_enabled, now)?;
+        if let Some(interval) = &self.interval
+            && changed == 0
+        {
+            let rows = control.metrics()?;
+            let own: Vec<&str> = rows
+                .iter()
+                .filter(|row| row.metric_name == metric)
+                .map(|row| row.interval.as_str())
+                .collect();
+            if !own.is_empty() {
+                let text =
+                    format!("{} is not computed over {interval}, but over {}", self.name, own.join(", "));
+                return Err(WrongUse(text).into());
+            }
+            if control.price_sources()?.iter().any(|row| row.source_name == self.name) {
+                let text = format!("{} is a price source and has no --interval", self.name);
+                return Err(WrongUse(text).into());
+            }
+        }
         if changed == 0 && !is_source {
             let mut names: Vec<String> = control.metrics()?.into_iter().map(|row| row.metric_name).collect();
             names.extend(control.price_sources()?.into_iter().map(|row| row.source_name));

@@ -45,7 +45,8 @@ impl Status {
             line(if self.json { json!({ "running": false, "message": text }).to_string() } else { text });
             return Ok(Done::Findings);
         };
-        let mut status = ask(&process).await?;
+        let mut status = ask(&process, "status").await?.unwrap_or_default();
+        status["btc"] = ask(&process, "btc/health").await?.unwrap_or_default();
         let jobs = jobs(&directory)?;
         status["jobs"] = jobs
             .iter()
@@ -78,15 +79,19 @@ fn jobs(directory: &Path) -> anyhow::Result<Vec<Job>> {
     control.open_jobs().context("read the jobs")
 }
 
-async fn ask(process: &Running) -> anyhow::Result<Value> {
+/// What the process says at a path of its interface; `None` where it has nothing there.
+pub(super) async fn ask(process: &Running, path: &str) -> anyhow::Result<Option<Value>> {
     let answer = reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(10))
         .build()?
-        .get(format!("http://{}/api/v1/status", process.address))
+        .get(format!("http://{}/api/v1/{path}", process.address))
         .send()
         .await
         .with_context(|| format!("ask process {} at {}", process.pid, process.address))?;
+    if path != "status" && answer.status() == reqwest::StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
     if !answer.status().is_success() {
         anyhow::bail!(
             "process {} answers {}: `serve.rest` may be off, and this command needs it",
@@ -94,7 +99,7 @@ async fn ask(process: &Running) -> anyhow::Result<Value> {
             answer.status()
         );
     }
-    answer.json().await.context("read the status")
+    answer.json().await.map(Some).context("read the status")
 }
 
 /// A few lines for a person, and a table of venues.
@@ -149,9 +154,29 @@ fn summary(status: &Value, process: &Running) -> String {
             number(&status["lake"]["rows_buffered_max"]),
         ),
     );
+    if status["btc"].is_object() {
+        add("chain", chain_line(&status["btc"]));
+    }
     add("process", format!("{} MiB of memory, {core_percent:.0} % of a core", mib(&status["memory_bytes"])));
     text.push_str(&venue_table(status));
     text
+}
+
+/// How far the chain is followed.
+pub(super) fn chain_line(health: &Value) -> String {
+    let number = |name: &str| health[name].as_u64().map_or_else(|| "-".to_owned(), group);
+    format!(
+        "block {} of {}, {} behind",
+        number("last_raw_height"),
+        number("node_tip_height"),
+        number("lag_blocks")
+    )
+}
+
+/// What is wrong with the chain and what follows it.
+pub(super) fn chain_findings(health: &Value) -> Vec<String> {
+    let reasons = health["reasons"].as_array().into_iter().flatten();
+    reasons.filter_map(Value::as_str).map(|reason| format!("btc: {reason}")).collect()
 }
 
 fn venue_table(status: &Value) -> String {
@@ -241,6 +266,7 @@ fn findings(status: &Value) -> Vec<String> {
     if let Some(trouble) = status["commit_trouble"].as_str() {
         found.push(format!("tables: rows cannot be committed and wait in the raw log: {trouble}"));
     }
+    found.extend(chain_findings(&status["btc"]));
     for venue in status["venues"].as_array().into_iter().flatten() {
         findings_of_venue(venue, &mut found);
     }
