@@ -27,7 +27,8 @@ impl Alone {
     /// Takes the folder. Refused while a process holds it: `instead` says what to do then.
     pub(super) async fn open(place: &Place, instead: &str) -> anyhow::Result<Self> {
         let config = place.load()?;
-        let directory = place.data.clone().unwrap_or_else(|| config.directory());
+        // As the commands that only look find it: beside a demo, that is the demo's.
+        let directory = crate::folder::meant(place.data.clone(), config.directory());
         if let Some(process) = running(&directory) {
             bail!("process {} works in {}: {instead}", process.pid, directory.display());
         }

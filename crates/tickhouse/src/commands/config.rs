@@ -27,6 +27,7 @@ impl ConfigCommand {
             What::Show(place) => line(place.load()?.show().trim_end()),
             What::Check(place) => {
                 let config = place.load()?;
+                crate::config::btc::check(&config)?;
                 let venues = crate::config::settings::enabled_venues(&config);
                 let mut names: Vec<String> = venues.iter().map(ToString::to_string).collect();
                 names.extend(crate::config::btc::beside_venues(&config));

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use collect::bitcoin_node::{Access, NodeBounds, NodeSettings, RestUse};
-use model::Network;
+use model::{Network, PriceSource};
 use onchain::{CoinBounds, CoinPlace, FollowSettings};
 
 use super::Config;
@@ -136,9 +136,32 @@ pub(crate) fn places(config: &Config) -> anyhow::Result<BTreeMap<String, String>
         let (source, origin) = place.split_once('=').with_context(|| {
             format!("price.places: {place:?} names no origin; write source=http://host:port")
         })?;
+        if PriceSource::known(source).is_none() {
+            let known: Vec<&str> = PriceSource::all().map(|source| source.as_str()).collect();
+            bail!("price.places: there is no price source {source:?}, but {}", known.join(", "));
+        }
+        if !is_origin(origin) {
+            bail!("price.places: {origin:?} is no origin; write {source}=http://host:port");
+        }
         Ok((source.to_owned(), origin.to_owned()))
     });
     places.collect()
+}
+
+fn is_origin(text: &str) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.strip_prefix(scheme).is_some_and(|host| !host.is_empty()))
+}
+
+/// Says what a start would refuse.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    places(config)?;
+    let url = node(config).url;
+    if !is_origin(&url) {
+        bail!("btc.url: {url:?} is no address; write http://host:port");
+    }
+    Ok(())
 }
 
 /// Which network is followed.
