@@ -48,6 +48,19 @@ fn wrong_use_ends_with_2_and_a_remedy() {
             &["config", "check"],
             &["true or false", "environment"],
         ),
+        (
+            &[
+                ("TICKHOUSE__SERVE__ALLOW_REMOTE", "true"),
+                ("TICKHOUSE__PRICE__PLACES", "kraken=http://127.0.0.1:1"),
+            ],
+            &["config", "check"],
+            &["price.places", "kraken", "bitstamp"],
+        ),
+        (
+            &[("TICKHOUSE__SERVE__ALLOW_REMOTE", "true"), ("TICKHOUSE__BTC__URL", "127.0.0.1:1")],
+            &["config", "check"],
+            &["btc.url", "http://host:port"],
+        ),
         (&[("TICKHOUSE__SERVE__ALLOW_REMOTE", "true")], &["run"], &["no venue is enabled", "tickhouse init"]),
         (&[("TICKHOUSE__SERVE__ADDRESS", "127.0.0.1:1")], &["init", "exists.toml"], &["exists", "--force"]),
         (&[], &["demo", "--faults", "quake=1"], &["quake", "drop"]),

@@ -82,6 +82,13 @@ fn a_node_in_trouble_is_named_and_followed_on_when_it_is_right_again() {
     let known = degraded(&address, &["the node does not answer", "cannot be reached"]);
     assert_eq!(known["last_raw_height"], height, "{known}");
     assert!(failures(&address, "unreachable") > 0.0);
+    for command in [&["status"][..], &["btc", "status"]] {
+        let (code, said) = tickhouse_with(folder, &[], command);
+        assert!(
+            code == Some(3) && said.contains("btc: the node does not answer"),
+            "{command:?} {code:?}: {said}"
+        );
+    }
     tell(&world, "feed=5");
     tell(&world, "none");
     let known = healthy(&world, &address);

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Place;
+use super::{Place, WrongUse};
 use crate::Done;
 use crate::output::line;
 
@@ -27,7 +27,7 @@ impl ConfigCommand {
             What::Show(place) => line(place.load()?.show().trim_end()),
             What::Check(place) => {
                 let config = place.load()?;
-                crate::config::btc::check(&config)?;
+                crate::config::btc::check(&config).map_err(|error| WrongUse(error.to_string()))?;
                 let venues = crate::config::settings::enabled_venues(&config);
                 let mut names: Vec<String> = venues.iter().map(ToString::to_string).collect();
                 names.extend(crate::config::btc::beside_venues(&config));
