@@ -137,7 +137,7 @@ pub(crate) fn places(config: &Config) -> anyhow::Result<BTreeMap<String, String>
             format!("price.places: {place:?} names no origin; write source=http://host:port")
         })?;
         if PriceSource::known(source).is_none() {
-            let known: Vec<&str> = PriceSource::all().map(|source| source.as_str()).collect();
+            let known: Vec<&str> = PriceSource::all().map(PriceSource::as_str).collect();
             bail!("price.places: there is no price source {source:?}, but {}", known.join(", "));
         }
         if !is_origin(origin) {
