@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use model::Time;
-use tables::{BTC, TableName, TableScan};
+use tables::{BTC, TableName, TableScan, TimeRange};
 
 use crate::Doors;
 use crate::error::Error;
@@ -23,7 +23,7 @@ pub(crate) async fn last_bucket(
     Ok(batches.iter().flat_map(tables::buckets_of).next())
 }
 
-/// First and last bucket of a subject.
+/// First and last bucket of a subject, in a table whose key goes on with the bucket.
 pub(crate) async fn buckets(
     doors: &Doors,
     table: TableName,
@@ -32,6 +32,22 @@ pub(crate) async fn buckets(
     let Some(last) = last_bucket(doors, table, subject).await? else { return Ok(None) };
     let batches = end_of(doors, (table, subject), "bucket", false).await?;
     Ok(batches.iter().flat_map(tables::buckets_of).next().map(|first| (first, last)))
+}
+
+/// Whether a subject has rows in a range.
+pub(crate) async fn has_rows(
+    doors: &Doors,
+    (table, subject): (TableName, &str),
+    range: TimeRange,
+) -> Result<bool, Error> {
+    let scan = TableScan {
+        subject: Some(subject.to_owned()),
+        range: Some(range),
+        columns: vec!["bucket"],
+        limit: Some(1),
+        ..TableScan::default()
+    };
+    Ok(doors.store.scan(table, scan).await?.iter().any(|batch| batch.num_rows() > 0))
 }
 
 async fn end_of(

@@ -155,6 +155,24 @@ async fn values_of_buckets_that_left_leave() {
 }
 
 #[tokio::test]
+async fn values_leave_where_the_chain_ends_earlier_than_it_had_grown_to() {
+    let world = World::new().await;
+    let (chain, metrics) = (main_chain(), Metrics::new(world.doors.clone()));
+    // One keeper throughout, as in a running house: it computes, the chain grows, and falls back behind its first computation.
+    world.take(Some(314), 315, &chain[315..318]).await;
+    metrics.compute().await.unwrap().unwrap();
+    let first_end = world.buckets().last().unwrap().bucket;
+    world.take(None, 318, &chain[318..]).await;
+    metrics.compute().await.unwrap().unwrap();
+    world.take(Some(325), 326, &chain[326..328]).await;
+    metrics.compute().await.unwrap().unwrap();
+    let buckets: Vec<Time> = world.buckets().iter().map(|bucket| bucket.bucket).collect();
+    assert!(buckets.last() > Some(&first_end), "{first_end}");
+    let times: Vec<Time> = world.values("hash_rate", "10m").into_iter().map(|(time, _)| time).collect();
+    assert!(times == buckets, "through {:?}, not {:?}", times.last(), buckets.last());
+}
+
+#[tokio::test]
 async fn a_timeline_that_begins_earlier_is_composed_from_its_beginning() {
     let world = || {
         let (memory, folder) = (Arc::<Memory>::default(), tempfile::tempdir().unwrap());

@@ -127,7 +127,10 @@ impl Metrics {
         let Some((first, through)) = ends::buckets(&self.doors, TableName::BtcBuckets, BTC).await? else {
             return Ok(None);
         };
-        let is_cut = self.cut(first, through).await?;
+        let is_cut = self.cut(first, through).await.inspect_err(|_| {
+            // What may still stand is looked for again.
+            *self.extent.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        })?;
         let from = if is_cut { first } else { bucket_start(dirty.from, DAY).max(first) };
         let (wanted, mut failed) = self.wanted()?;
         let mut start = from;
@@ -153,25 +156,27 @@ impl Metrics {
     /// Takes out values of buckets that are no more, before the first and behind the last. Whether values of the first day must
     /// be computed again: those of longer intervals begin before its first bucket.
     async fn cut(&self, first: Time, through: Time) -> Result<bool, Error> {
-        let known = *self.extent.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.extent.lock().unwrap_or_else(PoisonError::into_inner).replace((first, through));
         if known.is_some_and(|(from, last)| from >= first && last <= through) {
             return Ok(false);
         }
-        let day = bucket_start(first, DAY);
+        // Longer intervals begin before the first bucket by right, up to a day.
+        let begins_later = known.is_some_and(|(from, _)| from < first);
+        let low = if begins_later { first } else { bucket_start(first, DAY) };
+        let before = TimeRange { start: Time(i64::MIN), end: low };
+        let behind = TimeRange { start: through.plus_micros(1), end: Time(i64::MAX) };
         let mut is_cut = false;
         for metric in METRICS {
-            let own = ends::buckets(&self.doors, TableName::Metrics, metric.name).await?;
-            let Some((from, last)) = own else { continue };
-            if from < day || (from < first && known.is_some_and(|(known, _)| known < first)) {
+            let own = (TableName::Metrics, metric.name);
+            if ends::has_rows(&self.doors, own, before).await? {
                 self.doors.control.mark_dirty(PART, first)?;
                 self.take_out(metric.name, (i64::MIN, first.0)).await?;
                 is_cut = true;
             }
-            if last > through {
-                self.take_out(metric.name, (through.0 + 1, i64::MAX)).await?;
+            if ends::has_rows(&self.doors, own, behind).await? {
+                self.take_out(metric.name, (behind.start.0, i64::MAX)).await?;
             }
         }
-        *self.extent.lock().unwrap_or_else(PoisonError::into_inner) = Some((first, through));
         Ok(is_cut)
     }
 
