@@ -34,7 +34,8 @@ pub(super) fn candles() {
     process.end();
 }
 
-fn measure(name: &str, url: &str) {
+/// Asks again and again over one kept connection, and says how long it took.
+pub(super) fn measure(name: &str, url: &str) {
     let (mut times, bytes) = block_on(async {
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let (mut times, mut bytes) = (Vec::with_capacity(ASKED), 0);

@@ -2,7 +2,7 @@
 //! one kept connection.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lake::{Lake, LakeSettings};
 use model::{
@@ -11,6 +11,7 @@ use model::{
 use runtime::SystemClock;
 use tables::{Rows, Step, TABLES};
 
+use crate::candles::measure;
 use crate::world::{World, block_on, eventually, get};
 
 /// Ten minutes of a year.
@@ -19,7 +20,6 @@ const YEAR: i64 = 52_560;
 const PIECE: i64 = 4_320;
 const FIELDS: &str =
     "block_count,tx_count_10m,fees_sat_10m,transferred_btc_10m,difficulty_last,price_close_usd";
-const ASKED: usize = 40;
 
 /// Fills the tables, starts the platform over them and asks.
 pub(super) fn year() {
@@ -38,31 +38,9 @@ pub(super) fn year() {
         (rows == YEAR as usize).then_some(())
     });
     for format in ["arrow", "csv", "json"] {
-        measure(format, &url(format));
+        measure(&format!("a year of ten minutes as {format}"), &url(format));
     }
     process.end();
-}
-
-fn measure(format: &str, url: &str) {
-    let (mut times, bytes) = block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let (mut times, mut bytes) = (Vec::with_capacity(ASKED), 0);
-        for _ in 0..ASKED {
-            let started = Instant::now();
-            let answer = client.get(url).send().await.expect("an answer comes");
-            bytes = answer.bytes().await.expect("the answer is whole").len();
-            times.push(started.elapsed());
-        }
-        (times, bytes)
-    });
-    times.sort_unstable();
-    println!(
-        "a year of ten minutes as {format}, {bytes} bytes, {ASKED} times: fastest {:.1?}, p50 {:.1?}, p90 {:.1?}, slowest {:.1?}",
-        times[0],
-        times[ASKED / 2],
-        times[ASKED * 9 / 10],
-        times[ASKED - 1]
-    );
 }
 
 fn fill(folder: &Path) {
