@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use model::Decimal;
 use serde_json::Value;
 
+use crate::chain_world::ask;
 use crate::folds::{Book, Trades, bars};
 use crate::world::{World, eventually, get, get_text, until};
 
@@ -194,6 +195,22 @@ fn check_bars(world: &World, expected: &Expected) {
     }
 }
 
+/// Waits until the minute before the file's last one is closed: the venue's clock passes it some time behind the last
+/// trade, which may be the first of its minute.
+fn wait_for_close(address: &str, key: &(String, String), trades: &Trades) {
+    let Some((minute, _)) = bars(trades).into_iter().rev().nth(1) else { return };
+    let query = format!(
+        "select count(*) as n from bars b join (select distinct instrument, venue_symbol from instruments) i on \
+         b.instrument = i.instrument where b.source = 'trades' and b.timeframe = '1m' and i.venue_symbol = '{}' and \
+         b.instrument like '{}:%' and arrow_cast(b.open_time, 'Int64') = {minute}",
+        key.1, key.0
+    );
+    until(Duration::from_mins(1), "the last full minute is closed", || {
+        let rows = ask(address, &query)?;
+        if rows[0]["n"] == 0 { Err(format!("{key:?} minute {minute}")) } else { Ok(()) }
+    });
+}
+
 /// The file's last minute, which forms as long as no later trade comes.
 fn check_last(address: &str, key: &(String, String), trades: &Trades) {
     let (minute, bar) = bars(trades).pop_last().expect("a minute");
@@ -265,6 +282,7 @@ fn check(file: &str, venue_of: impl Fn(&Value) -> String, extra: &str, counts: &
     let expected = expected(venue_of, &file);
     let world = replay(&file, extra, |address| {
         for (key, trades) in &expected.trades {
+            wait_for_close(address, key, trades);
             check_last(address, key, trades);
         }
         for (key, book) in &expected.books {
