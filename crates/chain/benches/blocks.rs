@@ -1,7 +1,7 @@
 //! How fast blocks become sums: our walk, another library's structures, a verbose answer; and how fast files are gone through.
 
 use std::convert::Infallible;
-use std::path::Path;
+use std::path::PathBuf;
 
 use bitcoin::consensus::encode::deserialize;
 use chain::{Key, NodeFile, Spent, SpentForm, SpentWriter};
@@ -14,7 +14,11 @@ fn main() {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/mainnet")).join(name);
+    let path = PathBuf::from(format!(
+        "{}/fixtures/mainnet",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    ))
+    .join(name);
     zstd::decode_all(std::fs::File::open(path).expect("the fixture is there")).expect("the fixture is packed")
 }
 

@@ -133,8 +133,9 @@ fn some_chain(length: usize) -> World {
 }
 
 fn fixture(name: &str) -> Vec<String> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest");
-    let packed = std::fs::read(std::path::Path::new(folder).join(name)).unwrap();
+    let folder =
+        format!("{}/../chain/fixtures/regtest", std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo"));
+    let packed = std::fs::read(std::path::Path::new(&folder).join(name)).unwrap();
     let text = String::from_utf8(zstd::decode_all(&packed[..]).unwrap()).unwrap();
     text.lines().map(str::to_owned).collect()
 }

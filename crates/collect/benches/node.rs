@@ -58,7 +58,10 @@ fn thread_micros() -> f64 {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/mainnet"));
+    let folder = PathBuf::from(format!(
+        "{}/../chain/fixtures/mainnet",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    ));
     zstd::decode_all(std::fs::File::open(folder.join(name)).expect("it is there")).expect("it is packed")
 }
 

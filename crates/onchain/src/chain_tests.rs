@@ -48,8 +48,11 @@ pub(crate) fn main_chain() -> Vec<(Vec<u8>, Spent)> {
 }
 
 pub(crate) fn stale_branch() -> Vec<(Vec<u8>, Spent)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest/stale");
-    let file = |name: String| std::fs::read(std::path::Path::new(folder).join(name)).unwrap();
+    let folder = format!(
+        "{}/../chain/fixtures/regtest/stale",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    );
+    let file = |name: String| std::fs::read(std::path::Path::new(&folder).join(name)).unwrap();
     (0..3)
         .map(|number| {
             let bytes = file(format!("A{number}_spenttxouts.bin"));

@@ -18,7 +18,10 @@ use crate::{
 };
 
 fn recorded() -> node::NodeSettings {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest"));
+    let path = PathBuf::from(format!(
+        "{}/../chain/fixtures/regtest",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    ));
     let source = NodeSource::Folder { path, arrived: None };
     node::NodeSettings { source, ..node::NodeSettings::default() }
 }

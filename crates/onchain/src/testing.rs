@@ -188,7 +188,11 @@ pub(crate) fn doors(memory: &Arc<Memory>, folder: &std::path::Path) -> Doors {
 
 /// The lines of a compressed file of the fixture chain.
 pub(crate) fn lines(name: &str) -> Vec<String> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest")).join(name);
+    let path = PathBuf::from(format!(
+        "{}/../chain/fixtures/regtest",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    ))
+    .join(name);
     let bytes = std::fs::read(path).unwrap();
     let text = zstd::decode_all(&bytes[..]).unwrap();
     String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()

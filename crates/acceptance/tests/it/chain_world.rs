@@ -8,7 +8,11 @@ use serde_json::Value;
 
 use crate::world::{World, get, post, sql, until};
 
-pub(crate) const REGTEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest");
+/// Folder of the recorded chain.
+pub(crate) fn regtest() -> String {
+    format!("{}/../chain/fixtures/regtest", std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo"))
+}
+
 /// Blocks arrive in the order of the node's files; so many have come when the losing branch is the active one.
 pub(crate) const ARRIVED_BRANCH_A: usize = 318;
 
@@ -28,7 +32,7 @@ pub(crate) const PRICED: [&str; 10] =
 
 /// Lines of a file of the fixture.
 pub(crate) fn rows(name: &str) -> Vec<Value> {
-    let bytes = std::fs::read(PathBuf::from(REGTEST).join(name)).expect("the fixture is there");
+    let bytes = std::fs::read(PathBuf::from(regtest()).join(name)).expect("the fixture is there");
     let text = zstd::decode_all(&bytes[..]).expect("the fixture unpacks");
     let text = String::from_utf8(text).expect("the fixture is text");
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
@@ -36,7 +40,7 @@ pub(crate) fn rows(name: &str) -> Vec<Value> {
 
 /// A world whose node has the recorded chain, and a house that is to follow it.
 pub(crate) fn world(arguments: &[&str]) -> World {
-    let all = ["--venues", "binance", "--instruments", "1", "--rate", "2", "--chain", REGTEST];
+    let all = ["--venues", "binance", "--instruments", "1", "--rate", "2", "--chain", &regtest()];
     let world = World::start(&[&all[..], arguments].concat());
     world.configure("", &section(&world, "step_blocks = 100"));
     world

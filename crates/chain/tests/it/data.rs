@@ -6,7 +6,8 @@ use chain::{Spent, SpentForm, SpentWriter};
 use serde_json::Value;
 
 pub(crate) fn path(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures")).join(name)
+    PathBuf::from(format!("{}/fixtures", std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")))
+        .join(name)
 }
 
 /// The bytes of a fixture, unpacked if it is packed.

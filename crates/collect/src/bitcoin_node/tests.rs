@@ -20,7 +20,10 @@ struct World {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest"))
+    PathBuf::from(format!(
+        "{}/../chain/fixtures/regtest",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    ))
 }
 
 fn recorded(arrived: Option<usize>) -> node::NodeSettings {

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 /// Lines of one of the chain's files.
 pub(super) fn lines(name: &str) -> Vec<String> {
-    let path = format!("{}/../chain/fixtures/regtest/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../chain/fixtures/regtest/{name}",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    );
     let packed = std::fs::read(&path).unwrap_or_else(|error| panic!("read {path}: {error}"));
     let text = zstd::decode_all(packed.as_slice()).expect("the fixture unpacks");
     let text = String::from_utf8(text).expect("the fixture is text");

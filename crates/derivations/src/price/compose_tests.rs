@@ -374,9 +374,12 @@ fn a_state_of_version_1_is_still_read() {
     composer.compose(at(0), &market(0));
     composer.compose(at(1), &scaled(market(1), "okx", 1.2));
     composer.compose(at(2), &market(2));
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/median_price_v1.bin");
+    let path = format!(
+        "{}/tests/golden/median_price_v1.bin",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    );
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, composer.save()).unwrap();
+        std::fs::write(&path, composer.save()).unwrap();
     }
     let mut restored = MedianComposer::new();
     restored.restore(&std::fs::read(path).unwrap()).unwrap();

@@ -17,7 +17,10 @@ use crate::world::{Bytes, HandClock, bytes, post_bytes};
 
 /// The recorded chain.
 fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../chain/fixtures/regtest"))
+    PathBuf::from(format!(
+        "{}/../chain/fixtures/regtest",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    ))
 }
 
 /// Lines of a compressed recording.
