@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_schema::{DataType, Schema};
 use deltalake::arrow::compute::{self, filter_record_batch};
 use deltalake::arrow::row::OwnedRow;
@@ -16,7 +16,7 @@ use deltalake::datafusion::physical_expr::{PhysicalExpr, conjunction};
 use deltalake::datafusion::scalar::ScalarValue;
 use model::Time;
 use model::time::MINUTE;
-use tables::{Partition, Table, TableName, TableScan, TimeRange};
+use tables::{ColumnKind, Partition, Table, TableName, TableScan, TimeRange};
 
 use crate::error::{Error, failed};
 use crate::file::{Bounds, DataFile};
@@ -31,6 +31,41 @@ fn window_first(table: &Table) -> i64 {
         Partition::Day(_) => MINUTE,
         Partition::Month(_) | Partition::None => 120 * MINUTE,
     }
+}
+
+/// Along what a search with a limit goes: what orders the rows of one subject.
+#[derive(Clone, Copy)]
+enum Axis {
+    /// The table's time.
+    Time,
+    /// A number with a row or two for each: the times of blocks go back and forth, their heights do not.
+    Number(&'static str),
+}
+
+impl Axis {
+    // Where a word comes next in the key (the timeframe of bars), the rows nearest in time are found.
+    fn of(table: &Table) -> Self {
+        let next = table.key.get(1).and_then(|name| table.columns.iter().find(|column| column.name == *name));
+        match next {
+            Some(column) if column.kind == ColumnKind::Int64 => Self::Number(column.name),
+            _ => Self::Time,
+        }
+    }
+
+    fn window_first(self, table: &Table, limit: usize) -> i64 {
+        match self {
+            Self::Time => window_first(table),
+            Self::Number(_) => i64::try_from(limit).unwrap_or(i64::MAX).max(1),
+        }
+    }
+}
+
+/// A piece of what is asked for.
+#[derive(Clone, Copy)]
+struct Part {
+    range: Option<TimeRange>,
+    /// Only rows with a number from the first to before the second in this column.
+    numbers: Option<(&'static str, i64, i64)>,
 }
 
 /// Where so many times the limit are all the rows there are, they are read at once: each window reads again what the one before
@@ -53,7 +88,7 @@ pub(crate) async fn captured(
     let scan = Scan::prepare(reader, captured, ask, threads)?;
     let found = match (scan.ask.limit, scan.subject()) {
         (Some(limit), Some(_)) => scan.in_windows(limit).await?,
-        _ => scan.between(scan.ask.range).await?.into_iter().collect(),
+        _ => scan.between(scan.whole()).await?.into_iter().collect(),
     };
     scan.finish(&found)
 }
@@ -104,28 +139,37 @@ impl<'a> Scan<'a> {
         Ok(Self { reader, table, captured, ask, columns, replaced, threads })
     }
 
-    /// Reads from one end of the range, window by window, until there are enough rows.
+    fn whole(&self) -> Part {
+        Part { range: self.ask.range, numbers: None }
+    }
+
+    /// Reads from one end of the rows, window by window, until there are enough.
     async fn in_windows(&self, limit: usize) -> Result<Vec<RecordBatch>, Error> {
-        let Some(mut left) = self.extent()? else { return Ok(Vec::new()) };
+        let axis = Axis::of(self.table);
+        let (mut low, mut high) = self.extent(axis)?;
         let is_all_at_once = self.rows_at_most() <= (limit as u64).saturating_mul(FEW);
-        let mut window = if is_all_at_once { i64::MAX } else { window_first(self.table) };
+        let mut window = if is_all_at_once { i64::MAX } else { axis.window_first(self.table, limit) };
         let (mut found, mut count) = (Vec::new(), 0);
-        while left.start < left.end && count < limit {
-            let part = if self.ask.is_descending {
-                let start = Time(left.end.0.saturating_sub(window)).max(left.start);
-                TimeRange { start, end: left.end }
+        while low < high && count < limit {
+            let (from, until) = if self.ask.is_descending {
+                (high.saturating_sub(window).max(low), high)
             } else {
-                let end = Time(left.start.0.saturating_add(window)).min(left.end);
-                TimeRange { start: left.start, end }
+                (low, low.saturating_add(window).min(high))
             };
-            if let Some(rows) = self.between(Some(part)).await? {
+            let part = match axis {
+                Axis::Time => {
+                    Part { range: Some(TimeRange { start: Time(from), end: Time(until) }), numbers: None }
+                }
+                Axis::Number(column) => Part { range: self.ask.range, numbers: Some((column, from, until)) },
+            };
+            if let Some(rows) = self.between(part).await? {
                 count += rows.num_rows();
                 found.push(rows);
             }
             if self.ask.is_descending {
-                left.end = part.start;
+                high = from;
             } else {
-                left.start = part.end;
+                low = until;
             }
             window = window.saturating_mul(4);
         }
@@ -135,28 +179,56 @@ impl<'a> Scan<'a> {
         Ok(found)
     }
 
-    /// The part of the range asked for in which there can be rows.
-    fn extent(&self) -> Result<Option<TimeRange>, Error> {
+    /// From where to before where on the axis there can be rows.
+    fn extent(&self, axis: Axis) -> Result<(i64, i64), Error> {
         let (mut low, mut high) = (i64::MAX, i64::MIN);
-        for file in self.files(self.ask.range) {
-            let (first, last) = file.times(self.table);
+        for file in self.files(self.whole()) {
+            let (first, last) = match axis {
+                Axis::Time => file.times(self.table),
+                Axis::Number(column) => match file.bounds(column) {
+                    Some(Bounds::Int(first, last)) => (*first, *last),
+                    _ => (i64::MIN, i64::MAX),
+                },
+            };
             (low, high) = (low.min(first), high.max(last));
         }
         for batch in &self.captured.buffer {
-            let times = rows::column_of(batch, self.table.time)?.as_primitive::<TimestampMicrosecondType>();
-            low = low.min(compute::min(times).unwrap_or(i64::MAX));
-            high = high.max(compute::max(times).unwrap_or(i64::MIN));
+            let (first, last) = match axis {
+                Axis::Time => {
+                    let times =
+                        rows::column_of(batch, self.table.time)?.as_primitive::<TimestampMicrosecondType>();
+                    (compute::min(times), compute::max(times))
+                }
+                Axis::Number(column) => {
+                    let numbers = rows::column_of(batch, column)?.as_primitive::<Int64Type>();
+                    (compute::min(numbers), compute::max(numbers))
+                }
+            };
+            low = low.min(first.unwrap_or(i64::MAX));
+            high = high.max(last.unwrap_or(i64::MIN));
         }
         if low > high {
-            return Ok(None);
+            return Ok((0, 0));
         }
-        let all = TimeRange { start: Time(low), end: Time(high.saturating_add(1)) };
-        Ok(self.ask.range.map_or(Some(all), |range| range.overlap(&all)))
+        let (mut start, mut end) = (low, high.saturating_add(1));
+        match axis {
+            Axis::Time => {
+                if let Some(range) = self.ask.range {
+                    (start, end) = (start.max(range.start.0), end.min(range.end.0));
+                }
+            }
+            Axis::Number(name) => {
+                let own = |(column, bound): (&str, i64)| (column == name).then_some(bound);
+                start = start.max(self.ask.at_least.and_then(own).unwrap_or(i64::MIN));
+                end = end.min(self.ask.at_most.and_then(own).map_or(i64::MAX, |most| most.saturating_add(1)));
+            }
+        }
+        Ok((start, end))
     }
 
     /// No more rows than these can be in the range.
     fn rows_at_most(&self) -> u64 {
-        let stored: u64 = self.files(self.ask.range).iter().map(|file| file.rows).sum();
+        let stored: u64 = self.files(self.whole()).iter().map(|file| file.rows).sum();
         stored + self.captured.buffer.iter().map(|batch| batch.num_rows() as u64).sum::<u64>()
     }
 
@@ -165,22 +237,33 @@ impl<'a> Scan<'a> {
         self.ask.instrument.as_ref().map(model::InstrumentId::as_str).or(self.ask.subject.as_deref())
     }
 
-    fn files(&self, range: Option<TimeRange>) -> Vec<Arc<DataFile>> {
+    /// What whole numbers may be in which columns, ends included.
+    fn limits(&self, part: Part) -> impl Iterator<Item = (&'static str, i64, i64)> {
+        let least = self.ask.at_least.map(|(column, least)| (column, least, i64::MAX));
+        let most = self.ask.at_most.map(|(column, most)| (column, i64::MIN, most));
+        let piece = part.numbers.map(|(column, from, until)| (column, from, until - 1));
+        [least, most, piece].into_iter().flatten()
+    }
+
+    fn files(&self, part: Part) -> Vec<Arc<DataFile>> {
         let subject = self.subject();
-        let may_reach = |file: &DataFile| match self.ask.at_least {
-            Some((column, least)) => {
-                !matches!(file.bounds(column), Some(Bounds::Int(_, most)) if *most < least)
-            }
-            None => true,
+        let may_reach = |file: &DataFile| {
+            self.limits(part).all(|(column, least, most)| match file.bounds(column) {
+                Some(Bounds::Int(low, high)) => *low <= most && least <= *high,
+                _ => true,
+            })
         };
         let files = self.captured.files.iter();
-        files.filter(|file| file.may_hold(self.table, subject, range) && may_reach(file)).cloned().collect()
+        files
+            .filter(|file| file.may_hold(self.table, subject, part.range) && may_reach(file))
+            .cloned()
+            .collect()
     }
 
     /// Rows of a part of the range, sorted.
-    async fn between(&self, range: Option<TimeRange>) -> Result<Option<RecordBatch>, Error> {
-        let predicate = self.predicate(range).map_err(failed(format!("scan table {}", self.table.name)))?;
-        let files = self.files(range);
+    async fn between(&self, part: Part) -> Result<Option<RecordBatch>, Error> {
+        let predicate = self.predicate(part).map_err(failed(format!("scan table {}", self.table.name)))?;
+        let files = self.files(part);
         let ask = FileAsk {
             table: self.table,
             files: &files,
@@ -218,7 +301,7 @@ impl<'a> Scan<'a> {
         rows::sort_by(&joined, &self.table.key[skip..]).map(Some)
     }
 
-    fn predicate(&self, range: Option<TimeRange>) -> Result<Option<Arc<dyn PhysicalExpr>>, DataFusionError> {
+    fn predicate(&self, part: Part) -> Result<Option<Arc<dyn PhysicalExpr>>, DataFusionError> {
         let schema: Arc<Schema> = self.table.stored_schema();
         let compare =
             |name: &str, operator, value| binary(col(name, &schema)?, operator, lit(value), &schema);
@@ -227,16 +310,20 @@ impl<'a> Scan<'a> {
         if let Some(subject) = self.subject() {
             terms.push(of_subject(&schema, self.table.subject(), subject)?);
         }
-        if let Some(range) = range {
+        if let Some(range) = part.range {
             terms.push(compare(self.table.time, Operator::GtEq, moment(range.start))?);
             terms.push(compare(self.table.time, Operator::Lt, moment(range.end))?);
         }
-        if let Some((column, least)) = self.ask.at_least {
-            let value = match schema.field_with_name(column)?.data_type() {
-                DataType::Timestamp(..) => moment(Time(least)),
-                _ => ScalarValue::Int64(Some(least)),
-            };
-            terms.push(compare(column, Operator::GtEq, value)?);
+        for (column, least, most) in self.limits(part) {
+            let is_time = matches!(schema.field_with_name(column)?.data_type(), DataType::Timestamp(..));
+            let value =
+                |number| if is_time { moment(Time(number)) } else { ScalarValue::Int64(Some(number)) };
+            if least > i64::MIN {
+                terms.push(compare(column, Operator::GtEq, value(least))?);
+            }
+            if most < i64::MAX {
+                terms.push(compare(column, Operator::LtEq, value(most))?);
+            }
         }
         Ok((!terms.is_empty()).then(|| conjunction(terms)))
     }

@@ -146,6 +146,7 @@ impl TableStore for Memory {
                     .range
                     .is_none_or(|range| (range.start.0..range.end.0).contains(&cell(&all, table.time, row)))
                 && scan.at_least.is_none_or(|(column, least)| cell(&all, column, row) >= least)
+                && scan.at_most.is_none_or(|(column, most)| cell(&all, column, row) <= most)
         };
         let mut found = filtered(&all, is_asked);
         if scan.is_descending {

@@ -21,11 +21,14 @@ pub struct TableScan {
     pub range: Option<TimeRange>,
     /// Only rows where this column of whole numbers or times (in microseconds) is at least so much.
     pub at_least: Option<(&'static str, i64)>,
+    /// Only rows where this column of whole numbers or times (in microseconds) is at most so much.
+    pub at_most: Option<(&'static str, i64)>,
     /// Only these columns, in this order; empty for all.
     pub columns: Vec<&'static str>,
     /// Sorted by the table's key, descending if true.
     pub is_descending: bool,
-    /// At most so many rows.
+    /// At most so many rows: the first of the order. Where the key goes on with a word behind the subject (timeframe, channel),
+    /// those at the end in time.
     pub limit: Option<usize>,
 }
 

@@ -142,3 +142,55 @@ async fn rows_of_a_foreign_shape_are_refused() {
     let error = lake.steps().apply(wrong).await.unwrap_err();
     assert!(error.to_string().contains("btc_primitive_block"), "{error}");
 }
+
+#[tokio::test]
+async fn blocks_whose_times_go_back_are_found_in_the_order_of_their_heights() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    let mut blocks: Vec<_> = (1..=600).map(|height| block(height, 0)).collect();
+    for (place, block) in blocks.iter_mut().enumerate() {
+        // As miners' clocks may: up to two hours ahead.
+        block.place.header.time += (place as u32 * 7_919) % 7_200;
+    }
+    for (number, part) in blocks.chunks(250).enumerate() {
+        lake.steps().apply(step(part, None, number as u64 + 1)).await.unwrap();
+    }
+    let found = async |scan: TableScan| {
+        let scan = TableScan { subject: Some(BTC.to_owned()), ..scan };
+        let batches = lake.store().scan(TableName::BtcPrimitiveBlock, scan).await.unwrap();
+        let facts = batches.iter().flat_map(tables::btc_primitive_block::from_batch);
+        facts.map(|facts| facts.place.height).collect::<Vec<u32>>()
+    };
+    for limit in [1, 7, 30] {
+        let limit = Some(limit);
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        while up.len() < blocks.len() {
+            let at_least = Some(("height", up.len() as i64 + 1));
+            let page = found(TableScan { at_least, limit, ..TableScan::default() }).await;
+            assert!(!page.is_empty(), "nothing behind {}", up.len());
+            up.extend(page);
+        }
+        assert_eq!(up, (1..=600).collect::<Vec<u32>>());
+        while down.len() < blocks.len() {
+            let at_most = Some(("height", 600 - down.len() as i64));
+            let ask = TableScan { at_most, limit, is_descending: true, ..TableScan::default() };
+            let page = found(ask).await;
+            assert!(!page.is_empty(), "nothing before {}", down.len());
+            down.extend(page);
+        }
+        assert_eq!(down, (1..=600).rev().collect::<Vec<u32>>());
+    }
+    let both =
+        TableScan { at_least: Some(("height", 40)), at_most: Some(("height", 49)), ..TableScan::default() };
+    assert_eq!(found(both).await, (40..50).collect::<Vec<u32>>());
+    // Of a range of time those in it, and they in the order of their heights too.
+    let time = |second: i64| model::Time((1_600_000_000 + second) * 1_000_000);
+    let range = tables::TimeRange { start: time(60_000), end: time(70_000) };
+    let within: Vec<u32> = blocks
+        .iter()
+        .filter(|block| range.contains(time(i64::from(block.place.header.time) - 1_600_000_000)))
+        .map(|block| block.place.height)
+        .collect();
+    let ask = TableScan { range: Some(range), limit: Some(5), ..TableScan::default() };
+    assert_eq!(found(ask).await, within[..5]);
+}

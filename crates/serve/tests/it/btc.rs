@@ -134,8 +134,12 @@ async fn blocks_are_paged_by_height() {
     ));
     for (query, expect, next) in [
         ("", vec![0, 1, 2, 3, 4, 5], None),
-        ("limit=2", vec![4, 5], None),
-        ("limit=2&order=desc", vec![5, 4], None),
+        ("limit=2", vec![4, 5], Some("to_height=3")),
+        ("limit=2&order=desc", vec![5, 4], Some("to_height=3")),
+        ("limit=2&to_height=3", vec![2, 3], Some("to_height=1")),
+        ("limit=2&to_height=1&order=desc", vec![1, 0], None),
+        ("limit=2&from_height=1&to_height=2", vec![1, 2], None),
+        ("limit=2&from_height=1&to_height=3&order=desc", vec![3, 2], Some("to_height=1")),
         ("limit=2&from_height=1", vec![1, 2], Some("from_height=3")),
         ("limit=2&from_height=4", vec![4, 5], None),
         ("start=2024-08-08T12:20:00Z", vec![2, 4, 5], None),
@@ -284,6 +288,8 @@ async fn bad_questions_are_refused_with_a_remedy() {
         ("/primitive?fields=tx_cout", 400, "unknown_field"),
         ("/primitive?interval=block&fields=tx_cout", 400, "unknown_field"),
         ("/primitive?from_height=3", 400, "bad_parameter"),
+        ("/primitive?interval=1h&to_height=3", 400, "bad_parameter"),
+        ("/primitive?interval=block&from_height=3&to_height=2", 400, "reversed_range"),
         ("/primitive?interval=block&from_height=-3", 400, "bad_id"),
         ("/primitive?start=soon", 400, "bad_time"),
         ("/primitive?start=2024-01-02&end=2024-01-01", 400, "reversed_range"),

@@ -314,6 +314,7 @@ pub(crate) fn scanned(name: TableName, rows: &[RecordBatch], scan: &TableScan) -
         scan.subject.as_deref().is_none_or(|subject| subjects.value(row) == subject)
             && scan.range.is_none_or(|range| range.contains(Time(cell(table.time, row))))
             && scan.at_least.is_none_or(|(column, least)| cell(column, row) >= least)
+            && scan.at_most.is_none_or(|(column, most)| cell(column, row) <= most)
     };
     let mask: BooleanArray = (0..all.num_rows()).map(|row| Some(is_asked(row))).collect();
     let mut found = arrow_select::filter::filter_record_batch(&all, &mask).unwrap();

@@ -53,6 +53,9 @@ pub(crate) struct PrimitiveAsk {
     /// Of blocks: the lowest height.
     #[param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)]
     from_height: Option<String>,
+    /// Of blocks: the highest height, inclusive.
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)]
+    to_height: Option<String>,
     /// Most rows; 500 unless told. At most two years of 10m and 1h, three of 24h, and 105408 blocks.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 105_408)]
     limit: Option<String>,
@@ -99,9 +102,10 @@ pub(crate) async fn primitive(
     if ask.interval.as_deref() == Some("block") {
         return blocks(&house, &ask, form).await;
     }
-    if ask.from_height.is_some() {
-        let remedy = "ask with interval=block, or say start instead";
-        return Err(Refusal::bad("bad_parameter", "from_height goes with interval=block", remedy));
+    if ask.from_height.is_some() || ask.to_height.is_some() {
+        let remedy = "ask with interval=block, or say start and end instead";
+        let message = "from_height and to_height go with interval=block";
+        return Err(Refusal::bad("bad_parameter", message, remedy));
     }
     let interval = Interval::read(ask.interval.as_deref(), " (or block for each block)")?;
     let window = Window::read(ask.words(), interval)?;
@@ -276,13 +280,21 @@ async fn price_rows(house: &House, rows: &RecordBatch, interval: Interval) -> Re
 async fn blocks(house: &House, ask: &PrimitiveAsk, form: Form) -> Result<Response, Refusal> {
     let ten_minutes = Interval::read(None, "")?;
     let window = Window::read(ask.words(), ten_minutes)?;
-    let from = crate::rest::ask::id("from_height", ask.from_height.as_deref())?;
+    let height = |name, text: &Option<String>| crate::rest::ask::id(name, text.as_deref());
+    let (from, to) = (height("from_height", &ask.from_height)?, height("to_height", &ask.to_height)?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        let message = format!("from_height {from} is above to_height {to}");
+        return Err(Refusal::bad("reversed_range", message, "swap them"));
+    }
     let columns = block_columns(ask.fields.as_deref())?;
     let is_forward = !window.is_descending && (window.bounds.start.is_some() || from.is_some());
     let scan = TableScan {
         subject: Some(BTC.to_owned()),
         range: window.bounds.range(),
         at_least: from.map(|from| ("height", from)),
+        at_most: to.map(|to| ("height", to)),
         columns,
         is_descending: !is_forward,
         limit: Some(window.limit + 1),
@@ -304,16 +316,20 @@ async fn blocks(house: &House, ask: &PrimitiveAsk, form: Form) -> Result<Respons
     } else {
         rows.slice(spare, rows.num_rows() - spare)
     };
-    let next = (is_forward && spare > 0).then(|| last_height(&page)).flatten();
-    let next = next.map(|height| format!("from_height={}", height + 1));
+    let next = match heights(&page) {
+        Some((_, last)) if spare > 0 && is_forward => Some(format!("from_height={}", last + 1)),
+        Some((first, _)) if spare > 0 => Some(format!("to_height={}", first - 1)),
+        _ => None,
+    };
     let page = if window.is_descending { turned(&[page]).pop().unwrap_or(rows) } else { page };
     Sheet::of(&page, &[]).answer(form, next.as_deref())
 }
 
-fn last_height(page: &RecordBatch) -> Option<i64> {
+/// Lowest and highest height of a page.
+fn heights(page: &RecordBatch) -> Option<(i64, i64)> {
     let heights = page.column_by_name("height")?;
     let heights = heights.as_any().downcast_ref::<arrow_array::Int64Array>()?;
-    heights.values().last().copied()
+    Some((*heights.values().first()?, *heights.values().last()?))
 }
 
 fn block_columns(text: Option<&str>) -> Result<Vec<&'static str>, Refusal> {
