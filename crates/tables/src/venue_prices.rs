@@ -27,11 +27,15 @@ pub(crate) static TABLE: Table = Table {
         Column::new(
             "quality_status",
             ColumnKind::Text,
-            "complete: every child candle was there; partial: some were not.",
+            "complete: every child candle was there; partial: some were not; unknown: whoever posted it did not say.",
         ),
         Column::new("data_source_mode", ColumnKind::Text, "rest, stream or remote: how it reached us."),
         Column::new("child_minutes", ColumnKind::Int32, "Length of the candles it is made of."),
-        Column::new("child_count", ColumnKind::Int32, "Candles that went in."),
+        Column::new(
+            "child_count",
+            ColumnKind::Int32,
+            "Candles that went in; 0 where whoever posted it did not say.",
+        ),
         Column::new("child_count_expected", ColumnKind::Int32, "Candles that ten minutes can have."),
         Column::new("first_received_time", ColumnKind::Time, "When the first of them was received."),
         Column::new("received_time", ColumnKind::Time, "When the last of them was received."),

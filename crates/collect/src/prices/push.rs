@@ -10,6 +10,7 @@ mod lane;
 mod post;
 mod token;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -54,9 +55,19 @@ pub struct PushSettings {
     pub silence_max: Duration,
 }
 
-/// The names of the variables, as `PRICE_WS_…`.
-const NAMES: &str = "PRICE_WS_SOURCE, PRICE_WS_SYMBOL, PRICE_WS_CHILD_INTERVAL, PRICE_WS_OUTPUT_MODE, \
-    PRICE_WS_REMOTE_INGEST_URL, PRICE_WS_REMOTE_INGEST_TOKEN";
+/// What every variable begins with.
+const PREFIX: &str = "PRICE_WS_";
+/// The rest of their names.
+const NAMES: [&str; 8] = [
+    "SOURCE",
+    "SYMBOL",
+    "CHILD_INTERVAL",
+    "OUTPUT_MODE",
+    "REMOTE_INGEST_URL",
+    "REMOTE_INGEST_TOKEN",
+    "STREAM_BASE",
+    "API_BASE",
+];
 
 impl PushSettings {
     /// What suits the public endpoints.
@@ -79,15 +90,22 @@ impl PushSettings {
         }
     }
 
-    /// Reads the variables `PRICE_WS_…`; none where `PRICE_WS_OUTPUT_MODE` is not set. Says everything that is wrong.
-    /// `PRICE_WS_STREAM_BASE` and `PRICE_WS_API_BASE` lead to another Binance than the usual one.
-    pub fn from_variables(look: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, Error> {
-        let given = |name: &str| {
-            let value = look(&format!("PRICE_WS_{name}")).map(|value| value.trim().to_owned());
-            value.filter(|value| !value.is_empty())
-        };
+    /// Reads the variables `PRICE_WS_…` of an environment; none where `PRICE_WS_OUTPUT_MODE` is not set. Says everything that
+    /// is wrong. `PRICE_WS_STREAM_BASE` and `PRICE_WS_API_BASE` lead to another Binance than the usual one.
+    pub fn from_variables(all: impl Iterator<Item = (String, String)>) -> Result<Option<Self>, Error> {
+        let all: BTreeMap<String, String> = all
+            .filter_map(|(name, value)| {
+                Some((name.strip_prefix(PREFIX)?.to_owned(), value.trim().to_owned()))
+            })
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        let given = |name: &str| all.get(name).cloned();
         let Some(mode) = given("OUTPUT_MODE") else { return Ok(None) };
-        let mut mistakes = Vec::new();
+        let mut mistakes: Vec<String> = all
+            .keys()
+            .filter(|name| !NAMES.contains(&name.as_str()))
+            .map(|name| format!("{PREFIX}{name} means nothing"))
+            .collect();
         let only = [("SOURCE", "binance"), ("CHILD_INTERVAL", "1m")];
         for (name, wanted) in only {
             if let Some(value) = given(name).filter(|value| value != wanted) {
@@ -108,7 +126,8 @@ impl PushSettings {
         if mistakes.is_empty() {
             return Ok(Some(settings));
         }
-        Err(Error::Settings(format!("{}; the variables are {NAMES}", mistakes.join("; "))))
+        let names = NAMES.map(|name| format!("{PREFIX}{name}")).join(", ");
+        Err(Error::Settings(format!("{}; the variables are {names}", mistakes.join("; "))))
     }
 
     fn mistakes(&self) -> Vec<String> {

@@ -138,7 +138,12 @@ async fn posted_rows_are_taken_whole_and_exact() {
         (&json!(2), &json!(1))
     );
     let taken = chain.desk.taken.lock().unwrap().pop().unwrap();
-    assert_eq!((taken.data_source_mode.as_str(), taken.quality_status.as_str()), ("remote", "complete"));
+    assert_eq!((taken.data_source_mode.as_str(), taken.quality_status.as_str()), ("remote", "unknown"));
+    assert_eq!(
+        (taken.child_count, taken.child_count_expected),
+        (0, 10),
+        "nothing is claimed that nobody said"
+    );
     assert_eq!(post(&chain, PATH, &[TOKEN], "[]").await.json()["data"]["accepted"], 0);
 }
 
@@ -179,7 +184,7 @@ async fn a_bad_row_is_refused_by_its_field_and_takes_the_others_with_it() {
         ("open", json!("0"), "open 0 is not above 0"),
         ("volume", json!("-0.1"), "volume -0.1 is negative"),
         ("volume", json!([1]), "volume is no decimal"),
-        ("quality_status", json!("fine"), "quality_status is unknown"),
+        ("quality_status", json!("fine"), "no such quality_status"),
         ("data_source_mode", json!("a b"), "data_source_mode is no word"),
         ("child_interval", json!("7m"), "child_interval"),
         ("child_count", json!(11), "child_count 11 is above"),

@@ -254,14 +254,14 @@ async fn a_stream_that_says_nothing_is_opened_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_are_posted_again_until_taken_and_their_order_is_kept() {
     let world = World::start(|settings| settings.rows_waiting_max = 1).await;
-    *lock(&world.others.answers) = [(503, None), (429, Some("0")), (401, None), (500, None)].into();
+    *lock(&world.others.answers) = [(503, None), (429, Some("0")), (401, None), (425, None)].into();
     world.prices.clock.forward(4 * BUCKET);
     world.wait("four rows", |world| world.status.posted() == 4).await;
     let expect: Vec<_> = (0..4).map(|at| row(START.plus_micros(at * BUCKET), "rest")).collect();
     assert_eq!(world.taken(), expect);
     assert_eq!((world.status.failures(), world.status.refused()), (4, 0));
     let first: Vec<u16> = lock(&world.others.came).iter().map(|(status, _)| *status).take(5).collect();
-    assert_eq!(first, [503, 429, 401, 500, 204]);
+    assert_eq!(first, [503, 429, 401, 425, 204]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,33 +307,41 @@ fn a_row_is_one_flat_object() {
 
 #[test]
 fn variables_are_read_and_all_mistakes_are_told_but_never_the_token() {
-    let good = |name: &str| {
-        let value = match name {
-            "PRICE_WS_SOURCE" => "binance",
-            "PRICE_WS_SYMBOL" => "BTCUSDT",
-            "PRICE_WS_CHILD_INTERVAL" => "1m",
-            "PRICE_WS_OUTPUT_MODE" => "remote_push",
-            "PRICE_WS_REMOTE_INGEST_URL" => "https://a.example/api/v1/internal/price/source/binance/10m",
-            "PRICE_WS_REMOTE_INGEST_TOKEN" => TOKEN,
-            _ => return None,
-        };
-        Some(value.to_owned())
+    let variables = |given: &[(&str, &str)]| {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        PushSettings::from_variables(given.iter().map(own).collect::<Vec<_>>().into_iter())
     };
-    let settings = PushSettings::from_variables(good).unwrap().unwrap();
+    let good = [
+        ("PATH", "/bin"),
+        ("PRICE_WS_SOURCE", "binance"),
+        ("PRICE_WS_SYMBOL", "BTCUSDT"),
+        ("PRICE_WS_CHILD_INTERVAL", "1m"),
+        ("PRICE_WS_OUTPUT_MODE", "remote_push"),
+        ("PRICE_WS_REMOTE_INGEST_URL", "https://a.example/api/v1/internal/price/source/binance/10m"),
+        ("PRICE_WS_REMOTE_INGEST_TOKEN", TOKEN),
+    ];
+    let settings = variables(&good).unwrap().unwrap();
     assert_eq!(settings.source, PriceSource::known("binance").unwrap());
     assert_eq!(settings.stream_base, "wss://stream.binance.com:9443");
     let shown = format!("{settings:?} {:?}", settings.token.header());
     assert!(!shown.contains(TOKEN), "{shown}");
-    assert!(PushSettings::from_variables(|_| None).unwrap().is_none());
-    let bad = |name: &str| match name {
-        "PRICE_WS_SOURCE" => Some("kraken".to_owned()),
-        "PRICE_WS_CHILD_INTERVAL" => Some("5m".to_owned()),
-        "PRICE_WS_OUTPUT_MODE" => Some("print".to_owned()),
-        "PRICE_WS_REMOTE_INGEST_TOKEN" => Some(format!("{TOKEN}\n{TOKEN}")),
-        _ => None,
-    };
-    let error = PushSettings::from_variables(bad).unwrap_err().to_string();
-    for part in ["kraken", "\"5m\"", "\"print\"", "INGEST_URL is no address", "INGEST_TOKEN is missing"] {
+    assert!(variables(&good[..4]).unwrap().is_none());
+    let bad = [
+        ("PRICE_WS_SOURCE", "kraken"),
+        ("PRICE_WS_CHILD_INTERVAL", "5m"),
+        ("PRICE_WS_OUTPUT_MODE", "print"),
+        ("PRICE_WS_INGEST_URL", "https://a.example"),
+        ("PRICE_WS_REMOTE_INGEST_TOKEN", &format!("{TOKEN}\n{TOKEN}")),
+    ];
+    let error = variables(&bad).unwrap_err().to_string();
+    for part in [
+        "kraken",
+        "\"5m\"",
+        "\"print\"",
+        "INGEST_URL is no address",
+        "INGEST_TOKEN is missing",
+        "PRICE_WS_INGEST_URL means nothing",
+    ] {
         assert!(error.contains(part), "{error}");
     }
     assert!(!error.contains(TOKEN), "{error}");

@@ -90,17 +90,20 @@ impl Row<'_> {
         let price = self.price()?;
         let child_minutes = self.child_minutes()?;
         let expected = self.count("child_count_expected", 10 / child_minutes.max(1))?;
-        let child_count = self.count("child_count", expected)?;
+        let told_count = self.raw("child_count").is_some();
+        let child_count = self.count("child_count", 0)?;
         if child_count > expected {
             let message = format!("child_count {child_count} is above child_count_expected {expected}");
             return Err(refused(message, "count only the candles that ten minutes can have"));
         }
+        let quality = self.quality(told_count.then_some(child_count == expected))?;
+        let child_count = if quality == "complete" && !told_count { expected } else { child_count };
         let received = self.time("received_utc")?.unwrap_or(self.now);
         Ok(VenuePrice {
             source: self.source,
             bucket,
             price,
-            quality_status: self.quality(child_count, expected)?,
+            quality_status: quality,
             data_source_mode: self.word("data_source_mode", "remote")?,
             child_minutes,
             child_count,
@@ -122,12 +125,20 @@ impl Row<'_> {
                 "send the time in milliseconds or as RFC 3339",
             ));
         }
-        if bucket.plus_micros(BUCKET - SKEW_MAX) > self.now {
+        let end = bucket.plus_micros(BUCKET - SKEW_MAX);
+        if end > self.now {
             let message = format!(
                 "bucket_start_utc {bucket} lies in the future: its ten minutes are not over at {}",
                 self.now
             );
-            return Err(refused(message, "post a row once its ten minutes are over, and check both clocks"));
+            let remedy = "post a row once its ten minutes are over, and check both clocks";
+            // Of the ten minutes that run now it will be right soon; the poster need not give it up.
+            let is_soon = end.plus_micros(-BUCKET) <= self.now;
+            return Err(if is_soon {
+                Refusal::new(StatusCode::TOO_EARLY, "too_early", message, remedy)
+            } else {
+                refused(message, remedy)
+            });
         }
         Ok(bucket)
     }
@@ -224,13 +235,19 @@ impl Row<'_> {
         })
     }
 
-    fn quality(&self, count: u16, expected: u16) -> Result<String, Refusal> {
-        let usual = if count == expected { "complete" } else { "partial" };
+    /// As it is told, else as the count of candles tells it, else `unknown`: nothing is claimed that nobody said.
+    fn quality(&self, is_whole: Option<bool>) -> Result<String, Refusal> {
+        let usual = match is_whole {
+            Some(true) => "complete",
+            Some(false) => "partial",
+            None => "unknown",
+        };
         let word = self.word("quality_status", usual)?;
-        if matches!(word.as_str(), "complete" | "partial") {
+        if matches!(word.as_str(), "complete" | "partial" | "unknown") {
             return Ok(word);
         }
-        Err(refused(format!("quality_status is unknown: {:?}", cut(&word)), "send complete or partial"))
+        let remedy = "send complete, partial or unknown";
+        Err(refused(format!("no such quality_status: {:?}", cut(&word)), remedy))
     }
 
     fn word(&self, name: &str, usual: &str) -> Result<String, Refusal> {
@@ -249,4 +266,49 @@ fn missing(name: &str) -> Refusal {
         format!("field {name} is missing"),
         format!("send {name}; see the guide on Bitcoin for all fields"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for what was not said, and what was said too early.
+    use super::*;
+
+    fn row(more: &str, now: &str) -> Result<VenuePrice, Refusal> {
+        let body = format!(
+            "{{\"bucket_start_utc\": \"2024-08-08T12:00:00Z\", \"open\": 2, \"high\": 3, \"low\": 1, \"close\": 2, \"volume\": 0{more}}}"
+        );
+        let source = PriceSource::known("binance").unwrap();
+        let (mut rows, _) = read(body.as_bytes(), source, Time::parse(now).unwrap())?;
+        Ok(rows.remove(0))
+    }
+
+    #[test]
+    fn quality_is_what_was_said_and_nothing_more() {
+        for (more, quality, count) in [
+            ("", "unknown", 0),
+            (r#", "quality_status": "complete""#, "complete", 10),
+            (r#", "quality_status": "partial""#, "partial", 0),
+            (r#", "quality_status": "unknown", "child_interval": "5m""#, "unknown", 0),
+            (r#", "child_count": 10"#, "complete", 10),
+            (r#", "child_count": 7"#, "partial", 7),
+            (r#", "child_count": 2, "child_interval": "5m""#, "complete", 2),
+        ] {
+            let row = row(more, "2024-08-08T12:30:00Z").unwrap();
+            assert_eq!((row.quality_status.as_str(), row.child_count), (quality, count), "{more}");
+        }
+    }
+
+    #[test]
+    fn what_runs_still_is_early_and_what_is_far_ahead_is_wrong() {
+        for (now, expect) in [
+            ("2024-08-08T11:40:00Z", Some((422, "bad_row"))),
+            ("2024-08-08T11:58:59Z", Some((422, "bad_row"))),
+            ("2024-08-08T11:59:00Z", Some((425, "too_early"))),
+            ("2024-08-08T12:08:59Z", Some((425, "too_early"))),
+            ("2024-08-08T12:09:00Z", None),
+        ] {
+            let told = row("", now).err().map(|refusal| (refusal.status.as_u16(), refusal.code));
+            assert_eq!(told, expect, "{now}");
+        }
+    }
 }
