@@ -14,7 +14,7 @@ mod settings;
 
 pub use allowed::AllowedIps;
 pub use meters::describe as describe_metrics;
-pub use server::{Error, Server, start};
+pub use server::{Error, Port, Server, start};
 pub use settings::{Doors, ServeSettings};
 
 /// The OpenAPI document of the REST interface: pretty JSON, the same bytes every time.

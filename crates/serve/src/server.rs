@@ -74,15 +74,35 @@ pub struct Server {
     pub address: SocketAddr,
 }
 
-/// Opens the port, starts the hub and the server, and returns once requests are answered.
-pub async fn start(
+/// An opened port at which nobody is answered yet.
+#[derive(Debug)]
+pub struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Port {
+    /// Opens it; port 0 takes a free one.
+    pub async fn open(address: SocketAddr) -> Result<Self, Error> {
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => Error::Busy(address),
+            _ => Error::Bind(address, error),
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+}
+
+/// Starts the hub and the server; once it returns, requests are answered.
+pub fn start(
     settings: ServeSettings,
     doors: Doors,
     clock: Arc<dyn Clock>,
+    port: Port,
     tasks: &Tasks,
-) -> Result<Server, Error> {
-    let listener = bind(settings.address).await?;
-    let address = listener.local_addr().map_err(|error| Error::Bind(settings.address, error))?;
+) -> Server {
+    let Port { listener, address } = port;
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "the server listens beyond this machine, and nobody is asked for a key");
     }
@@ -98,7 +118,7 @@ pub async fn start(
         accept(Arc::clone(&listener), gate.clone(), hub.clone(), stop)
     });
     tracing::info!(%address, "answering readers");
-    Ok(Server { address })
+    Server { address }
 }
 
 /// Who is answered.
@@ -125,13 +145,6 @@ async fn refused() -> Refusal {
         "this address may not connect",
         "add it, or a range that holds it, to serve.allowed_ips",
     )
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Error::Busy(address),
-        _ => Error::Bind(address, error),
-    })
 }
 
 async fn accept(listener: Arc<TcpListener>, gate: Gate, hub: Hub, stop: Stop) -> runtime::tasks::Outcome {

@@ -26,7 +26,7 @@ use runtime::{Clock, Stop, Tasks};
 use crate::Done;
 use crate::commands::asked_to_end;
 use crate::config::{Config, settings};
-use crate::folder::{Folder, Markets, check_markets};
+use crate::folder::{Folder, Markets, check_markets, running};
 
 /// A running platform.
 pub(crate) struct House {
@@ -85,12 +85,22 @@ impl House {
         markets: Markets,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let folder = Folder::open(directory, markets)?;
         let rooms = Rooms::default();
+        let port = serve::Port::open(settings::serve(config).address).await.context("start serving");
+        let port = match port {
+            // Nothing is begun, no folder is made. Of a folder in use it says more who is in it.
+            Err(error) if running(directory).is_none() => {
+                telling::Telling::start(config, &clock, &rooms.notify)?.tell_failed_start(&error).await;
+                return Err(error);
+            }
+            port => port,
+        };
+        let folder = Folder::open(directory, markets)?;
+        let port = port?;
         let telling = telling::Telling::start(config, &clock, &rooms.notify)?;
         // Tasks end when nobody is left to ask them to.
         let (told, _tellers) = (telling.clone(), rooms.notify.clone());
-        let opened = Self::open(config, (folder, markets), clock, (rooms, telling)).await;
+        let opened = Self::open(config, (folder, markets), clock, (rooms, telling), port).await;
         if let Err(error) = &opened {
             told.tell_failed_start(error).await;
         }
@@ -102,6 +112,7 @@ impl House {
         (folder, markets): (Folder, Markets),
         clock: Arc<dyn Clock>,
         (rooms, telling): (Rooms, telling::Telling),
+        port: serve::Port,
     ) -> anyhow::Result<Self> {
         let lake_settings = settings::lake(config, &folder.path("lake"));
         // Tables elsewhere may be those of a folder with other markets.
@@ -166,10 +177,7 @@ impl House {
         let doors =
             serve::Doors { chain: desk, control: Some(control), ..readers(&lake, &refine, &state, metrics) };
         let started = clock.time();
-        let server = serve::start(settings::serve(config), doors, clock, &rooms.serve)
-            .await
-            .context("start serving")?;
-        let address = server.address;
+        let address = serve::start(settings::serve(config), doors, clock, port, &rooms.serve).address;
         stats::start(Arc::clone(&state) as _, settings::stats_every(config), &rooms.serve);
         folder.announce(address)?;
         telling.follow(config, &state, &rooms.watch);

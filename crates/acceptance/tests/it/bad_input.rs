@@ -89,6 +89,8 @@ fn a_busy_port_and_a_folder_that_is_a_file_are_named() {
     let said = words(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&port) && said.contains("busy") && said.contains("--port"), "{said}");
+    let made: Vec<_> = std::fs::read_dir(place.path()).expect("a folder").collect();
+    assert!(!said.contains("panicked") && made.is_empty(), "nothing is begun: {made:?} {said}");
     std::fs::write(place.path().join("file"), "not a folder").expect("writes");
     let output = tickhouse(place.path(), &["demo", "--port", "0", "--data", "file", "--for", "2s"]);
     let said = words(&output.stderr);

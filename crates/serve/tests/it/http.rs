@@ -477,22 +477,7 @@ async fn foreign_hosts_and_origins_are_refused() {
 #[tokio::test]
 async fn a_busy_port_is_named_with_the_remedy() {
     let world = World::new().await;
-    let settings = serve::ServeSettings { address: world.server.address, ..Default::default() };
-    let doors = serve::Doors {
-        feed: world.fakes.clone(),
-        past: world.fakes.clone(),
-        candles: world.fakes.clone(),
-        coverage: world.fakes.clone(),
-        market: world.fakes.clone(),
-        store: world.fakes.clone(),
-        query: world.fakes.clone(),
-        status: world.fakes.clone(),
-        chain: None,
-        control: None,
-        metrics: std::sync::Arc::new(String::new),
-    };
-    let clock = runtime::SystemClock::shared();
-    let error = serve::start(settings, doors, clock, &runtime::Tasks::new()).await.unwrap_err().to_string();
+    let error = serve::Port::open(world.server.address).await.unwrap_err().to_string();
     let port = world.server.address.port();
     assert!(
         error.contains(&format!("port {port} on 127.0.0.1 is busy")) && error.contains("--port"),

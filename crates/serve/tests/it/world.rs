@@ -544,7 +544,8 @@ impl World {
         change(&mut settings);
         change_doors(&mut doors);
         let tasks = Tasks::new();
-        let server = serve::start(settings, doors, SystemClock::shared(), &tasks).await.unwrap();
+        let port = serve::Port::open(settings.address).await.unwrap();
+        let server = serve::start(settings, doors, SystemClock::shared(), port, &tasks);
         Self { fakes, server, tasks }
     }
 

@@ -63,6 +63,11 @@ impl Demo {
         let mut config = Config::without_file()?;
         config.set("telemetry.filter", Value::Text(self.log.clone()), "demo");
         let _guard = start_logs(&config)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        // Before a folder is made for blocks; of a demo that runs already the house says more.
+        if running(&self.data).is_none() {
+            let _free = serve::Port::open(address).await.context("start serving")?;
+        }
         let exchanges = Tasks::new();
         // Another demo's blocks are its own; and what is wrong with the folder is for the house to say.
         let kept = running(&self.data).is_none().then(|| self.data.join("simulated-node"));
@@ -71,7 +76,7 @@ impl Demo {
             started = simulate::start(self.world(None)?, SystemClock::shared(), &exchanges).await;
         }
         let sim = started.context("start the simulated exchanges")?;
-        self.point_at(&mut config, &sim);
+        point_at(&mut config, &sim, address);
         let house = House::start(&config, &self.data, Markets::Simulated, SystemClock::shared()).await?;
         self.greet(&house);
         let over = async {
@@ -118,45 +123,6 @@ impl Demo {
         })
     }
 
-    /// Points the configuration at the simulated exchanges, all instruments, all channels.
-    fn point_at(&self, config: &mut Config, sim: &Sim) {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        config.set("serve.address", Value::Text(address.to_string()), "demo");
-        // Whatever the environment names: simulated rows stay in the demo's own folder.
-        config.set("lake.location", Value::Text(String::new()), "demo");
-        config.set("collect.klines_history_minutes", Value::Number(HISTORY_MINUTES), "demo");
-        config.set("refine.flush_s", Value::Number(5), "demo");
-        // Whoever the environment names is not told of markets that are none.
-        let receivers = sim.receivers();
-        let secret = |text: &str| Value::Secret(notify::Secret::new(text));
-        config.set("notify.telegram_api", Value::Text(receivers.telegram_api()), "demo");
-        config.set("notify.telegram_token", secret(receivers::TELEGRAM_TOKEN), "demo");
-        config.set("notify.telegram_chat_id", Value::Text(receivers::TELEGRAM_CHAT_ID.into()), "demo");
-        config.set("notify.webhook", secret(&receivers.webhook_url()), "demo");
-        config.set("notify.webhook_token", secret(receivers::WEBHOOK_TOKEN), "demo");
-        if let Some(node) = sim.node() {
-            let mut set = |name: &str, value: Value| config.set(&format!("btc.{name}"), value, "demo");
-            set("enabled", Value::Truth(true));
-            set("network", Value::Text("regtest".into()));
-            set("url", Value::Text(node.address()));
-            set("cookie", Value::Text(node.cookie_path().display().to_string()));
-            set("user", Value::Text(String::new()));
-            set("blocks_folder", Value::Text(String::new()));
-            set("zmq", Value::Text(String::new()));
-        }
-        let places = sim.price_endpoints().into_iter().map(|(source, rest)| format!("{source}={rest}"));
-        config.set("price.enabled", Value::Truth(true), "demo");
-        config.set("price.places", Value::Words(places.collect()), "demo");
-        for (venue, rest, stream) in sim.endpoints() {
-            let mut set =
-                |name: &str, value: Value| config.set(&format!("venues.{venue}.{name}"), value, "demo");
-            set("enabled", Value::Truth(true));
-            set("rest", Value::Text(rest));
-            set("stream", Value::Text(stream));
-            set("books", Value::Words(vec!["all".into()]));
-        }
-    }
-
     fn greet(&self, house: &House) {
         let address = house.address();
         line("Tickhouse demo: simulated exchanges, recorded and served live. Nothing leaves this machine.");
@@ -182,6 +148,43 @@ impl Demo {
         line(format!(
             "  also        {name} status{place}; likewise: tail BTCUSDT, log inspect   (Ctrl-C to close)"
         ));
+    }
+}
+
+/// Points the configuration at the simulated exchanges, all instruments, all channels.
+fn point_at(config: &mut Config, sim: &Sim, address: SocketAddr) {
+    config.set("serve.address", Value::Text(address.to_string()), "demo");
+    // Whatever the environment names: simulated rows stay in the demo's own folder.
+    config.set("lake.location", Value::Text(String::new()), "demo");
+    config.set("collect.klines_history_minutes", Value::Number(HISTORY_MINUTES), "demo");
+    config.set("refine.flush_s", Value::Number(5), "demo");
+    // Whoever the environment names is not told of markets that are none.
+    let receivers = sim.receivers();
+    let secret = |text: &str| Value::Secret(notify::Secret::new(text));
+    config.set("notify.telegram_api", Value::Text(receivers.telegram_api()), "demo");
+    config.set("notify.telegram_token", secret(receivers::TELEGRAM_TOKEN), "demo");
+    config.set("notify.telegram_chat_id", Value::Text(receivers::TELEGRAM_CHAT_ID.into()), "demo");
+    config.set("notify.webhook", secret(&receivers.webhook_url()), "demo");
+    config.set("notify.webhook_token", secret(receivers::WEBHOOK_TOKEN), "demo");
+    if let Some(node) = sim.node() {
+        let mut set = |name: &str, value: Value| config.set(&format!("btc.{name}"), value, "demo");
+        set("enabled", Value::Truth(true));
+        set("network", Value::Text("regtest".into()));
+        set("url", Value::Text(node.address()));
+        set("cookie", Value::Text(node.cookie_path().display().to_string()));
+        set("user", Value::Text(String::new()));
+        set("blocks_folder", Value::Text(String::new()));
+        set("zmq", Value::Text(String::new()));
+    }
+    let places = sim.price_endpoints().into_iter().map(|(source, rest)| format!("{source}={rest}"));
+    config.set("price.enabled", Value::Truth(true), "demo");
+    config.set("price.places", Value::Words(places.collect()), "demo");
+    for (venue, rest, stream) in sim.endpoints() {
+        let mut set = |name: &str, value: Value| config.set(&format!("venues.{venue}.{name}"), value, "demo");
+        set("enabled", Value::Truth(true));
+        set("rest", Value::Text(rest));
+        set("stream", Value::Text(stream));
+        set("books", Value::Words(vec!["all".into()]));
     }
 }
 
