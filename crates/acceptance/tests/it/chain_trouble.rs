@@ -168,6 +168,7 @@ fn wrong_candles_and_posts_are_refused_counted_and_do_no_harm() {
         .map(|(name, origin)| format!("{name}={}", origin.as_str().expect("an origin")))
         .collect();
     let prices = format!("[price]\nenabled = true\nplaces = {places:?}\ningest_token = \"{TOKEN}\"\n");
+    looked_at(&world, &prices);
     world.configure("", &format!("{}{prices}", section(&world, "")));
     let (mut process, address) = world.run();
     let span = format!("bucket >= to_timestamp({from}) and bucket < to_timestamp({until_time})");
@@ -175,6 +176,25 @@ fn wrong_candles_and_posts_are_refused_counted_and_do_no_harm() {
     wrong_posts(&address, from);
     wrong_metrics(&world, &address);
     process.end();
+}
+
+/// A doctor names the source that cannot be reached and the folder that is not there, and says of the others that all is well.
+fn looked_at(world: &World, prices: &str) {
+    let okx = world.prices["okx"].as_str().expect("an origin");
+    let closed = prices.replace(okx, "http://127.0.0.1:9");
+    world.configure("", &format!("{}{closed}", section(world, "blocks_folder = \"nowhere\"")));
+    let (code, said) = tickhouse_with(world.place.path(), &[], &["doctor", "-c", "tickhouse.toml"]);
+    for part in [
+        "look  block files: nowhere: ",
+        "btc.blocks_folder",
+        "look  price source okx: http://127.0.0.1:9: ",
+        "tickhouse registry disable okx",
+        "ok    price source coinbase: http",
+        "ok    price source binance: it is remote",
+        "ok    bitcoin node: ",
+    ] {
+        assert!(code == Some(3) && said.contains(part), "{part:?} is not said, {code:?}: {said}");
+    }
 }
 
 /// Rows that cannot be true are left out, the others stand, and a price is composed of them.

@@ -35,6 +35,11 @@ impl BlockFiles {
         Ok(Self { folder, network, ahead, places: HashMap::new(), undos: Vec::new() })
     }
 
+    /// Whether there are none that could hold blocks.
+    pub fn is_empty(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
     /// The block with that hash and what it spends; `None` if the files do not have both, or not for certain: the node has them.
     /// Blocks are best asked for in the order of the chain, each once.
     pub fn block(

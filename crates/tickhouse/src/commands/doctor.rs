@@ -1,5 +1,6 @@
 //! `tickhouse doctor`: checks what an operator would check at night.
 
+mod chain;
 mod exchange;
 
 use std::net::{SocketAddr, TcpListener};
@@ -7,9 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use collect::bitcoin_node::NodeClient;
 use notify::disk::{DiskState, DiskWatch};
-use runtime::SystemClock;
 
 use super::Place;
 use crate::Done;
@@ -17,7 +16,8 @@ use crate::config::{Config, btc, settings};
 use crate::folder::{Markets, check_markets, running};
 use crate::output::line;
 
-/// Check configuration, folders, disk, port, the Bitcoin node, and for each exchange: name, REST, clock and stream.
+/// Check configuration, folders, disk, port, the Bitcoin node and its files, each price source, and for each exchange: name, REST,
+/// clock and stream.
 ///
 /// Each line says ok or look; a look comes with its remedy. Ends with 3 if something should be looked at.
 #[derive(Args)]
@@ -78,9 +78,19 @@ impl Doctor {
         }
         report.tell("messages", Ok(messages(&config)));
         report.tell("raw log", check_log(&directory.join("log")));
+        if config.truth("btc.enabled")
+            && let Some(finding) = chain::block_files(&config)
+        {
+            report.tell("block files", finding);
+        }
         if !self.offline {
             if config.truth("btc.enabled") {
-                report.tell("bitcoin node", check_node(&config).await);
+                report.tell("bitcoin node", chain::node(&config).await);
+            }
+            if config.truth("price.enabled") {
+                for (what, finding) in Box::pin(chain::prices(&config, &directory)).await {
+                    report.tell(&what, finding);
+                }
             }
             for venue in venues {
                 for (what, finding) in Box::pin(exchange::check(&config, venue)).await {
@@ -103,22 +113,6 @@ fn check_recorded(config: &Config) -> Finding {
         );
     }
     Ok(format!("good; it records {}", names.join(", ")))
-}
-
-/// Whether the node answers, is of the right network, and how far it is.
-async fn check_node(config: &Config) -> Finding {
-    let node =
-        NodeClient::new(btc::node(config), SystemClock::shared()).map_err(|error| error.to_string())?;
-    let info = node.info().await.map_err(|error| error.to_string())?;
-    let pruned = match info.prune_height {
-        Some(height) => format!(", it has blocks from {height} on"),
-        None => String::new(),
-    };
-    let behind = match info.headers.saturating_sub(info.blocks) {
-        0 => String::new(),
-        count => format!(", and {count} more to fetch itself"),
-    };
-    Ok(format!("it answers, network {}, last block {}{pruned}{behind}", info.network, info.blocks))
 }
 
 /// Who is told; whether it arrives is left to `tickhouse notify test`, which sends something.

@@ -129,8 +129,12 @@ pub(crate) fn doors(
 /// Registers metrics and price sources that are not known yet.
 pub(crate) fn seed(control: &Control, now: Time) -> anyhow::Result<()> {
     control.seed_metrics(&onchain::metric_seeds(now), now).context("register metrics")?;
-    let sources: Vec<PriceSourceRow> = PriceSource::all().map(|source| price_source(source, now)).collect();
-    control.seed_price_sources(&sources, now).context("register price sources")
+    control.seed_price_sources(&price_sources(now), now).context("register price sources")
+}
+
+/// The price sources as they are registered in a new folder.
+pub(crate) fn price_sources(now: Time) -> Vec<PriceSourceRow> {
+    PriceSource::all().map(|source| price_source(source, now)).collect()
 }
 
 fn price_source(source: PriceSource, now: Time) -> PriceSourceRow {
