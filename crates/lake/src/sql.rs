@@ -304,6 +304,20 @@ fn root(error: &DataFusionError) -> String {
     text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
+/// Names like the one of a table that is not there. All would be a long list: there is a view for each metric.
+fn like(what: &str, names: Vec<String>) -> String {
+    let asked = what.split('\'').nth(1).and_then(|path| path.rsplit('.').next()).unwrap_or_default();
+    let mut near: Vec<(f64, String)> =
+        names.into_iter().map(|name| (strsim::jaro_winkler(asked, &name), name)).collect();
+    near.retain(|(likeness, _)| *likeness > 0.8);
+    near.sort_by(|left, right| right.0.total_cmp(&left.0));
+    let near: Vec<String> = near.into_iter().take(4).map(|(_, name)| name).collect();
+    if near.is_empty() {
+        return "; SHOW TABLES lists the names".to_owned();
+    }
+    format!("; did you mean {}? SHOW TABLES lists all", near.join(", "))
+}
+
 /// Turns an error of planning or running into the asker's language.
 fn explain(error: &DataFusionError, limits: QueryLimits, names: impl Fn() -> Vec<String>) -> QueryError {
     let what = root(error);
@@ -325,8 +339,7 @@ fn explain(error: &DataFusionError, limits: QueryLimits, names: impl Fn() -> Vec
         | DataFusionError::Configuration(_)
         | DataFusionError::Plan(_) => {
             let is_unknown_table = what.contains("not found") && what.contains("table");
-            let help =
-                if is_unknown_table { format!("; there are {}", names().join(", ")) } else { String::new() };
+            let help = if is_unknown_table { like(&what, names()) } else { String::new() };
             QueryError::Refused(format!("{what}{help}"))
         }
         _ => QueryError::Failed(what),

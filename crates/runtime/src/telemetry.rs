@@ -37,7 +37,8 @@ pub struct LogGuard(
 );
 
 /// Guests that tell every step at `info`; a directive of their own in the filter still wins.
-const QUIET_GUESTS: &str = "buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake=warn,deltalake_core=warn,datafusion=warn,hyper=warn";
+const QUIET_GUESTS: &str = "buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake=warn,deltalake_core=warn,datafusion=warn,hyper=warn,\
+    fjall=warn,lsm_tree=warn";
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
     // A lone word that is no level would be taken for the name of a room, and nothing be logged.

@@ -113,7 +113,7 @@ impl NodeClient {
         } else {
             Offer::Nothing
         };
-        tracing::info!(offer = ?found, "looked what the node's rest interface offers");
+        tracing::debug!(offer = ?found, "looked what the node's rest interface offers");
         self.offer.store(found as u8, Ordering::Relaxed);
         Ok(found)
     }

@@ -142,7 +142,7 @@ pub(crate) fn count(name: &str, text: Option<&str>, default: usize, max: usize) 
         Refusal::bad(
             "bad_limit",
             format!("{name} is no count from 1 to {max}: {:?}", cut(text)),
-            format!("ask for at most {max} and page with start_time"),
+            format!("ask for at most {max}, and for the rest with further questions"),
         )
     })
 }

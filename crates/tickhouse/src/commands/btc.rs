@@ -2,6 +2,7 @@
 
 mod block;
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use collect::bitcoin_node::NodeClient;
 use control::{Checkpoint, Control};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use onchain::{Chain, ChainStanding, FollowSettings};
 use runtime::clock::Stopwatch;
 use runtime::{SystemClock, Tasks};
@@ -174,8 +175,11 @@ async fn take_in(alone: &Alone, node: Arc<NodeClient>, from: u32, until: u32) ->
     let chain = onchain::start(settings, alone.doors.clone(), node, &tasks).map_err(anyhow::Error::msg)?;
     let bar = ProgressBar::new(u64::from(until) + 1);
     bar.set_style(
-        ProgressStyle::with_template("{bar:30} block {pos} of {len}  {per_sec}  {eta} left  {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        ProgressStyle::with_template("{bar:30} block {pos} of {len}  {rate}  {eta} left  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("rate", |state: &ProgressState, line: &mut dyn Write| {
+                let _shown = write!(line, "{:.0}/s", state.per_sec());
+            }),
     );
     let started = Stopwatch::start();
     let work = watch(&chain, &bar, until);

@@ -34,7 +34,7 @@ impl Init {
         // Another name than the usual must be said each time.
         let named = if self.file.as_os_str() == FILE_NAME { String::new() } else { format!(" -c {shown}") };
         line(format!(
-            "wrote {shown}: set enabled = true for a venue in it, then `tickhouse doctor{named}` and `tickhouse run{named}`"
+            "wrote {shown}: set enabled = true in it for a venue, [btc] or [price], then `tickhouse doctor{named}` and `tickhouse run{named}`"
         ));
         Ok(Done::Clean)
     }

@@ -40,7 +40,8 @@ enum PriceWhat {
     /// Gather ten minutes of a venue from its stream and post them to another Tickhouse
     ///
     /// What is gathered and where it goes is told by PRICE_WS_SOURCE, PRICE_WS_SYMBOL, PRICE_WS_CHILD_INTERVAL,
-    /// PRICE_WS_OUTPUT_MODE=remote_push, PRICE_WS_REMOTE_INGEST_URL and PRICE_WS_REMOTE_INGEST_TOKEN.
+    /// PRICE_WS_OUTPUT_MODE=remote_push, PRICE_WS_REMOTE_INGEST_URL and PRICE_WS_REMOTE_INGEST_TOKEN; PRICE_WS_STREAM_BASE and
+    /// PRICE_WS_API_BASE name another Binance than the usual one.
     Push(Place),
 }
 
@@ -105,8 +106,10 @@ const PUSH_SHOWN_EVERY: Duration = Duration::from_mins(10);
 
 async fn push_rows(place: &Place) -> anyhow::Result<Done> {
     let config = place.load()?;
-    let settings = PushSettings::from_variables(|name| std::env::var(name).ok())
-        .map_err(|error| WrongUse(error.to_string()))?;
+    // What is no text is none of ours.
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = PushSettings::from_variables(variables).map_err(|error| WrongUse(error.to_string()))?;
     let settings = settings.ok_or_else(|| {
         WrongUse(
             "nothing says what to gather: set PRICE_WS_OUTPUT_MODE=remote_push and the other PRICE_WS_ variables"

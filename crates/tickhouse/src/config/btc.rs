@@ -92,7 +92,7 @@ pub(super) const PRICE_SETTINGS: &[Setting] = &[
         "places",
         Kind::Words,
         "",
-        "Origins to ask in place of those of the registry, by source: okx=http://127.0.0.1:9001. For simulators and proxies.",
+        "Origins to ask in place of those of the registry, by source: okx=http://127.0.0.1:9001. A source that is named here is asked even if the registry says mode = remote. For simulators and proxies.",
     ),
     setting(
         "enabled",

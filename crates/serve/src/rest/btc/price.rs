@@ -29,7 +29,7 @@ pub(crate) struct CanonicalAsk {
     #[param(pattern = "^(10m|1h|24h)$")]
     interval: Option<String>,
     /// 1: mean by volume; 2: median by volume without deviating venues; the canonical one unless told.
-    #[param(pattern = "^[12]$")]
+    #[param(pattern = "^(1|2|volume_weighted|median)$")]
     method: Option<String>,
     /// First bucket start, milliseconds since the epoch or ISO; `start_time` is understood too. Without it the newest rows are given.
     #[serde(alias = "start_time")]
@@ -107,11 +107,13 @@ pub(crate) async fn newest_prices(house: &House, limit: usize) -> Result<Vec<ser
 
 /// Reads a method.
 pub(super) fn method(text: &str) -> Result<PriceMethod, Refusal> {
-    text.parse().ok().and_then(PriceMethod::of_number).ok_or_else(|| {
+    let numbered = text.parse().ok().and_then(PriceMethod::of_number);
+    let both = [PriceMethod::VolumeWeighted, PriceMethod::Median];
+    numbered.or_else(|| both.into_iter().find(|method| name_of(*method) == text)).ok_or_else(|| {
         Refusal::bad(
             "unknown_method",
             format!("unknown method {:?}", cut(text)),
-            "choose 1 (mean by volume) or 2 (median by volume)",
+            format!("choose 1 ({}) or 2 ({})", name_of(both[0]), name_of(both[1])),
         )
     })
 }
