@@ -231,8 +231,15 @@ pub(crate) async fn apply(house: &House, step: Step) -> Result<(), Error> {
     let mut written: Option<Vec<Add>> = None;
     loop {
         let captured = house.capture(shelf);
-        if step.through.is_some_and(|through| captured.committed >= through) {
-            return Ok(());
+        if let Some(through) = step.through.filter(|through| captured.committed >= *through) {
+            // Whoever took the number stored other rows, or these in a commit whose answer was lost: only the caller can tell.
+            return Err(Error::Conflict(format!(
+                "step {through} of table {name} stands already, the table is at step {now}; none of the rows under it \
+                 was stored, look what is there and take the next one",
+                through = through.0,
+                name = table.name,
+                now = captured.committed.0
+            )));
         }
         let adds = match written.take() {
             Some(adds) => adds,

@@ -187,6 +187,26 @@ async fn cut_off_between_any_two_commits_it_goes_on_where_it_was() {
     }
 }
 
+#[tokio::test]
+async fn blocks_took_the_number_of_a_lost_answer_and_left_a_hole() {
+    let main = main_chain();
+    let clean = Follower::new();
+    clean.follow(&main[..40], 1_000).await.unwrap();
+    for table in [TableName::BtcBlocks, TableName::BtcPrimitiveBlock, TableName::BtcBuckets] {
+        let follower = Follower::new();
+        follower.follow(&main[..30], 10).await.unwrap();
+        follower.memory.lose_answer(table);
+        assert!(follower.follow(&main[..32], 2).await.is_err(), "{table}");
+        // More blocks have come meanwhile; they are not under the number that is taken. Whoever is told so begins anew.
+        for _ in 0..2 {
+            let _told = follower.follow(&main[..40], 10).await;
+        }
+        same(&follower.state(), &clean.state(), table.as_str());
+        let rows = tables::btc_blocks::from_batch(&follower.memory.rows(TableName::BtcBlocks));
+        assert_eq!(rows.len(), 40, "{table}");
+    }
+}
+
 /// The same block behind another one, at another time.
 fn put_behind(previous: &[u8], block: &(Vec<u8>, Spent), seconds: i64) -> (Vec<u8>, Spent) {
     let mut header = chain::header(&block.0[..80]).unwrap();

@@ -158,3 +158,19 @@ async fn composing_alone_that_fails_is_told_and_does_not_stop_the_house() {
     assert_eq!((status().as_deref(), board.standing().price_bucket), (Some("ok"), Some(last)));
     assert!(tasks.close(Duration::from_secs(5)).await.is_empty());
 }
+
+#[tokio::test]
+async fn rows_of_the_next_venue_took_the_number_of_a_lost_answer_and_were_gone() {
+    let (memory, folder) = (Arc::<Memory>::default(), tempfile::tempdir().unwrap());
+    let prices = Prices::new(doors(&memory, folder.path()));
+    let of = |name: &str| -> Vec<VenuePrice> {
+        rows(6, |_, _| false).into_iter().filter(|row| row.source.as_str() == name).collect()
+    };
+    memory.lose_answer(TableName::VenuePrices);
+    assert!(prices.store(of("okx")).await.is_err());
+    // The number that is next, as far as one knows, carries the other venue's rows already.
+    prices.store(of("bitstamp")).await.unwrap();
+    let stored = tables::venue_prices::from_batch(&memory.rows(TableName::VenuePrices));
+    let count = |name: &str| stored.iter().filter(|row| row.source.as_str() == name).count();
+    assert_eq!((count("okx"), count("bitstamp")), (6, 6));
+}

@@ -10,7 +10,9 @@ use derivations::Fold;
 use derivations::price::{MedianComposer, volume_weighted};
 use model::time::DAY;
 use model::{BUCKET, ComposedPrice, LogPosition, PriceMethod, Time, VenuePrice};
-use tables::{BTC, ChainNews, Rows, Span, Step, TableName, TableScan, TimeRange, composed_prices::name_of};
+use tables::{
+    BTC, ChainNews, Rows, Span, Step, StoreError, TableName, TableScan, TimeRange, composed_prices::name_of,
+};
 
 use crate::beats::Beats;
 use crate::board::Board;
@@ -21,6 +23,8 @@ use crate::{Doors, components, ends};
 const PIECE: i64 = 30 * DAY;
 /// The part that is noted as dirty.
 pub(crate) const PART: &str = "composed_prices_10m";
+/// So often rows look for a step that nobody took.
+const STEP_TRIES: u32 = 5;
 /// The fold whose states are kept, one a day.
 const FOLD: &str = "median_price";
 
@@ -54,9 +58,20 @@ impl Prices {
         let stored = runtime::tasks::to_its_end(async move {
             let _turn = turn.lock().await;
             doors.control.mark_dirty(PART, first)?;
-            let through = Some(LogPosition(doors.steps.step_of(TableName::VenuePrices)?.0 + 1));
-            let rows = Rows::VenuePrices(rows).to_batch();
-            doors.steps.apply(Step { table: TableName::VenuePrices, outgoing: None, rows, through }).await?;
+            let (table, rows) = (TableName::VenuePrices, Rows::VenuePrices(rows).to_batch());
+            let mut tries = 1;
+            loop {
+                let through = Some(LogPosition(doors.steps.step_of(table)?.0 + 1));
+                let step = Step { table, outgoing: None, rows: rows.clone(), through };
+                match doors.steps.apply(step).await {
+                    // The number was taken: these rows are not stored yet, and depend on none that are.
+                    Err(StoreError::Conflict(what)) if tries < STEP_TRIES => {
+                        tracing::info!(what, "venues' rows take the next step");
+                        tries += 1;
+                    }
+                    applied => break applied?,
+                }
+            }
             // Once more, for who composed without these rows in between.
             Ok(doors.control.mark_dirty(PART, first)?)
         });

@@ -25,6 +25,10 @@ struct Held {
     left: Option<u32>,
     /// A table that takes nothing.
     broken: Option<TableName>,
+    /// A table whose next commit stands though its answer is lost.
+    lost: Option<TableName>,
+    /// What stands of it, unseen until the next commit to that table.
+    unseen: Option<(TableName, RecordBatch, LogPosition)>,
 }
 
 /// Tables in memory. After `fail_after` commits, every further one fails, as if the process had been killed.
@@ -39,6 +43,19 @@ impl Memory {
     /// Lets every commit of a table fail.
     pub(crate) fn break_table(&self, table: TableName) {
         self.0.lock().unwrap().broken = Some(table);
+    }
+
+    /// The next commit of a table fails, and stands all the same: seen by who commits to it next, as with the lake.
+    pub(crate) fn lose_answer(&self, table: TableName) {
+        self.0.lock().unwrap().lost = Some(table);
+    }
+
+    fn see(&self, table: TableName) {
+        let mut held = self.0.lock().unwrap();
+        if let Some((table, rows, step)) = held.unseen.take_if(|unseen| unseen.0 == table) {
+            held.rows.insert(table, rows);
+            held.steps.insert(table, step);
+        }
     }
 
     pub(crate) fn rows(&self, name: TableName) -> RecordBatch {
@@ -80,13 +97,14 @@ fn sorted(table: &Table, batch: &RecordBatch) -> RecordBatch {
 
 impl StepStore for Memory {
     fn apply(&self, step: Step) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.see(step.table);
         let table = table(step.table);
         let old = self.rows(step.table);
         let mut held = self.0.lock().unwrap();
         if let Some(through) = step.through
             && held.steps.get(&step.table).is_some_and(|own| *own >= through)
         {
-            return Box::pin(async { Ok(()) });
+            return Box::pin(async { Err(StoreError::Conflict("the step stands".to_owned())) });
         }
         if held.broken == Some(step.table) {
             return Box::pin(async { Err(StoreError::Failed("the table is broken".to_owned())) });
@@ -109,6 +127,12 @@ impl StepStore for Memory {
         };
         let kept = filtered(&old, stays);
         let all = arrow_select::concat::concat_batches(&table.row_schema(), [&kept, &step.rows]).unwrap();
+        if let Some(through) = step.through
+            && held.lost.take_if(|lost| *lost == step.table).is_some()
+        {
+            held.unseen = Some((step.table, sorted(table, &all), through));
+            return Box::pin(async { Err(StoreError::Failed("the answer was lost".to_owned())) });
+        }
         held.rows.insert(step.table, sorted(table, &all));
         if let Some(through) = step.through {
             held.steps.insert(step.table, through);

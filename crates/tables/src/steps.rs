@@ -38,7 +38,8 @@ pub struct Step {
 /// Tables that are changed step by step.
 pub trait StepStore: Send + Sync {
     /// Makes the change in one commit that carries the step, durable when it returns. A step that the table has already is
-    /// left alone, so that repeating it after a crash is safe.
+    /// refused as a [conflict](StoreError::Conflict): the rows under that number may be others. Whoever is told so looks at
+    /// [`StepStore::step_of`] again, and plans anew from what is stored.
     fn apply(&self, step: Step) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// The step up to which a table is complete; 0 before the first.

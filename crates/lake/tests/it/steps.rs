@@ -3,7 +3,7 @@
 use model::{
     BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, LogPosition, Network, SpentAge, Work,
 };
-use tables::{BTC, Rows, Span, Step, TableName, TableScan};
+use tables::{BTC, Rows, Span, Step, StoreError, TableName, TableScan};
 
 use crate::support::open;
 
@@ -78,7 +78,8 @@ async fn a_step_that_stands_is_not_taken_twice_and_an_empty_one_moves_the_mark()
     let blocks = [block(1, 0), block(2, 0)];
     lake.steps().apply(step(&blocks, None, 5)).await.unwrap();
     // A repeated step must not take the rows away again.
-    lake.steps().apply(step(&[], Some(1), 5)).await.unwrap();
+    let refused = lake.steps().apply(step(&[], Some(1), 5)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
     assert_eq!(stored(&lake).await, blocks);
     lake.steps().apply(step(&[], None, 6)).await.unwrap();
     assert_eq!(
@@ -87,6 +88,24 @@ async fn a_step_that_stands_is_not_taken_twice_and_an_empty_one_moves_the_mark()
     );
     // Tables that follow the raw log know nothing of these marks.
     assert!(!lake.store().positions().contains_key(&TableName::BtcPrimitiveBlock));
+}
+
+#[tokio::test]
+async fn rows_under_a_number_that_another_writer_took_were_told_as_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, other) = (open(folder.path()).await, open(folder.path()).await);
+    other.steps().apply(step(&[block(1, 7)], None, 1)).await.unwrap();
+    // The table is at no step as far as this one knows: it finds out when it commits.
+    assert_eq!(own.steps().step_of(TableName::BtcPrimitiveBlock).unwrap(), LogPosition(0));
+    let refused = own.steps().apply(step(&[block(2, 0)], None, 1)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
+    let told = refused.to_string();
+    assert!(told.contains("step 1 of table btc_primitive_block"), "{told}");
+    assert_eq!(stored(&own).await, [block(1, 7)]);
+    // Looked at again, the next number is free.
+    assert_eq!(own.steps().step_of(TableName::BtcPrimitiveBlock).unwrap(), LogPosition(1));
+    own.steps().apply(step(&[block(2, 0)], None, 2)).await.unwrap();
+    assert_eq!(stored(&own).await, [block(1, 7), block(2, 0)]);
 }
 
 #[tokio::test]
