@@ -2,7 +2,7 @@
 //! two is caught up with.
 
 use model::Time;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Error;
 use crate::store::Control;
@@ -22,6 +22,33 @@ CREATE TABLE fold_states (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Parts that are noted, by the tables they make.
+pub mod parts {
+    /// One price out of those of the venues.
+    pub const COMPOSED_PRICES: &str = "composed_prices_10m";
+    /// What blocks did to coins.
+    pub const COIN_BLOCKS: &str = "btc_coin_blocks";
+    /// Metrics.
+    pub const METRICS: &str = "metrics";
+    /// Files of blocks that no row may point to any more.
+    pub const BLOCK_FILES: &str = "btc_block_files";
+}
+
+/// What the registries decide about.
+pub(crate) const OF_REGISTRIES: [&str; 3] = [parts::COMPOSED_PRICES, parts::COIN_BLOCKS, parts::METRICS];
+
+fn mark(connection: &Connection, part: &str, from: Time) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO dirty VALUES (?1, ?2, 1)
+        ON CONFLICT DO UPDATE SET from_time = min(from_time, ?2), marks = marks + 1";
+    connection.execute(sql, params![part, from.0]).map(drop)
+}
+
+/// Notes that everything a registry decides about must be computed again from the beginning. Within the transaction that changes it: a
+/// change without its note would never be followed.
+pub(crate) fn mark_registry(connection: &Connection) -> rusqlite::Result<()> {
+    OF_REGISTRIES.iter().try_for_each(|part| mark(connection, part, Time(0)))
+}
+
 /// What must be computed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dirty {
@@ -34,11 +61,7 @@ pub struct Dirty {
 impl Control {
     /// Notes that a part must be computed again from a moment on, or from an earlier one noted before.
     pub fn mark_dirty(&self, part: &str, from: Time) -> Result<(), Error> {
-        self.with("note what must be computed again", |connection| {
-            let sql = "INSERT INTO dirty VALUES (?1, ?2, 1)
-                ON CONFLICT DO UPDATE SET from_time = min(from_time, ?2), marks = marks + 1";
-            connection.execute(sql, params![part, from.0]).map(drop)
-        })
+        self.with("note what must be computed again", |connection| mark(connection, part, from))
     }
 
     /// From when on a part must be computed again; `None` if it is in order.
@@ -69,6 +92,13 @@ impl Control {
             transaction
                 .execute("INSERT INTO fold_states VALUES (?1, ?2, ?3)", params![fold, before.0, state])?;
             transaction.commit()
+        })
+    }
+
+    /// Forgets all states of a fold: its input begins elsewhere now.
+    pub fn forget_fold_states(&self, fold: &str) -> Result<(), Error> {
+        self.with("forget states", |connection| {
+            connection.execute("DELETE FROM fold_states WHERE fold = ?1", [fold]).map(drop)
         })
     }
 

@@ -20,7 +20,7 @@ pub mod registry;
 pub use archives::{ArchiveRecord, FileState};
 pub use budgets::{Budget, BudgetEndpoint};
 pub use checkpoints::{Checkpoint, CheckpointKey, Reached};
-pub use dirty::Dirty;
+pub use dirty::{Dirty, parts};
 pub use error::Error;
 pub use jobs::{Job, JobAsk, JobState, Progress};
 pub use registry::{MetricRow, PriceSourceRow};

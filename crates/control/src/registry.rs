@@ -1,8 +1,11 @@
 //! What is computed and where prices come from: metrics and price sources, switched on and off by the operator.
+//!
+//! A change and the note of what is to be computed again for it are one transaction.
 
 use model::Time;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Params, Row, params};
 
+use crate::dirty::mark_registry;
 use crate::error::Error;
 use crate::store::Control;
 
@@ -102,15 +105,26 @@ impl Control {
         })
     }
 
-    /// Switches a price source on or off. False if it is not registered.
+    /// Switches a price source on or off, and has prices and metrics computed again. False if it is not registered.
     pub fn enable_price_source(&self, name: &str, is_enabled: bool, now: Time) -> Result<bool, Error> {
-        self.with("switch a price source", |connection| {
-            let sql = "UPDATE price_sources SET is_enabled = ?2, updated_time = ?3 WHERE source_name = ?1";
-            Ok(connection.execute(sql, params![name, is_enabled, now.0])? > 0)
+        let sql = "UPDATE price_sources SET is_enabled = ?2, updated_time = ?3 WHERE source_name = ?1";
+        Ok(self.change("switch a price source", sql, params![name, is_enabled, now.0])? > 0)
+    }
+
+    /// Changes a registry, and notes what follows from it. How many rows changed.
+    fn change(&self, doing: &'static str, sql: &str, values: impl Params) -> Result<usize, Error> {
+        self.with(doing, |connection| {
+            let transaction = connection.transaction()?;
+            let changed = transaction.execute(sql, values)?;
+            if changed > 0 {
+                mark_registry(&transaction)?;
+            }
+            transaction.commit()?;
+            Ok(changed)
         })
     }
 
-    /// Gives a price source other settings. False if it is not registered.
+    /// Gives a price source other settings: where it is asked, which changes no row that came already. False if it is not registered.
     pub fn configure_price_source(&self, name: &str, config_json: &str, now: Time) -> Result<bool, Error> {
         self.with("configure a price source", |connection| {
             let sql = "UPDATE price_sources SET config_json = ?2, updated_time = ?3 WHERE source_name = ?1";
@@ -151,7 +165,8 @@ impl Control {
         })
     }
 
-    /// Switches a metric on or off, at one interval or at all. How many rows of the registry changed.
+    /// Switches a metric on or off, at one interval or at all, and has prices and metrics computed again. How many rows of the registry
+    /// changed.
     pub fn enable_metric(
         &self,
         name: &str,
@@ -159,11 +174,9 @@ impl Control {
         is_enabled: bool,
         now: Time,
     ) -> Result<usize, Error> {
-        self.with("switch a metric", |connection| {
-            let sql = "UPDATE metric_registry SET is_enabled = ?3, updated_time = ?4
-                WHERE metric_name = ?1 AND (?2 IS NULL OR interval = ?2)";
-            connection.execute(sql, params![name, interval, is_enabled, now.0])
-        })
+        let sql = "UPDATE metric_registry SET is_enabled = ?3, updated_time = ?4
+            WHERE metric_name = ?1 AND (?2 IS NULL OR interval = ?2)";
+        self.change("switch a metric", sql, params![name, interval, is_enabled, now.0])
     }
 
     /// The number of the method whose prices are canonical; `None` where nothing was chosen.
@@ -175,12 +188,10 @@ impl Control {
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
-    /// Chooses the method whose prices are canonical.
+    /// Chooses the method whose prices are canonical, and has what is made of prices computed again.
     pub fn choose_canonical_method(&self, number: u8) -> Result<(), Error> {
-        self.with("choose the canonical method", |connection| {
-            let sql = "INSERT INTO registry_values VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2";
-            connection.execute(sql, params![CANONICAL, number.to_string()]).map(drop)
-        })
+        let sql = "INSERT INTO registry_values VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2";
+        self.change("choose the canonical method", sql, params![CANONICAL, number.to_string()]).map(drop)
     }
 }
 
@@ -250,5 +261,36 @@ mod tests {
         assert_eq!(control.canonical_method().unwrap(), None);
         control.choose_canonical_method(1).unwrap();
         assert_eq!(control.canonical_method().unwrap(), Some(1));
+    }
+
+    #[test]
+    fn a_change_cut_off_before_its_note_was_never_computed() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = control(folder.path());
+        let source = PriceSourceRow {
+            source_name: "okx".to_owned(),
+            is_enabled: true,
+            market_type: "spot".to_owned(),
+            config_json: "{}".to_owned(),
+            updated_time: Time(1),
+        };
+        control.seed_price_sources(&[source], Time(1)).unwrap();
+        let noted = || {
+            let marks = crate::dirty::OF_REGISTRIES.map(|part| control.dirty(part).unwrap());
+            marks.map(|mark| mark.map(|mark| mark.marks))
+        };
+        assert!(!control.enable_price_source("mtgox", false, Time(2)).unwrap());
+        assert_eq!(noted(), [None; 3], "nothing changed");
+        assert!(control.enable_price_source("okx", false, Time(2)).unwrap());
+        assert_eq!(noted(), [Some(1); 3]);
+        control.choose_canonical_method(1).unwrap();
+        assert_eq!(noted(), [Some(2); 3]);
+        // Where the note cannot be written, nothing is changed either.
+        let sql = "CREATE TRIGGER cut BEFORE UPDATE ON dirty BEGIN SELECT RAISE(ABORT, 'cut off'); END";
+        control.with("cut off", |connection| connection.execute_batch(sql)).unwrap();
+        assert!(control.enable_price_source("okx", true, Time(3)).is_err());
+        assert!(control.choose_canonical_method(2).is_err());
+        assert!(!control.price_sources().unwrap()[0].is_enabled);
+        assert_eq!((control.canonical_method().unwrap(), noted()), (Some(1), [Some(2); 3]));
     }
 }

@@ -10,7 +10,7 @@ use crate::metrics::closes;
 use crate::{Doors, ends};
 
 /// The part that is noted as dirty.
-pub(crate) const PART: &str = "btc_coin_blocks";
+pub(crate) const PART: &str = control::parts::COIN_BLOCKS;
 /// Blocks computed and committed at once.
 const PIECE: usize = 4_000;
 

@@ -340,8 +340,7 @@ async fn a_revised_price_revises_what_coins_were_worth() {
             .all(|(after, before)| { after.realized_cap_usd.unwrap() > before.realized_cap_usd.unwrap() })
     );
     // The same, computed in one go.
-    let control = &world.doors.control;
-    crate::recompute(control).unwrap();
+    world.doors.control.choose_canonical_method(2).unwrap();
     Prices::new(world.doors.clone()).compose().await.unwrap();
     Metrics::new(world.doors.clone()).compute().await.unwrap().unwrap();
     assert_eq!(world.coin_blocks(), after);

@@ -51,7 +51,7 @@ pub use error::Error;
 pub use follow::{Chain, FollowSettings, start};
 pub use kept::{Shelves, kept_block};
 pub use ledger::{Ledger, ReadBlock, Taken};
-pub use metrics::{Computed, Metrics, metric_named, recompute, seeds as metric_seeds};
+pub use metrics::{Computed, Metrics, metric_named, seeds as metric_seeds};
 pub use names::lent;
 pub use prices::{Composed, Prices};
 pub use registry::{Lend, Registry, StartSource};

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use control::{CheckpointKey, MetricRow, Reached};
+use control::{CheckpointKey, MetricRow, Reached, parts};
 use derivations::chain::metrics::{METRICS, Metric, MetricInputs, MetricNode, Prepared, order};
 use derivations::chain::{CoinFlow, coin_flows};
 use model::time::DAY;
@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::{Doors, components, ends};
 
 /// The part that is noted as dirty.
-pub(crate) const PART: &str = "metrics";
+pub(crate) const PART: &str = parts::METRICS;
 /// Buckets computed and committed at once.
 const PIECE: i64 = 365 * DAY;
 
@@ -47,12 +47,6 @@ pub fn seeds(now: Time) -> Vec<MetricRow> {
 /// The name of a metric that is asked for by it or by an alias.
 pub fn metric_named(name: &str) -> Option<&'static str> {
     Metric::known(name).map(|metric| metric.name)
-}
-
-/// Has prices and metrics composed and computed again from the beginning, after a registry changed.
-pub fn recompute(control: &control::Control) -> Result<(), Error> {
-    control.mark_dirty(crate::prices::PART, Time(0))?;
-    crate::coin_blocks::mark(control, Time(0))
 }
 
 /// The keeper of the tables `metrics` and `btc_coin_blocks`.

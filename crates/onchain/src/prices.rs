@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use control::{CheckpointKey, Reached};
+use control::{CheckpointKey, Reached, parts};
 use derivations::Fold;
 use derivations::price::{MedianComposer, volume_weighted};
 use model::time::DAY;
@@ -22,7 +22,7 @@ use crate::{Doors, components, ends};
 /// Buckets composed and committed at once.
 const PIECE: i64 = 30 * DAY;
 /// The part that is noted as dirty.
-pub(crate) const PART: &str = "composed_prices_10m";
+const PART: &str = parts::COMPOSED_PRICES;
 /// So often rows look for a step that nobody took.
 const STEP_TRIES: u32 = 5;
 /// The fold whose states are kept, one a day.

@@ -1,7 +1,7 @@
 //! Keeps a running process in step with the registries, whoever changes them: what is lent to SQL, and which price sources are asked.
 //!
-//! Commands change the file from another process, so it is read every few seconds. Whoever changes a registry also notes what is to be
-//! computed again ([`recompute`]); computing it is left to the follower.
+//! Commands change the file from another process, so it is read every few seconds. What is to be computed again is noted with the change
+//! itself; computing it is left to the follower.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -14,7 +14,7 @@ use runtime::{Restart, Stop, Stopper, Tasks};
 use tables::lent::{NamedView, SmallTable};
 
 use crate::error::Error;
-use crate::{lent, recompute, settings_of};
+use crate::{lent, settings_of};
 
 /// How often the registries are read.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -90,14 +90,7 @@ impl Registry {
         });
     }
 
-    /// After a change by this process: what follows from it is noted, and the change is followed at once.
-    pub async fn changed(&self) -> Result<(), Error> {
-        let control = self.control.clone();
-        runtime::tasks::blocking(move || recompute(&control)).await.map_err(Error::Broken)??;
-        self.look().await
-    }
-
-    /// Reads the registries, and follows what changed.
+    /// Reads the registries, and follows what changed: at once after a change by this process.
     pub async fn look(&self) -> Result<(), Error> {
         let mut held = self.held.lock().await;
         let control = self.control.clone();
@@ -245,11 +238,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_by_this_process_has_everything_computed_again() {
+    async fn a_switch_has_everything_computed_again() {
         let world = world();
         assert_eq!(world.other.dirty(crate::metrics::PART).unwrap(), None);
         world.other.enable_metric("nvt", Some("1h"), false, Time(1)).unwrap();
-        world.registry.changed().await.unwrap();
+        world.registry.look().await.unwrap();
         assert!(world.other.dirty(crate::metrics::PART).unwrap().is_some());
         assert_eq!(world.lent_count(), 2);
     }

@@ -82,7 +82,6 @@ impl Registry {
             What::Canonical(canonical) => {
                 let control = open(&canonical.place)?;
                 control.choose_canonical_method(canonical.method)?;
-                onchain::recompute(&control)?;
                 line(format!("method {} is canonical", canonical.method));
                 Ok(Done::Clean)
             }
@@ -144,7 +143,6 @@ impl Switch {
                 format!("nothing registered is called {:?}; there are {}", self.name, names.join(", "));
             return Err(WrongUse(text).into());
         }
-        onchain::recompute(&control)?;
         line(format!("{} is {}", self.name, if is_enabled { "on" } else { "off" }));
         Ok(Done::Clean)
     }

@@ -154,8 +154,8 @@ impl ChainDesk for Desk {
 
     fn changed(&self, _change: RegistryChange) -> BoxFuture<'_, ()> {
         async move {
-            if let Err(error) = self.followed.registry.changed().await {
-                tracing::error!(%error, "what follows from a change of the registry is not computed yet");
+            if let Err(error) = self.followed.registry.look().await {
+                tracing::error!(%error, "a change of the registry is followed later");
             }
         }
         .boxed()
