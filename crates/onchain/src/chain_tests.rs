@@ -8,7 +8,7 @@ use serde_json::Value;
 use tables::TableName;
 
 use crate::testing::{Memory, bytes_of, doors, lines};
-use crate::{Buckets, Error, Ledger, ReadBlock};
+use crate::{Buckets, Error, Ledger, ReadBlock, Shelves, forget, kept_block};
 
 fn spent_of(listed: &Value) -> Spent {
     // The form of REST: lists for all transactions, amounts and scripts.
@@ -204,6 +204,47 @@ async fn blocks_took_the_number_of_a_lost_answer_and_left_a_hole() {
         same(&follower.state(), &clean.state(), table.as_str());
         let rows = tables::btc_blocks::from_batch(&follower.memory.rows(TableName::BtcBlocks));
         assert_eq!(rows.len(), 40, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn files_of_blocks_that_were_let_go_of_stayed_for_ever() {
+    let main = &main_chain()[..60];
+    let clean = Follower::new();
+    clean.follow(main, 20).await.unwrap();
+    let held = |follower: &Follower| -> u64 {
+        let files = std::fs::read_dir(follower.folder.path().join("blocks")).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    };
+    let all_are_kept = |follower: &Follower, what: &str| {
+        let own = follower.folder.path().join("blocks");
+        let shelves = Shelves { own, node: None, network: Network::Regtest };
+        let rows = tables::btc_blocks::from_batch(&follower.memory.rows(TableName::BtcBlocks));
+        assert_eq!(rows.len(), main.len(), "{what}");
+        for (row, (bytes, _)) in rows.iter().zip(main) {
+            let kept = kept_block(&shelves, &row.place.header.hash, (row.stored.as_ref(), None));
+            assert_eq!(kept.as_ref(), Ok(bytes), "{what}");
+        }
+    };
+    for commits in 0..=4 {
+        let what = format!("cut after {commits} commits");
+        let follower = Follower::new();
+        follower.follow(main, 20).await.unwrap();
+        follower.memory.fail_after(Some(commits));
+        let doors = doors(&follower.memory, follower.folder.path());
+        assert_eq!(forget(&doors).await.is_err(), commits < 4, "{what}");
+        follower.memory.fail_after(None);
+        // The next start frees what no row needs, and nothing else.
+        drop(Ledger::open(doors.clone(), Network::Regtest).await.unwrap());
+        if commits == 0 {
+            all_are_kept(&follower, &what);
+        } else {
+            assert_eq!(held(&follower), 8, "{what}");
+        }
+        follower.follow(main, 20).await.unwrap();
+        all_are_kept(&follower, &what);
+        assert_eq!(held(&follower), held(&clean), "{what}");
+        same(&follower.state(), &clean.state(), &what);
     }
 }
 

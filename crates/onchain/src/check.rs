@@ -2,6 +2,7 @@
 
 use chain::ForkSearch;
 use collect::bitcoin_node::{NodeClient, NodeError};
+use control::parts::BLOCK_FILES;
 use model::{LogPosition, Network, Time};
 use tables::{BTC, Rows, Span, Step, TableName};
 
@@ -108,8 +109,12 @@ impl From<NodeError> for Trouble {
 }
 
 /// Lets go of all blocks and buckets, so that they are fetched again from the first on. Prices stay; what is made of both is
-/// computed again.
+/// computed again. The bytes of blocks are deleted when the tables are opened next.
 pub async fn forget(doors: &Doors) -> Result<(), Error> {
+    // Noted before: cut off anywhere, the rest is done later.
+    doors.control.mark_dirty(BLOCK_FILES, Time(0))?;
+    Metrics::new(doors.clone()).forget(Some(Time(0)))?;
+    Prices::new(doors.clone()).forget()?;
     let tables = [
         (TableName::BtcBlocks, "height", Rows::BtcBlocks(Vec::new()).to_batch()),
         (TableName::BtcPrimitiveBlock, "height", Rows::BtcPrimitiveBlock(Vec::new()).to_batch()),
@@ -126,6 +131,5 @@ pub async fn forget(doors: &Doors) -> Result<(), Error> {
         let outgoing = Some(Span { subject: BTC.to_owned(), column, start: i64::MIN, end: i64::MAX });
         doors.steps.apply(Step { table, outgoing, rows, through }).await?;
     }
-    Metrics::new(doors.clone()).forget(Some(Time(0)))?;
-    Prices::new(doors.clone()).forget()
+    Ok(())
 }

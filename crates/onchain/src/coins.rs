@@ -271,7 +271,8 @@ impl Coins {
         spot: Option<&BlockSpot>,
         node: &NodeClient,
     ) -> Result<Vec<u8>, Error> {
-        if let (Some(folder), Some(spot)) = (self.doors.blocks.clone(), spot.cloned()) {
+        if let Some(spot) = spot.cloned() {
+            let folder = self.doors.blocks.path.clone();
             let read = runtime::tasks::blocking(move || rawlog::blocks::read(&folder, &spot));
             match read.await.map_err(Error::Broken)? {
                 Ok(kept) if kept.hash == hash => return Ok(kept.block),

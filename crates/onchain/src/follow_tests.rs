@@ -13,8 +13,8 @@ use tables::{BlockRow, ChainNews, TableName};
 use crate::beats::Beats;
 use crate::testing::{Memory, doors};
 use crate::{
-    Board, Chain, ChainStanding, CoinBounds, CoinPlace, Doors, FollowSettings, Prices, Shelves, components,
-    kept_block, start,
+    BlockFolder, Board, Chain, ChainStanding, CoinBounds, CoinPlace, Doors, FollowSettings, Prices, Shelves,
+    components, kept_block, start,
 };
 
 fn recorded() -> node::NodeSettings {
@@ -59,7 +59,8 @@ impl World {
             let bounds = CoinBounds { cache_bytes: 1 << 20, undo_blocks: 10 };
             doors.coins = Some(CoinPlace { folder: self.folder.path().join("coins"), bounds });
         }
-        if self.node_files.is_some() { Doors { blocks: None, ..doors } } else { doors }
+        let is_kept = self.node_files.is_none();
+        Doors { blocks: BlockFolder { is_kept, ..doors.blocks }, ..doors }
     }
 
     pub(crate) fn client(&self) -> NodeClient {

@@ -1,11 +1,40 @@
-//! Gives back the bytes of a block that is in the tables: from files of our own, or from where the node keeps it.
+//! Gives back the bytes of a block that is in the tables: from files of our own, or from where the node keeps it. Deletes files that no
+//! row points to any more.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use collect::bitcoin_node::read_block;
+use control::parts::BLOCK_FILES;
 use model::{BlockHash, Network};
 use rawlog::BlockSpot;
-use tables::NodeSpot;
+use tables::{BTC, NodeSpot, TableName, TableScan};
+
+use crate::Doors;
+use crate::error::Error;
+
+/// Deletes files of blocks that no row points to, if blocks were let go of since that was done last. Before the files are opened: what is
+/// added later has no row until it lasts.
+pub(crate) async fn free(doors: &Doors) -> Result<(), Error> {
+    let Some(noted) = doors.control.dirty(BLOCK_FILES)? else { return Ok(()) };
+    let scan =
+        TableScan { subject: Some(BTC.to_owned()), columns: vec!["stored_file"], ..TableScan::default() };
+    let batches = doors.store.scan(TableName::BtcBlocks, scan).await?;
+    let used: BTreeSet<String> = batches.iter().flat_map(tables::btc_blocks::stored_files).collect();
+    let folder = doors.blocks.path.clone();
+    let freed = runtime::tasks::blocking(move || rawlog::free_blocks(&folder, &used)).await;
+    match freed.map_err(Error::Broken)? {
+        Ok(bytes) => {
+            tracing::info!(bytes, "files of blocks that were let go of are deleted");
+            Ok(doors.control.mark_clean(BLOCK_FILES, noted)?)
+        }
+        // They are in nobody's way but the disk's.
+        Err(error) => {
+            tracing::warn!(%error, "files of blocks that were let go of are not deleted yet; tried again at the next start");
+            Ok(())
+        }
+    }
+}
 
 /// Where bytes may be.
 #[derive(Clone, Debug)]

@@ -97,13 +97,13 @@ impl Ledger {
             keep = newer.iter().map(|row| row.place.height).min();
         }
         let active = Arc::new(RwLock::new(active::load(&doors, keep).await?));
-        let bytes = match &doors.blocks {
-            Some(folder) => {
-                let folder = folder.clone();
-                let opened = runtime::tasks::blocking(move || BlockSegments::open(&folder)).await;
-                Some(opened.map_err(Error::Broken)??)
-            }
-            None => None,
+        crate::kept::free(&doors).await?;
+        let bytes = if doors.blocks.is_kept {
+            let folder = doors.blocks.path.clone();
+            let opened = runtime::tasks::blocking(move || BlockSegments::open(&folder)).await;
+            Some(opened.map_err(Error::Broken)??)
+        } else {
+            None
         };
         let mut ledger = Self { doors, network, supply: None, bytes, behind: None, cut_off, active };
         if primitive < raw {

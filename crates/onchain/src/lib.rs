@@ -68,10 +68,19 @@ pub struct Doors {
     pub control: Control,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// The folder of block bytes; `None` where they are not kept.
-    pub blocks: Option<PathBuf>,
+    /// Where block bytes are kept.
+    pub blocks: BlockFolder,
     /// Where unspent outputs are kept; `None` where they are not.
     pub coins: Option<CoinPlace>,
+}
+
+/// Where block bytes are kept.
+#[derive(Clone, Debug)]
+pub struct BlockFolder {
+    /// The folder. There may be some of before, even where no more are kept.
+    pub path: PathBuf,
+    /// Whether those of blocks that come are kept.
+    pub is_kept: bool,
 }
 
 /// The names of the parts, as checkpoints know them.

@@ -15,7 +15,7 @@ use tables::{
     RowBatch, Step, StepStore, StoreError, Table, TableName, TableScan, TableStore, TimeRange, table,
 };
 
-use crate::Doors;
+use crate::{BlockFolder, Doors};
 
 #[derive(Default)]
 struct Held {
@@ -206,7 +206,7 @@ pub(crate) fn doors(memory: &Arc<Memory>, folder: &std::path::Path) -> Doors {
         store: Arc::clone(memory) as _,
         control: Control::open(folder.join("control.sqlite")).unwrap(),
         clock: SystemClock::shared(),
-        blocks: Some(folder.join("blocks")),
+        blocks: BlockFolder { path: folder.join("blocks"), is_kept: true },
         coins: None,
     }
 }

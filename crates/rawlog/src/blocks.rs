@@ -3,6 +3,7 @@
 //! A block is known by its hash and can be asked of the node again, so blocks do not pass through the log: the table that
 //! names their place is written after they are durable, and what stands behind it after a crash is cut or written over.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -131,6 +132,42 @@ pub fn read(folder: &Path, spot: &BlockSpot) -> Result<BlockBytes, Error> {
     Ok(BlockBytes { hash: BlockHash(hash), block: both, spent, spent_form: head[16] })
 }
 
+/// Deletes the files of a folder that are none of those in use. Nobody may have it open for adding. Numbers go on behind the newest file
+/// that was there: a place that somebody still remembers never comes to hold another block. The bytes that became free.
+pub fn free(folder: &Path, used: &BTreeSet<String>) -> Result<u64, Error> {
+    let listed = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        listed => listed.map_err(Error::io("list", folder))?,
+    };
+    let mut numbers = Vec::new();
+    for entry in listed {
+        let name = entry.map_err(Error::io("list", folder))?.file_name();
+        let number = number_of(&name.to_string_lossy());
+        numbers.extend(number.filter(|number| !used.contains(&name_of(*number))));
+    }
+    // The newest one holds the count, even where nothing is in it.
+    let newest = newest(folder)?.filter(|newest| numbers.contains(newest));
+    if let Some(newest) = newest {
+        let path = folder.join(name_of(newest));
+        let held = path.metadata().map_err(Error::io("look at", &path))?.len();
+        if held > MAGIC.len() as u64 {
+            open_file(folder, newest + 1)?;
+        } else {
+            numbers.retain(|number| *number != newest);
+        }
+    }
+    let mut freed = 0;
+    for number in numbers {
+        let path = folder.join(name_of(number));
+        freed += path.metadata().map_err(Error::io("look at", &path))?.len();
+        std::fs::remove_file(&path).map_err(Error::io("delete", &path))?;
+    }
+    if freed > 0 {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))?;
+    }
+    Ok(freed)
+}
+
 fn record_of(bytes: &BlockBytes) -> std::io::Result<Vec<u8>> {
     let both = [&bytes.block[..], &bytes.spent[..]].concat();
     let packed = zstd::bulk::compress(&both, LEVEL)?;
@@ -160,14 +197,16 @@ fn name_of(number: u32) -> String {
     format!("blocks-{number:06}.tkb")
 }
 
+fn number_of(name: &str) -> Option<u32> {
+    name.strip_prefix("blocks-")?.strip_suffix(".tkb")?.parse().ok()
+}
+
 /// The number of the newest file of the folder.
 fn newest(folder: &Path) -> Result<Option<u32>, Error> {
     let mut newest = None;
     for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let name = entry.map_err(Error::io("list", folder))?.file_name();
-        let name = name.to_string_lossy();
-        let number = name.strip_prefix("blocks-").and_then(|rest| rest.strip_suffix(".tkb")?.parse().ok());
-        newest = newest.max(number);
+        newest = newest.max(number_of(&name.to_string_lossy()));
     }
     Ok(newest)
 }
@@ -285,5 +324,33 @@ mod tests {
         std::fs::write(&path, all).unwrap();
         let told = read(folder.path(), &spot).unwrap_err().to_string();
         assert!(told.contains("blocks-000001.tkb") && told.contains("btc sync"), "{told}");
+    }
+
+    #[test]
+    fn files_without_a_use_are_deleted_and_their_numbers_stay_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let listed = || {
+            let names = std::fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> =
+                names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let use_of = |spots: &[&BlockSpot]| spots.iter().map(|spot| spot.file.clone()).collect();
+        assert_eq!(free(&folder.path().join("never"), &BTreeSet::new()).unwrap(), 0);
+        std::fs::write(folder.path().join("notes.txt"), b"not ours").unwrap();
+        let mut segments = BlockSegments::open_with(folder.path(), 100).unwrap();
+        let spots: Vec<_> = (1..=4).map(|number| segments.append(&bytes(number)).unwrap()).collect();
+        drop(segments);
+        // Those of the first and the last one are in use.
+        assert!(free(folder.path(), &use_of(&[&spots[0], &spots[3]])).unwrap() > 0);
+        assert_eq!(listed(), ["blocks-000001.tkb", "blocks-000004.tkb", "notes.txt"]);
+        assert_eq!(read(folder.path(), &spots[3]).unwrap(), bytes(4));
+        assert!(free(folder.path(), &BTreeSet::new()).unwrap() > 0);
+        assert_eq!(listed(), ["blocks-000005.tkb", "notes.txt"]);
+        assert_eq!(free(folder.path(), &BTreeSet::new()).unwrap(), 0);
+        assert_eq!(listed(), ["blocks-000005.tkb", "notes.txt"]);
+        let mut segments = BlockSegments::open(folder.path()).unwrap();
+        assert_eq!(segments.append(&bytes(9)).unwrap().file, "blocks-000005.tkb");
     }
 }

@@ -23,7 +23,7 @@ mod sync;
 mod waiting;
 mod writer;
 
-pub use blocks::{BlockBytes, BlockSegments, BlockSpot, read as read_block};
+pub use blocks::{BlockBytes, BlockSegments, BlockSpot, free as free_blocks, read as read_block};
 pub use counts::LogCounts;
 pub use error::{Error, LogClosed};
 pub use log::{Log, LogState};

@@ -187,6 +187,13 @@ pub fn from_batch(batch: &RecordBatch) -> Vec<BlockRow> {
     .collect()
 }
 
+/// The files in which rows say that bytes of blocks are kept.
+pub fn stored_files(batch: &RecordBatch) -> Vec<String> {
+    let cells = Cells::of(batch);
+    let files = cells.texts("stored_file");
+    (0..batch.num_rows()).filter_map(|row| cells::text(files, row).map(str::to_owned)).collect()
+}
+
 /// Whole seconds since 1970, as headers count.
 pub(crate) fn seconds_of(time: Time) -> u32 {
     (time.0 / model::time::SECOND) as u32

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use control::Control;
 use lake::{Lake, LakeSettings};
-use onchain::Doors;
+use onchain::{BlockFolder, Doors};
 use runtime::SystemClock;
 use tables::{TABLES, TableName};
 
@@ -47,7 +47,7 @@ fn doors(lake: &Lake, folder: &Path) -> Doors {
         store: lake.store(),
         control: Control::open(folder.join("control.sqlite")).expect("control state"),
         clock: SystemClock::shared(),
-        blocks: None,
+        blocks: BlockFolder { path: folder.join("blocks"), is_kept: false },
         coins: None,
     }
 }

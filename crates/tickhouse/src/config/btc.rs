@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use collect::bitcoin_node::{Access, NodeBounds, NodeSettings, RestUse};
 use model::{Network, PriceSource};
-use onchain::{CoinBounds, CoinPlace, FollowSettings};
+use onchain::{BlockFolder, CoinBounds, CoinPlace, FollowSettings};
 
 use super::Config;
 use super::list::setting;
@@ -195,9 +195,9 @@ pub(crate) fn node(config: &Config) -> NodeSettings {
     }
 }
 
-/// The folder of block bytes, if they are kept.
-pub(crate) fn blocks(config: &Config, directory: &Path) -> Option<PathBuf> {
-    config.truth("btc.keep_blocks").then(|| directory.join("blocks"))
+/// The folder of block bytes, and whether they are kept.
+pub(crate) fn blocks(config: &Config, directory: &Path) -> BlockFolder {
+    BlockFolder { path: directory.join("blocks"), is_kept: config.truth("btc.keep_blocks") }
 }
 
 /// Where coins are kept, if they are.
