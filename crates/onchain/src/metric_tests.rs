@@ -233,3 +233,43 @@ async fn a_metric_that_is_off_or_lacks_what_it_needs_harms_no_other() {
     assert!(errors.iter().any(|one| one.key.component == "btc_metric_moon_phase_10m"), "{errors:?}");
     assert!(!world.values("hash_rate", "10m").is_empty());
 }
+
+#[tokio::test]
+async fn prices_from_before_a_chain_that_is_followed_later_stayed_and_were_remembered() {
+    let world = || {
+        let (memory, folder) = (Arc::<Memory>::default(), tempfile::tempdir().unwrap());
+        World { doors: doors(&memory, folder.path()), memory, _folder: folder }
+    };
+    let composed =
+        |world: &World| tables::composed_prices::from_batch(&world.memory.rows(TableName::ComposedPrices));
+    let (early, late) = (world(), world());
+    late.take(None, 0, &main_chain()[..100]).await;
+    let buckets = late.buckets();
+    let first = buckets[0].bucket;
+    // One venue is far off up to the chain's first bucket, and would have to prove itself behind it.
+    let at = |number: i64| {
+        let bucket = Time(first.0 + number * BUCKET);
+        ["coinbase", "bitstamp", "bitfinex"].map(|name| {
+            let mut row = VenuePrice { source: PriceSource::known(name).unwrap(), ..venue_row(bucket) };
+            if name == "bitstamp" && number < 0 {
+                let price = Decimal::from_f64(price(bucket) * 1.3).unwrap();
+                row.price = Ohlcv { open: price, high: price, low: price, close: price, ..row.price };
+            }
+            row
+        })
+    };
+    let rows: Vec<VenuePrice> = (-300..buckets.len() as i64).flat_map(at).collect();
+    let prices = Prices::new(early.doors.clone());
+    prices.store(rows.clone()).await.unwrap();
+    prices.compose().await.unwrap();
+    let before = composed(&early);
+    assert_eq!(before.len(), 2 * (300 + buckets.len()));
+    assert!(before.iter().any(|price| price.bucket == first && !price.rejected.is_empty()));
+    early.take(None, 0, &main_chain()[..100]).await;
+    let again = prices.compose().await.unwrap().unwrap();
+    assert_eq!((again.from, prices.compose().await.unwrap()), (first, None));
+    Prices::new(late.doors.clone()).store(rows).await.unwrap();
+    Prices::new(late.doors.clone()).compose().await.unwrap();
+    assert_eq!(composed(&early), composed(&late));
+    assert_eq!(composed(&early).len(), 2 * buckets.len());
+}

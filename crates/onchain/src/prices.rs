@@ -83,7 +83,13 @@ impl Prices {
     pub async fn compose(&self) -> Result<Option<Composed>, Error> {
         let dirty = self.doors.control.dirty(PART)?;
         let Some((first, last)) = self.timeline().await? else { return Ok(None) };
-        let own = ends::buckets(&self.doors, TableName::ComposedPrices, name_of(PriceMethod::Median)).await?;
+        let mut own =
+            ends::buckets(&self.doors, TableName::ComposedPrices, name_of(PriceMethod::Median)).await?;
+        let mut dirty = dirty;
+        if own.is_some_and(|(own, _)| own < first) {
+            self.cut_before(first).await?;
+            (own, dirty) = (None, self.doors.control.dirty(PART)?);
+        }
         // The timeline may begin earlier than it did: rows came before the chain.
         let own = own.filter(|(own, _)| *own <= first);
         let next = own.map_or(first, |(_, last)| last.plus_micros(BUCKET));
@@ -129,6 +135,20 @@ impl Prices {
     /// Forgets what was composed, so that everything is composed again.
     pub fn forget(&self) -> Result<(), Error> {
         Ok(self.doors.control.mark_dirty(PART, Time(0))?)
+    }
+
+    /// The timeline begins later than it did: a chain is followed where prices went by their own span before. What stands before its
+    /// first bucket leaves, and the median remembers nothing of it, as if it had never been composed.
+    async fn cut_before(&self, first: Time) -> Result<(), Error> {
+        self.doors.control.mark_dirty(PART, first)?;
+        self.doors.control.forget_fold_states(FOLD)?;
+        for method in [PriceMethod::VolumeWeighted, PriceMethod::Median] {
+            let subject = name_of(method).to_owned();
+            let outgoing = Some(Span { subject, column: "bucket", start: i64::MIN, end: first.0 });
+            let (table, rows) = (TableName::ComposedPrices, Rows::ComposedPrices(Vec::new()).to_batch());
+            self.doors.steps.apply(Step { table, outgoing, rows, through: None }).await?;
+        }
+        Ok(())
     }
 
     async fn compose_from(&self, from: Time, last: Time) -> Result<(), Error> {
