@@ -24,6 +24,9 @@ CREATE TABLE checkpoints (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Since when a component fails, beside when it last did.
+pub(crate) const SINCE_SCHEMA: &str = "ALTER TABLE checkpoints ADD COLUMN failing_since INTEGER;";
+
 /// Whose checkpoint it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckpointKey {
@@ -66,8 +69,10 @@ pub struct Checkpoint {
     pub status: String,
     /// What failed, while the status is `error`.
     pub error_message: Option<String>,
-    /// When it was last written.
+    /// When it was last written: while it fails, when it last did.
     pub updated_time: Time,
+    /// Since when it fails, in whatever words; `None` while it does not.
+    pub failing_since: Option<Time>,
 }
 
 impl Control {
@@ -77,7 +82,7 @@ impl Control {
             let sql = "INSERT INTO checkpoints (chain, component, interval, sequence, height, hash, bucket, status, updated_time)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'ok', ?8)
                 ON CONFLICT DO UPDATE SET sequence = ?4, height = ?5, hash = ?6, bucket = ?7, status = 'ok',
-                error_message = NULL, updated_time = ?8";
+                error_message = NULL, updated_time = ?8, failing_since = NULL";
             let values = params![
                 key.chain,
                 key.component,
@@ -92,12 +97,13 @@ impl Control {
         })
     }
 
-    /// Notes that a component failed; it stays at its last safe place.
+    /// Notes that a component failed; it stays at its last safe place. Tried again and failed again, it fails since the first time.
     pub fn checkpoint_failed(&self, key: &CheckpointKey, message: &str, now: Time) -> Result<(), Error> {
         self.with("note a failed component", |connection| {
-            let sql = "INSERT INTO checkpoints (chain, component, interval, sequence, status, error_message, updated_time)
-                VALUES (?1, ?2, ?3, 0, 'error', ?4, ?5)
-                ON CONFLICT DO UPDATE SET status = 'error', error_message = ?4, updated_time = ?5";
+            let sql = "INSERT INTO checkpoints (chain, component, interval, sequence, status, error_message, updated_time, failing_since)
+                VALUES (?1, ?2, ?3, 0, 'error', ?4, ?5, ?5)
+                ON CONFLICT DO UPDATE SET status = 'error', error_message = ?4, updated_time = ?5,
+                failing_since = CASE status WHEN 'error' THEN coalesce(failing_since, updated_time) ELSE ?5 END";
             connection.execute(sql, params![key.chain, key.component, key.interval, message, now.0]).map(drop)
         })
     }
@@ -105,9 +111,14 @@ impl Control {
     /// Every checkpoint, sorted by its key.
     pub fn checkpoints(&self) -> Result<Vec<Checkpoint>, Error> {
         self.with("read checkpoints", |connection| {
-            let sql = "SELECT chain, component, interval, sequence, height, hash, bucket, status, error_message, updated_time
-                FROM checkpoints ORDER BY chain, component, interval";
-            let mut statement = connection.prepare_cached(sql)?;
+            // A file that an older version wrote, opened to be read alone, has no such column.
+            let known = "SELECT 1 FROM pragma_table_info('checkpoints') WHERE name = 'failing_since'";
+            let since = if connection.prepare_cached(known)?.exists([])? { "failing_since" } else { "NULL" };
+            let sql = format!(
+                "SELECT chain, component, interval, sequence, height, hash, bucket, status, error_message, updated_time, {since}
+                FROM checkpoints ORDER BY chain, component, interval"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map([], read)?;
             rows.collect()
         })
@@ -131,6 +142,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Checkpoint> {
         status: row.get(7)?,
         error_message: row.get(8)?,
         updated_time: Time(row.get(9)?),
+        failing_since: row.get::<_, Option<i64>>(10)?.map(Time),
     })
 }
 
@@ -154,5 +166,35 @@ mod tests {
         control.checkpoint_reached(&key, &Reached { sequence: 5, ..reached }, Time(3)).unwrap();
         let fine = control.checkpoint(&key).unwrap().unwrap();
         assert_eq!((fine.reached.sequence, fine.status.as_str(), fine.error_message), (5, "ok", None));
+    }
+
+    #[test]
+    fn a_failure_was_told_to_stand_since_its_last_retry() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("control.sqlite");
+        let control = Control::open(&file).unwrap();
+        let key = CheckpointKey::btc("btc_raw_block_ingestion", "block");
+        let times = |control: &Control| {
+            let one = control.checkpoint(&key).unwrap().unwrap();
+            (one.failing_since, one.updated_time)
+        };
+        control.checkpoint_reached(&key, &Reached::default(), Time(1)).unwrap();
+        assert_eq!(times(&control), (None, Time(1)));
+        for (time, words) in [(2, "node gone"), (5, "node gone"), (9, "refused")] {
+            control.checkpoint_failed(&key, words, Time(time)).unwrap();
+            assert_eq!(times(&control), (Some(Time(2)), Time(time)), "{words}");
+        }
+        control.checkpoint_reached(&key, &Reached::default(), Time(10)).unwrap();
+        assert_eq!(times(&control), (None, Time(10)));
+        control.checkpoint_failed(&key, "node gone", Time(12)).unwrap();
+        assert_eq!(times(&control), (Some(Time(12)), Time(12)));
+        // As an older version left it, and as it is read without being written.
+        let old =
+            "ALTER TABLE checkpoints DROP COLUMN failing_since; UPDATE schema_version SET version = 11;";
+        control.with("go back", |connection| connection.execute_batch(old)).unwrap();
+        assert_eq!(times(&Control::open_to_read(&file).unwrap()), (None, Time(12)));
+        let control = Control::open(&file).unwrap();
+        control.checkpoint_failed(&key, "node gone", Time(15)).unwrap();
+        assert_eq!(times(&control), (Some(Time(12)), Time(15)));
     }
 }

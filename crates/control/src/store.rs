@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     crate::registry::SCHEMA,
     crate::dirty::SCHEMA,
     crate::tokens::SCHEMA,
+    crate::checkpoints::SINCE_SCHEMA,
 ];
 
 /// The control state. Cheap to clone; every call blocks for as long as the disk takes.

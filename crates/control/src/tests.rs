@@ -28,7 +28,7 @@ fn budgets_outlive_a_restart() {
     let control = Control::open(&path).unwrap();
     let expect = [budget("https://a", 7, Some(9)), budget("https://b", 6, Some(-1))];
     assert_eq!(control.load_budgets().unwrap(), expect);
-    assert_eq!(control.schema_version().unwrap(), 11);
+    assert_eq!(control.schema_version().unwrap(), 12);
 }
 
 #[test]

@@ -146,6 +146,7 @@ fn checkpoints(control: &Control) -> Result<RecordBatch, String> {
         ("status", text(|row| Some(&row.status))),
         ("error_message", text(|row| row.error_message.as_deref())),
         ("updated_at", times(rows.iter().map(|row| Some(row.updated_time)))),
+        ("failing_since", times(rows.iter().map(|row| row.failing_since))),
     ])
 }
 

@@ -315,9 +315,10 @@ async fn status(place: &Place) -> anyhow::Result<Done> {
             (None, Some(bucket)) => format!("bucket {bucket}"),
             (None, None) => String::new(),
         };
+        let since = one.failing_since.map_or(String::new(), |since| format!("since {since}: "));
         let error = one.error_message.as_deref().unwrap_or_default();
         line(format!(
-            "{:5} {:40} {:9} {place}  {}  {error}",
+            "{:5} {:40} {:9} {place}  {}  {since}{error}",
             one.status, one.key.component, one.key.interval, one.updated_time
         ));
     }

@@ -37,11 +37,13 @@ pub(crate) struct CheckpointForm {
     error_message: Option<String>,
     /// When it was last written, milliseconds since the epoch.
     updated_time: i64,
+    /// Since when it fails, milliseconds since the epoch; null while it does not.
+    failing_since: Option<i64>,
 }
 
 impl From<Checkpoint> for CheckpointForm {
     fn from(checkpoint: Checkpoint) -> Self {
-        let Checkpoint { key, reached, status, error_message, updated_time } = checkpoint;
+        let Checkpoint { key, reached, status, error_message, updated_time, failing_since } = checkpoint;
         Self {
             chain: key.chain,
             component: key.component,
@@ -53,6 +55,7 @@ impl From<Checkpoint> for CheckpointForm {
             status,
             error_message,
             updated_time: updated_time.millis(),
+            failing_since: failing_since.map(model::Time::millis),
         }
     }
 }

@@ -81,7 +81,9 @@ struct CheckpointError {
     error_message: String,
     /// The last safe height.
     height: Option<u32>,
-    /// Since when, milliseconds since the epoch.
+    /// Since when it fails, in whatever words, milliseconds since the epoch.
+    failing_since: i64,
+    /// When it last failed, milliseconds since the epoch.
     updated_time: i64,
 }
 
@@ -163,6 +165,7 @@ fn told(health: ChainHealth, checkpoints: Vec<Checkpoint>, now: Time) -> BtcHeal
             interval: checkpoint.key.interval,
             error_message: checkpoint.error_message.unwrap_or_default(),
             height: checkpoint.reached.height,
+            failing_since: checkpoint.failing_since.unwrap_or(checkpoint.updated_time).millis(),
             updated_time: checkpoint.updated_time.millis(),
         })
         .collect();
@@ -223,6 +226,7 @@ mod tests {
             status: status.to_owned(),
             error_message: (status == "error").then(|| "node gone".to_owned()),
             updated_time: Time(BUCKET - age),
+            failing_since: (status == "error").then_some(Time(BUCKET / 2)),
         }
     }
 
@@ -250,6 +254,8 @@ mod tests {
         assert_eq!((bad.status, bad.reasons.len(), bad.lag_blocks), ("degraded", 3, None));
         assert_eq!(bad.stale_workers, ["worker_btc_primitive"]);
         assert!(bad.reasons[2].ends_with("for two minutes"), "{:?}", bad.reasons);
-        assert_eq!(bad.checkpoint_errors[0].error_message, "node gone");
+        let error = &bad.checkpoint_errors[0];
+        assert_eq!(error.error_message, "node gone");
+        assert_eq!((error.failing_since, error.updated_time), (BUCKET / 2_000, BUCKET / 1_000));
     }
 }
