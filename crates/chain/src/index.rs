@@ -167,9 +167,9 @@ impl HeaderIndex {
         Ok(place)
     }
 
-    /// The lowest height; `None` if nothing is in it.
+    /// The lowest height but for the blocks that were put before the others; `None` if nothing else is in it.
     pub fn first_height(&self) -> Option<u32> {
-        (!self.is_empty()).then_some(self.first_height)
+        (self.len() > self.before_count).then(|| self.first_height + self.before_count as u32)
     }
 
     /// The highest block that was not only put before the others.

@@ -99,9 +99,10 @@ impl Coins {
         self.trouble.as_deref()
     }
 
-    /// Whether the chain in memory begins with its first block, so that all coins can be known.
+    /// Whether the chain in memory begins with its first block, be it as a header put before the first own one, so that all coins can
+    /// be known.
     fn is_rooted(active: &HeaderIndex) -> bool {
-        active.first_height() == Some(0)
+        active.hash_at(0).is_some()
     }
 
     /// Whether there are blocks in the tables that coins have not seen, and a try is due.

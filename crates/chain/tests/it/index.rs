@@ -112,6 +112,22 @@ fn a_header_before_the_median_of_times_is_refused() {
 }
 
 #[test]
+fn headers_put_before_the_first_block_were_told_as_its_own() {
+    let places = regtest();
+    let mut index = HeaderIndex::new();
+    index.put_before(&places[39..50]).unwrap();
+    assert_eq!((index.first_height(), index.tip().map(|tip| tip.height)), (None, Some(49)));
+    for place in &places[50..60] {
+        index.push(place).unwrap();
+        assert_eq!(index.first_height(), Some(50));
+    }
+    assert_eq!(index.hash_at(39), Some(places[39].header.hash));
+    index.rewind(44);
+    assert_eq!(index.first_height(), None);
+    assert_eq!(index_of(&places[..3]).first_height(), Some(0));
+}
+
+#[test]
 fn the_span_of_times_is_that_of_all_blocks_but_the_first() {
     let places = regtest();
     // Two headers may lie far apart from the others, before the first own block or behind it.
