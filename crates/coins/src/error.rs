@@ -53,7 +53,15 @@ pub enum Error {
 impl Error {
     /// Whether the coins are of no use any more, so that they must be gathered anew from the first block on.
     pub fn is_lost(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::TooDeep { .. })
+        self.lost_at().is_some()
+    }
+
+    /// At which block that turned out.
+    pub fn lost_at(&self) -> Option<u32> {
+        match self {
+            Self::Missing { height, .. } | Self::TooDeep { height } => Some(*height),
+            _ => None,
+        }
     }
 }
 

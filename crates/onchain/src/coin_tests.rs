@@ -64,17 +64,7 @@ impl World {
     async fn catch_up(&self) -> usize {
         let ledger = Ledger::open(self.doors.clone(), Network::Regtest).await.unwrap();
         let mut coins = Coins::open(&self.doors, Network::Regtest, &ledger.active()).await;
-        let mut settings = NodeSettings::local(Network::Regtest, std::path::Path::new("nowhere"));
-        settings.url = "http://127.0.0.1:1".to_owned();
-        // Another test of this process may have been first.
-        let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let node = NodeClient::new(settings, SystemClock::shared()).unwrap();
-        let mut filled = 0;
-        while coins.is_behind(&ledger.active()) {
-            filled += usize::from(coins.catch_up(&ledger.active(), &node).await.is_some());
-            assert_eq!(coins.trouble(), None);
-        }
-        filled
+        gather(&mut coins, &ledger).await
     }
 
     fn facts(&self) -> Vec<BlockFacts> {
@@ -160,6 +150,21 @@ fn truth() -> Truth {
         truth.value.push(value);
     }
     truth
+}
+
+/// Brings coins after the tables, with a node that answers nothing. How often rows got ages by it.
+async fn gather(coins: &mut Coins, ledger: &Ledger) -> usize {
+    let mut settings = NodeSettings::local(Network::Regtest, std::path::Path::new("nowhere"));
+    settings.url = "http://127.0.0.1:1".to_owned();
+    // Another test of this process may have been first.
+    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let node = NodeClient::new(settings, SystemClock::shared()).unwrap();
+    let mut filled = 0;
+    while coins.is_behind(&ledger.active()) {
+        filled += usize::from(coins.catch_up(&ledger.active(), &node).await.is_some());
+        assert_eq!(coins.trouble(), None);
+    }
+    filled
 }
 
 fn near(one: f64, other: f64, what: &str) {
@@ -289,6 +294,38 @@ async fn coins_that_do_not_fit_are_gathered_anew() {
     world.catch_up().await;
     world.derive().await;
     world.agrees(&truth);
+}
+
+#[tokio::test]
+async fn coins_that_never_fit_a_block_were_gathered_anew_for_ever() {
+    let (world, chain) = (World::new(), main_chain());
+    world.take(&world.doors, None, (0, &chain[..320]), false).await;
+    let ledger = Ledger::open(world.doors.clone(), Network::Regtest).await.unwrap();
+    let mut coins = Coins::open(&world.doors, Network::Regtest, &ledger.active()).await;
+    let unfit = |height: usize| {
+        let mut blocks = read(height as u32, &chain[height..=height]);
+        blocks[0].sums.total_out_sat += 1;
+        blocks
+    };
+    coins.read(ledger.parent(None), unfit(320), 0).await.unwrap();
+    assert_eq!(coins.tip(), None, "gathered anew");
+    gather(&mut coins, &ledger).await;
+    assert_eq!(coins.tip().map(|tip| tip.height), Some(319));
+    // All the blocks before it went well, and it does not fit again: gathering once more would end here, too.
+    coins.read(ledger.parent(None), unfit(320), 0).await.unwrap();
+    coins.mend(&ledger.active()).await;
+    assert!(coins.tip().is_none() && !coins.is_behind(&ledger.active()), "left alone");
+    assert!(coins.trouble().is_some());
+    // Beyond that block they may be lost and gathered once more.
+    let mut coins = Coins::open(&world.doors, Network::Regtest, &ledger.active()).await;
+    coins.read(ledger.parent(None), unfit(320), 0).await.unwrap();
+    gather(&mut coins, &ledger).await;
+    let (_, change) = coins.read(ledger.parent(None), read(320, &chain[320..321]), 0).await.unwrap();
+    coins.keep(change).await;
+    let parent = coins.tip();
+    assert_eq!(parent.map(|tip| tip.height), Some(320));
+    coins.read(parent, unfit(321), 0).await.unwrap();
+    assert!(coins.tip().is_none() && coins.is_behind(&ledger.active()), "gathered anew");
 }
 
 #[tokio::test]

@@ -43,7 +43,8 @@ pub(crate) struct Coins {
     network: Network,
     /// `None` where they are not kept, and while they are worked on.
     store: Option<CoinStore>,
-    is_renewed: bool,
+    /// The block at which coins were lost, until they are beyond it again: lost there once more, they will always be.
+    lost_at: Option<u32>,
     /// Left alone until the next start.
     is_left: bool,
     failed: Option<Stopwatch>,
@@ -60,7 +61,7 @@ impl Coins {
             doors: doors.clone(),
             network,
             store: None,
-            is_renewed: false,
+            lost_at: None,
             is_left: false,
             failed: None,
             trouble: None,
@@ -162,8 +163,9 @@ impl Coins {
             (store, kept)
         });
         self.put_back(kept.await).await;
-        // In step with the tables again: what is lost from here on may be gathered anew once more.
-        self.is_renewed &= self.trouble.is_some();
+        // What is lost from here on may be gathered anew once more.
+        let tip = self.tip().map(|tip| tip.height);
+        self.lost_at = self.lost_at.filter(|lost_at| tip.is_none_or(|tip| tip < *lost_at));
     }
 
     async fn put_back(&mut self, worked: Result<(CoinStore, Result<(), coins::Error>), String>) {
@@ -323,14 +325,16 @@ impl Coins {
         Ok(Ok(earliest))
     }
 
-    /// Tells what went wrong. A store that cannot be written is opened again later; coins that are of no use are gathered anew, once.
+    /// Tells what went wrong. A store that cannot be written is opened again later; coins that are of no use are gathered anew, once
+    /// for each block at which they are lost.
     async fn fail(&mut self, failure: &Failure) {
         self.failed = Some(Stopwatch::start());
         self.trouble = Some(failure.to_string());
         if !failure.is_of_store() {
             tracing::warn!(%failure, "coins are not followed for now");
         } else if let Some(store) = self.store.take() {
-            let anew = failure.is_lost() && !self.is_renewed;
+            let lost_at = failure.lost_at();
+            let anew = lost_at.is_some() && self.lost_at.is_none();
             let worked = runtime::tasks::blocking(move || {
                 if anew {
                     return store.clear().map(Some);
@@ -342,10 +346,10 @@ impl Coins {
             match worked.await {
                 Ok(Ok(Some(store))) => {
                     tracing::warn!(%failure, "the coins are gathered anew from the first block on");
-                    (self.store, self.is_renewed, self.failed) = (Some(store), true, None);
+                    (self.store, self.lost_at, self.failed) = (Some(store), lost_at, None);
                 }
                 Ok(Ok(None)) => {
-                    self.is_left = failure.is_lost();
+                    self.is_left = lost_at.is_some();
                     self.close(&failure.to_string());
                 }
                 Ok(Err(error)) => self.close(&error.to_string()),

@@ -24,12 +24,12 @@ impl Failure {
         matches!(self, Self::Store(_) | Self::Sum(_))
     }
 
-    /// Whether the coins are of no use any more.
-    pub(super) fn is_lost(&self) -> bool {
+    /// At which block the coins turned out to be of no use any more, if they are.
+    pub(super) fn lost_at(&self) -> Option<u32> {
         match self {
-            Self::Store(error) => error.is_lost(),
-            Self::Sum(_) => true,
-            Self::Block(..) | Self::Other(_) => false,
+            Self::Store(error) => error.lost_at(),
+            Self::Sum(height) => Some(*height),
+            Self::Block(..) | Self::Other(_) => None,
         }
     }
 }
