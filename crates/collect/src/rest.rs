@@ -322,6 +322,7 @@ impl Desk {
                 .and_then(|text| text.trim().parse::<f64>().ok())
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         };
+        let dated = header("date").and_then(words::date);
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > self.bounds.answer_bytes_max {
@@ -330,7 +331,8 @@ impl Desk {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((Reply { status: told.status, body: body.freeze(), sent, received: self.journal.now() }, told))
+        let (body, received) = (body.freeze(), self.journal.now());
+        Ok((Reply { status: told.status, body, sent, received, dated }, told))
     }
 
     /// Keeps the budget: a ban at once, the weight now and then.

@@ -23,6 +23,7 @@ use crate::world::{House, Source};
 
 pub(crate) use content::number;
 pub use defects::{Defect, DefectCounts, DefectKind, parse_defects};
+pub(crate) use http::http_date;
 
 use content::DAY_MINUTES;
 use names::{Data, FileKey, Span};

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use model::{Candle, Ohlcv, PriceSource, Time, VenueId};
 use runtime::Tasks;
 
+use crate::archive::http_date;
 use crate::market::{Interval, MINUTE_MS, Protocol};
 use crate::rest::{Ask, Reply};
 use crate::settings::Error;
@@ -122,7 +123,9 @@ impl Prices {
         if let Some(wait_ms) = self.quotas[at].admit(venue.allowed, allowance, now_ms) {
             return (venue.too_often)(wait_ms).reply();
         }
-        (venue.answer)(&Asked { ask, path: &self.paths[at], faults: &faults }).reply()
+        let mut reply = (venue.answer)(&Asked { ask, path: &self.paths[at], faults: &faults }).reply();
+        reply.headers.push(("date", http_date(ask.now_ms)));
+        reply
     }
 }
 

@@ -12,6 +12,7 @@ mod recorded;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::archive::http_date;
 use crate::market::Protocol;
 use crate::prices;
 use crate::world::{House, Source, Venue};
@@ -91,10 +92,11 @@ pub(crate) async fn answer(venue: Arc<Venue>, house: Arc<House>, ask: Ask) -> Re
     let trouble_ms = venue.trouble.banned_ms(real_ms);
     let admitted = venue.quota.admit(venue.protocol, &house.limits, price, (real_ms, trouble_ms));
     venue.quota.note(&ask.path, price.0, admitted.as_ref().err().map(|refusal| refusal.status));
-    let headers = match admitted {
+    let mut headers = match admitted {
         Ok(headers) => headers,
         Err(refusal) => return refusal,
     };
+    headers.push(("date", http_date(ask.now_ms)));
     // Long bars walk over many trades: that is no work for the threads that wait.
     let computed = runtime::tasks::blocking(move || match &venue.source {
         Source::Recorded(recorded) => recorded::answer(&venue, recorded, &ask),

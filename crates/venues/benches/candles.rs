@@ -58,7 +58,7 @@ fn read(bencher: Bencher<'_, '_>, at: usize) {
     let (body, span, count) = page(source);
     bencher.counter(ItemsCount::new(count)).bench(|| {
         let received = span.end.plus_micros(MINUTE);
-        let answer = CandleAnswer { status: 200, body: body.as_bytes(), received };
+        let answer = CandleAnswer { status: 200, body: body.as_bytes(), received, dated: None };
         let page = source.read(&answer, &span).expect("a page");
         assert_eq!(page.candles.len(), count);
         page

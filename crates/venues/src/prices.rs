@@ -85,6 +85,9 @@ pub trait CandleSource: Send + Sync {
             return Err(NoCandles::Refused(Refusal { words, passes: !is_final }));
         }
         let mut page = PageReader::new(self.facts(), span, answer.received);
+        if let Some(dated) = answer.dated {
+            page.venue_clock(dated.millis());
+        }
         self.rows(answer.body, &mut page)?;
         Ok(page.finish())
     }
@@ -161,6 +164,8 @@ pub struct CandleAnswer<'a> {
     pub body: &'a [u8],
     /// When it was complete.
     pub received: Time,
+    /// When the venue sent it, by the venue's own clock, where it says so.
+    pub dated: Option<Time>,
 }
 
 /// What an answer brought.
@@ -174,6 +179,8 @@ pub struct CandlePage {
     pub outside_count: u32,
     /// What is still to be asked for, where the venue cut the answer short.
     pub rest: Option<Range<Time>>,
+    /// What the time was: by the venue's clock where the answer shows it, else by ours.
+    pub now: Time,
 }
 
 /// A row that cannot be true.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use model::time::MINUTE;
-use model::{BUCKET, Candle, PriceSource, Time, VenueId, bucket_of};
+use model::{BUCKET, PriceSource, Time, VenueId, bucket_of};
 use runtime::{Clock, Stop};
 use venues::prices::{CandleAnswer, CandlePage, CandleSource, NoCandles};
 
@@ -36,6 +36,8 @@ pub(super) struct Brought {
     pub(super) page: CandlePage,
     pub(super) span: Range<Time>,
     pub(super) received: Time,
+    /// The end of the last ten minutes that were over and settled when the venue answered.
+    pub(super) over: Time,
 }
 
 /// Why a question brought nothing.
@@ -139,7 +141,11 @@ impl PriceFetcher {
 
     /// Ends of ten minutes up to which candles are settled.
     pub(super) fn settled(&self) -> Time {
-        bucket_of(self.now().plus_micros(-(self.source.facts().settles.as_micros() as i64)))
+        self.settled_at(self.now())
+    }
+
+    fn settled_at(&self, now: Time) -> Time {
+        bucket_of(now.plus_micros(-(self.source.facts().settles.as_micros() as i64)))
     }
 
     /// Minutes of a candle.
@@ -173,9 +179,10 @@ impl PriceFetcher {
                 return Ok(());
             }
             let brought = self.ask(&(from..end), patience).await;
-            let Brought { page, span, received } =
+            let Brought { page, span, received, over } =
                 brought.map_err(|failure| (failure.why, Some((failure.question, failure.span))))?;
-            let through = self.through(&page.candles, &span, end);
+            // What the venue has not come to yet is no silence of its.
+            let through = self.through(&page, &span, end.min(over));
             let mut candles = page.candles;
             candles.retain(|candle| candle.is_closed && candle.open_time < through);
             let is_progress = report.through.or(checkpoint).is_none_or(|before| through > before);
@@ -214,7 +221,8 @@ impl PriceFetcher {
 
     /// Up to where an answer settles what happened. At the edge to now, silence may mean that the venue is late: there only
     /// what shows counts, and the last ten minutes only with their last candle, unless that is long overdue.
-    fn through(&self, candles: &[Candle], span: &Range<Time>, edge: Time) -> Time {
+    fn through(&self, page: &CandlePage, span: &Range<Time>, edge: Time) -> Time {
+        let candles = &page.candles;
         let open = candles.iter().find(|candle| !candle.is_closed).map(|candle| bucket_of(candle.open_time));
         let limit = open.unwrap_or(span.end).min(span.end);
         if span.end < edge {
@@ -224,7 +232,7 @@ impl PriceFetcher {
         let bucket = bucket_of(last.open_time);
         let end = bucket.plus_micros(BUCKET);
         let has_last = last.open_time.plus_micros(i64::from(self.child_minutes()) * MINUTE) == end;
-        let is_overdue = self.now() >= end.plus_micros(LATE_MAX);
+        let is_overdue = page.now >= end.plus_micros(LATE_MAX);
         limit.min(if has_last || is_overdue { end } else { bucket })
     }
 
@@ -238,16 +246,20 @@ impl PriceFetcher {
         let span = question.span;
         let mut whole = CandlePage::default();
         let mut piece = span.clone();
+        let mut now: Option<Time> = None;
         for _ in 0..PIECES_MAX {
             let (page, received) = self.piece(&piece, patience).await?;
             whole.refused.extend(page.refused);
             whole.outside_count += page.outside_count;
             // What is still to be asked for lies before.
             whole.candles.splice(0..0, page.candles);
-            match page.rest {
-                Some(rest) => piece = rest,
-                None => return Ok(Brought { page: whole, span, received }),
-            }
+            // The newest candles came first.
+            whole.now = *now.get_or_insert(page.now);
+            let Some(rest) = page.rest else {
+                let over = self.settled_at(whole.now);
+                return Ok(Brought { page: whole, span, received, over });
+            };
+            piece = rest;
         }
         let why = PriceEnd::GaveUp(format!("the venue cuts its answers into more than {PIECES_MAX} pieces"));
         Err(Failure { why, question: question.request.path, span })
@@ -268,9 +280,10 @@ impl PriceFetcher {
         loop {
             let reply = patience.answer(&request, priority).await.map_err(|why| fail(why.into()))?;
             let (source, span, received) = (self.source, wanted.clone(), reply.received.to_time());
+            let dated = reply.dated;
             // Ten thousand rows take milliseconds.
             let read = runtime::tasks::blocking(move || {
-                let answer = CandleAnswer { status: reply.status, body: &reply.body, received };
+                let answer = CandleAnswer { status: reply.status, body: &reply.body, received, dated };
                 source.read(&answer, &span)
             });
             let read = read.await.unwrap_or_else(|error| Err(NoCandles::Malformed(error)));

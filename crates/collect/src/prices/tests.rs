@@ -45,6 +45,24 @@ impl Clock for HandClock {
     }
 }
 
+/// A clock of ours that may be ahead of the venues'.
+pub(super) struct OwnClock {
+    venues: Arc<HandClock>,
+    ahead: AtomicI64,
+}
+
+impl OwnClock {
+    pub(super) fn set_ahead(&self, micros: i64) {
+        self.ahead.store(micros, Ordering::Release);
+    }
+}
+
+impl Clock for OwnClock {
+    fn now(&self) -> Nanos {
+        self.venues.now().to_time().plus_micros(self.ahead.load(Ordering::Acquire)).to_nanos()
+    }
+}
+
 pub(super) fn source(name: &str) -> PriceSource {
     PriceSource::known(name).unwrap()
 }
@@ -53,6 +71,7 @@ pub(super) fn source(name: &str) -> PriceSource {
 pub(super) struct Prices {
     pub(super) sim: Sim,
     pub(super) clock: Arc<HandClock>,
+    pub(super) own: Arc<OwnClock>,
     pub(super) desk: PriceDesk,
     pub(super) stop: Stop,
     pub(super) stopper: Stopper,
@@ -109,9 +128,11 @@ impl Prices {
         bounds.bounds.retry_wait = Duration::from_millis(2);
         bounds.bounds.refusals_max = 4;
         bounds.bounds.reconnect = (Duration::from_millis(5), Duration::from_millis(50));
+        let own = Arc::new(OwnClock { venues: Arc::clone(&clock), ahead: AtomicI64::new(0) });
+        let shown: Arc<dyn Clock> = own.clone();
         let desk = PriceDesk::open(&bounds, (Arc::new(NoBudgetStore), shown), None, &tasks).unwrap();
         let stopper = Stopper::default();
-        Self { sim, clock, desk, stop: stopper.watch(), stopper, tasks }
+        Self { sim, clock, own, desk, stop: stopper.watch(), stopper, tasks }
     }
 
     pub(super) fn origin(&self, name: &str) -> String {

@@ -1,7 +1,8 @@
 //! Who asks, what comes back, and why nothing does.
 
 use bytes::Bytes;
-use model::{Nanos, Time};
+use model::time::SECOND;
+use model::{Date, Nanos, Time};
 
 use crate::settings::Bounds;
 
@@ -49,6 +50,8 @@ pub(crate) struct Reply {
     pub(crate) sent: Nanos,
     /// When the answer was complete.
     pub(crate) received: Nanos,
+    /// When the host sent it, by its own clock, to the second.
+    pub(crate) dated: Option<Time>,
 }
 
 impl Reply {
@@ -67,6 +70,20 @@ impl Reply {
     pub(crate) fn is_final_refusal(&self) -> bool {
         (400..500).contains(&self.status) && !PASSING.contains(&self.status)
     }
+}
+
+/// Reads the header `Date`: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(super) fn date(text: &str) -> Option<Time> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_weekday, rest) = text.trim().strip_suffix(" GMT")?.split_once(", ")?;
+    let words: Vec<&str> = rest.split(' ').collect();
+    let [day, month, year, time] = words[..] else { return None };
+    let month = MONTHS.iter().position(|name| *name == month)?;
+    let date = Date::from_civil(year.parse().ok()?, u32::try_from(month).ok()? + 1, day.parse().ok()?)?;
+    let numbers: Vec<i64> = time.split(':').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let [hours @ 0..24, minutes @ 0..60, seconds @ 0..=60] = numbers[..] else { return None };
+    Some(date.start().plus_micros((hours * 3_600 + minutes * 60 + seconds) * SECOND))
 }
 
 /// Refusals that pass: both houses of venues send 403 from the firewall before them, for a while.
@@ -89,6 +106,28 @@ impl std::fmt::Display for AskError {
             Self::Crowded => f.write_str("too many questions wait already"),
             Self::Expired => f.write_str("its turn did not come in time"),
             Self::Failed(what) => f.write_str(what),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Cases for dates in headers.
+    use super::*;
+
+    #[test]
+    fn dates_of_headers_are_read() {
+        let read = |text: &str| date(text).map(|time| time.to_string());
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT").as_deref(), Some("1994-11-06T08:49:37.000000Z"));
+        for text in [
+            "",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 31 Feb 2024 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+        ] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 }

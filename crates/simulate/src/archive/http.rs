@@ -194,7 +194,7 @@ async fn body(sent: &Sent, from: u64, end: u64) -> std::io::Result<Body> {
 }
 
 /// `Wed, 21 Oct 2026 07:28:00 GMT`.
-fn http_date(at_ms: i64) -> String {
+pub(crate) fn http_date(at_ms: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

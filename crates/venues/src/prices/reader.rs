@@ -125,6 +125,7 @@ impl<'a> PageReader<'a> {
 
     pub(super) fn finish(mut self) -> CandlePage {
         self.page.candles = self.candles.into_values().collect();
+        self.page.now = self.now;
         self.page
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use model::time::MINUTE;
 use model::{BUCKET, Nanos, PriceSource, Time};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -43,7 +44,7 @@ fn answers(source: &dyn CandleSource) -> Vec<(String, u16, Vec<u8>)> {
 }
 
 fn read(source: &dyn CandleSource, status: u16, body: &[u8]) -> Result<CandlePage, NoCandles> {
-    source.read(&CandleAnswer { status, body, received: RECEIVED }, &SPAN)
+    source.read(&CandleAnswer { status, body, received: RECEIVED, dated: None }, &SPAN)
 }
 
 fn show(written: &mut String, page: &CandlePage) {
@@ -140,7 +141,7 @@ fn a_page_of_the_past_that_was_cut_short_is_asked_on() {
         .collect();
     let body = |rows: &[String]| format!(r#"{{"code":"0","msg":"","data":[{}]}}"#, rows.join(","));
     let read = |body: String| {
-        let answer = CandleAnswer { status: 200, body: body.as_bytes(), received: span.end };
+        let answer = CandleAnswer { status: 200, body: body.as_bytes(), received: span.end, dated: None };
         source.read(&answer, &span).unwrap()
     };
     let page = read(body(&rows));
@@ -206,4 +207,25 @@ proptest! {
             let _ = lane.read(&noise, Nanos(RECEIVED.0 * 1_000));
         }
     }
+}
+
+#[test]
+fn a_clock_of_ours_that_is_ahead_closed_a_minute_that_the_venue_still_fills() {
+    let binance = CANDLE_SOURCES.iter().find(|source| source.facts().source.as_str() == "binance").unwrap();
+    let open = SPAN.end.plus_micros(-MINUTE);
+    let body = format!(r#"[[{},"2","2","2","2","1",0,"2",1,"1","1","0"]]"#, open.millis());
+    let second = MINUTE / 60;
+    // Ours is ten seconds ahead.
+    let read = |since_end: i64, dated: bool| {
+        let venue = SPAN.end.plus_micros(since_end * second);
+        let received = venue.plus_micros(10 * second);
+        let answer =
+            CandleAnswer { status: 200, body: body.as_bytes(), received, dated: dated.then_some(venue) };
+        let page = binance.read(&answer, &SPAN).unwrap();
+        (page.candles[0].is_closed, page.now == venue)
+    };
+    assert_eq!(read(-1, true), (false, true));
+    assert_eq!(read(1, true), (false, true), "it may still be corrected");
+    assert_eq!(read(2, true), (true, true));
+    assert_eq!(read(-1, false), (true, false), "nothing else tells the time");
 }

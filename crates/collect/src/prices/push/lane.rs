@@ -194,7 +194,8 @@ impl Lane {
         }
     }
 
-    /// Asks for candles of a span and lets go all of it that was answered. False if there was no answer.
+    /// Asks for candles of a span and lets go all of it that was answered. False if there was no answer, or if by the venue's clock not all
+    /// of it is over: then ours is ahead, and what it has of the last minutes is not all there will be.
     async fn repair(&self, state: &mut State, span: &Range<Time>, stop: &Stop) -> bool {
         let mut patience = self.fetcher.patience(stop);
         let brought = match self.fetcher.ask(span, &mut patience).await {
@@ -209,12 +210,12 @@ impl Lane {
         for candle in &brought.page.candles {
             state.fold.take(candle, brought.received, DataSourceMode::Rest);
         }
-        while state.next < brought.span.end {
+        while state.next < brought.span.end.min(brought.over) {
             if !self.let_go(state, stop).await {
                 return false;
             }
         }
-        true
+        state.next >= brought.span.end
     }
 }
 

@@ -218,6 +218,31 @@ async fn minutes_that_the_stream_did_not_bring_are_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_ahead_of_the_venue_posted_an_open_minute_as_closed() {
+    let world = World::start(|_| {}).await;
+    for minute in 0..9 {
+        world.say(START.plus_micros(minute * MINUTE), true);
+    }
+    // For the venue the last minute lasts five seconds more; ours says that it is long over.
+    world.prices.own.set_ahead(12 * SECOND);
+    world.prices.clock.forward(BUCKET - 30 * SECOND - 5 * SECOND);
+    world.wait("a question", |world| world.status.repaired() == 1).await;
+    runtime::sleep(Duration::from_millis(50)).await;
+    assert_eq!(world.status.posted(), 0, "the last minute is open");
+    world.prices.clock.forward(15 * SECOND);
+    world.wait("a row", |world| world.status.posted() == 1).await;
+    assert_eq!(world.taken(), [row(START, "rest")]);
+    let came = lock(&world.others.came)[0].1.clone();
+    assert_eq!(came["volume"].as_str().unwrap().parse(), Ok(world.truth(START).volume));
+    // A clock that is ahead by more than ten minutes leaves none of them out.
+    world.prices.own.set_ahead(25 * MINUTE);
+    world.wait("another question", |world| world.status.repaired() > 2).await;
+    world.prices.clock.forward(BUCKET);
+    world.wait("the next row", |world| world.status.posted() == 2).await;
+    assert_eq!(world.taken()[1], row(START.plus_micros(BUCKET), "rest"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_silence_is_made_up_for_in_order() {
     let world = World::start(|_| {}).await;
     world.others.frames.send(None).unwrap();
