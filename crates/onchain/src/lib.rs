@@ -27,6 +27,7 @@ mod ledger;
 mod metric_tests;
 mod metrics;
 mod names;
+mod plan;
 #[cfg(test)]
 mod price_tests;
 mod prices;
@@ -103,8 +104,15 @@ pub mod components {
     pub const NETWORK: &str = "worker_btc_network";
     /// Composes prices: gives a sign of life when they are composed, or none is due.
     pub const PRICE_COMPOSER: &str = "worker_btc_price_composer";
+    /// Asks price sources: gives a sign of life when one of them brought a page, or has nothing new.
+    pub const INGESTOR: &str = "worker_btc_price_source_ingestor";
     /// Builds buckets: gives a sign of life when blocks are taken in, or time was let pass.
     pub const PRIMITIVE: &str = "worker_btc_primitive";
-    /// Who gives signs of life, each under the interval `heartbeat`.
+    /// Those of the chain who give signs of life, each under the interval `heartbeat`.
     pub const WORKERS: &[&str] = &[LISTENER, NETWORK, PRICE_COMPOSER, PRIMITIVE];
+
+    /// What the checkpoint of a price source is called, of the interval `10m`.
+    pub fn price_source(source: model::PriceSource) -> String {
+        format!("btc_price_source_{source}")
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use control::{CheckpointKey, MetricRow, Reached, parts};
-use derivations::chain::metrics::{METRICS, Metric, MetricInputs, MetricNode, Prepared, order};
+use derivations::chain::metrics::{METRICS, Metric, MetricInputs, Prepared};
 use derivations::chain::{CoinFlow, coin_flows};
 use model::time::DAY;
 use model::{
@@ -21,6 +21,7 @@ use crate::beats::Beats;
 use crate::board::Board;
 use crate::coin_blocks::{self, CoinBlocks};
 use crate::error::Error;
+use crate::plan::{Blocked, Wanted, plan, told};
 use crate::{Doors, components, ends};
 
 /// The part that is noted as dirty.
@@ -66,17 +67,8 @@ pub struct Computed {
     pub from: Time,
     /// The last bucket.
     pub through: Time,
-    /// Metrics that could not be computed, with the reason.
+    /// Metrics that could not be computed (a name alone: over any interval), with the reason.
     pub failed: Vec<(String, String)>,
-}
-
-/// Names of metrics that could not be computed, with the reason.
-type Failed = Vec<(String, String)>;
-
-/// A metric with the intervals that are wanted.
-struct Wanted {
-    metric: &'static Metric,
-    minutes: Vec<u16>,
 }
 
 impl Metrics {
@@ -126,12 +118,14 @@ impl Metrics {
             *self.extent.lock().unwrap_or_else(PoisonError::into_inner) = None;
         })?;
         let from = if is_cut { first } else { bucket_start(dirty.from, DAY).max(first) };
-        let (wanted, mut failed) = self.wanted()?;
+        let registered = self.doors.control.metrics()?;
+        let (wanted, mut blocked) = plan(&registered);
+        self.tell_blocked(&blocked)?;
+        let mut broken = Vec::new();
         let mut start = from;
         while start <= through {
             let end = bucket_start(start, DAY).plus_micros(PIECE - BUCKET).min(through);
-            let (rows, broken) = self.values(&wanted, first, (start, end)).await?;
-            failed.extend(broken);
+            let rows = self.values(&wanted, first, (start, end), &mut broken).await?;
             let is_last = end >= through;
             let next = LogPosition(self.doors.steps.step_of(TableName::Metrics)?.0 + 1);
             let rows = Rows::Metrics(rows).to_batch();
@@ -140,11 +134,12 @@ impl Metrics {
             self.doors.steps.apply(step).await?;
             start = end.plus_micros(BUCKET);
         }
-        failed.sort();
-        failed.dedup();
-        self.tell(&wanted, through, &failed)?;
+        broken.sort();
+        broken.dedup();
+        self.tell(&wanted, through, &broken)?;
         self.doors.control.mark_clean(PART, dirty)?;
-        Ok(Some(Computed { from, through, failed }))
+        blocked.extend(broken);
+        Ok(Some(Computed { from, through, failed: told(&registered, &blocked) }))
     }
 
     /// Takes out values of buckets that are no more, before the first and behind the last. Whether values of the first day must
@@ -180,73 +175,24 @@ impl Metrics {
         Ok(self.doors.steps.apply(Step { table: TableName::Metrics, outgoing, rows, through: None }).await?)
     }
 
-    fn tell(&self, wanted: &[Wanted], through: Time, failed: &[(String, String)]) -> Result<(), Error> {
+    fn tell(&self, wanted: &[Wanted], through: Time, broken: &[Blocked]) -> Result<(), Error> {
         let now = self.doors.clock.time();
-        let failed: BTreeMap<&str, &str> =
-            failed.iter().map(|(name, reason)| (name.as_str(), reason.as_str())).collect();
         for Wanted { metric, minutes } in wanted {
-            for minutes in minutes {
-                let key = key_of(metric.name, *minutes);
-                if let Some(reason) = failed.get(metric.name) {
-                    self.doors.control.checkpoint_failed(&key, reason, now)?;
-                } else {
-                    let reached = Reached { bucket: Some(through), ..Reached::default() };
-                    self.doors.control.checkpoint_reached(&key, &reached, now)?;
-                }
+            for minutes in minutes.iter().filter(|_| !broken.iter().any(|broken| broken.name == metric.name))
+            {
+                let reached = Reached { bucket: Some(through), ..Reached::default() };
+                self.doors.control.checkpoint_reached(&key_of(metric.name, *minutes), &reached, now)?;
             }
         }
-        Ok(())
+        self.tell_blocked(broken)
     }
 
-    /// Metrics to be computed, in order, and those that are enabled but cannot be, with the reason.
-    fn wanted(&self) -> Result<(Vec<Wanted>, Failed), Error> {
-        let rows = self.doors.control.metrics()?;
-        let mut enabled: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.is_enabled) {
-            enabled.entry(&row.metric_name).or_default().push(&row.interval);
-        }
-        let dependencies: BTreeMap<&str, Vec<&str>> = rows
-            .iter()
-            .map(|row| {
-                let names = row.dependencies.split(',').map(str::trim).filter(|name| !name.is_empty());
-                (row.metric_name.as_str(), names.collect())
-            })
-            .collect();
-        let nodes: Vec<MetricNode<'_>> = dependencies
-            .iter()
-            .map(|(name, dependencies)| MetricNode {
-                name,
-                dependencies,
-                is_enabled: enabled.contains_key(name),
-            })
-            .collect();
-        let plan = order(&nodes);
-        let mut failed: Failed =
-            plan.blocked.into_iter().map(|blocked| (blocked.name, blocked.reason)).collect();
-        let mut wanted = Vec::new();
-        for name in &plan.run {
-            let Some(metric) = Metric::known(name) else {
-                failed.push((name.clone(), "this version does not know it; disable it".to_owned()));
-                continue;
-            };
-            let is_on = |minutes: &u16| {
-                enabled.get(name.as_str()).is_some_and(|on| on.contains(&interval_name(*minutes).as_str()))
-            };
-            let minutes = metric.intervals.iter().copied().filter(is_on).collect();
-            wanted.push(Wanted { metric, minutes });
-        }
-        self.tell_blocked(&rows, &failed)?;
-        Ok((wanted, failed))
-    }
-
-    fn tell_blocked(&self, rows: &[MetricRow], failed: &[(String, String)]) -> Result<(), Error> {
+    fn tell_blocked(&self, blocked: &[Blocked]) -> Result<(), Error> {
         let now = self.doors.clock.time();
-        for (name, reason) in failed {
-            for row in rows.iter().filter(|row| row.metric_name == *name && row.is_enabled) {
-                let component = format!("btc_metric_{}_{}", row.metric_name, row.interval);
-                let key = CheckpointKey::btc(&component, &row.interval);
-                self.doors.control.checkpoint_failed(&key, reason, now)?;
-            }
+        for Blocked { name, interval, reason } in blocked {
+            let component = format!("btc_metric_{name}_{interval}");
+            let key = CheckpointKey::btc(&component, interval);
+            self.doors.control.checkpoint_failed(&key, reason, now)?;
         }
         Ok(())
     }
@@ -256,7 +202,8 @@ impl Metrics {
         wanted: &[Wanted],
         first: Time,
         (from, through): (Time, Time),
-    ) -> Result<(Vec<MetricValue>, Failed), Error> {
+        broken: &mut Vec<Blocked>,
+    ) -> Result<Vec<MetricValue>, Error> {
         let lookback = wanted.iter().map(|wanted| wanted.metric.lookback_buckets).max().unwrap_or(0);
         let reach = bucket_start(Time(from.0 - lookback as i64 * BUCKET), DAY).max(first);
         let range = TimeRange { start: reach, end: through.plus_micros(BUCKET) };
@@ -267,7 +214,7 @@ impl Metrics {
             buckets.iter().map(|bucket| prices.get(&bucket.bucket).copied()).collect();
         let inputs = MetricInputs { buckets: &buckets, price_close: &closes, coins: Some(&coins) };
         let prepared = Prepared::new(inputs).map_err(|error| Error::Broken(error.to_string()))?;
-        let (mut rows, mut failed) = (Vec::new(), Vec::new());
+        let mut rows = Vec::new();
         for Wanted { metric, minutes } in wanted {
             let compute = || {
                 let of_interval = |minutes: &u16| {
@@ -279,10 +226,14 @@ impl Metrics {
             // A mistake in one formula must not keep the others from their values.
             match catch_unwind(AssertUnwindSafe(compute)) {
                 Ok(values) => rows.extend(values),
-                Err(_) => failed.push((metric.name.to_owned(), "its computation broke off".to_owned())),
+                Err(_) => broken.extend(minutes.iter().map(|minutes| Blocked {
+                    name: metric.name.to_owned(),
+                    reason: "its computation broke off".to_owned(),
+                    interval: interval_name(*minutes),
+                })),
             }
         }
-        Ok((rows, failed))
+        Ok(rows)
     }
 
     async fn buckets(&self, range: TimeRange) -> Result<Vec<ChainBucket>, Error> {
