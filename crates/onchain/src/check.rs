@@ -3,11 +3,13 @@
 use chain::ForkSearch;
 use collect::bitcoin_node::{NodeClient, NodeError};
 use control::parts::BLOCK_FILES;
+use control::{Checkpoint, Reached};
+use derivations::chain::metrics::METRICS;
 use model::{LogPosition, Network, Time};
 use tables::{BTC, Rows, Span, Step, TableName};
 
 use crate::error::Error;
-use crate::{Doors, Ledger, Metrics, Prices};
+use crate::{Doors, Ledger, Metrics, Prices, components, ends};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +24,14 @@ pub struct Drift {
     pub blocks_astray: u32,
     /// Tables that lag behind the one before them.
     pub tables_behind: Vec<&'static str>,
+    /// Checkpoints that say more than the tables have, in words. Those that say less are caught up with at the next start.
+    pub checkpoints_ahead: Vec<String>,
 }
 
 impl Drift {
     /// Whether everything agrees, but for blocks that are still to come.
     pub fn is_none(&self) -> bool {
-        self.blocks_astray == 0 && self.tables_behind.is_empty()
+        self.blocks_astray == 0 && self.tables_behind.is_empty() && self.checkpoints_ahead.is_empty()
     }
 }
 
@@ -45,6 +49,7 @@ pub async fn drift(doors: &Doors, network: Network, node: &NodeClient) -> Result
         tables_behind.push(TableName::BtcBuckets.as_str());
     }
     let ledger = Ledger::open(doors.clone(), network).await?;
+    let checkpoints_ahead = checkpoints_ahead(doors, ledger.tip().map(|tip| tip.height)).await?;
     let info = node.info().await?;
     let Some(tip) = ledger.tip() else {
         return Ok(Drift {
@@ -53,6 +58,7 @@ pub async fn drift(doors: &Doors, network: Network, node: &NodeClient) -> Result
             shared_height: None,
             blocks_astray: 0,
             tables_behind,
+            checkpoints_ahead,
         });
     };
     let own_at = |height| ledger.active().read().ok().and_then(|index| index.hash_at(height));
@@ -73,7 +79,36 @@ pub async fn drift(doors: &Doors, network: Network, node: &NodeClient) -> Result
         shared_height,
         blocks_astray: shared_height.map_or(tip.height + 1 - first, |shared| tip.height - shared),
         tables_behind,
+        checkpoints_ahead,
     })
+}
+
+/// Checkpoints of the chain that name blocks or buckets which are not in the tables.
+async fn checkpoints_ahead(doors: &Doors, tip: Option<u32>) -> Result<Vec<String>, Error> {
+    let last = ends::buckets(doors, TableName::BtcBuckets, BTC).await?.map(|(_, last)| last);
+    let mut ahead = Vec::new();
+    for Checkpoint { key, reached, .. } in chain_checkpoints(doors)? {
+        if let Some(height) = reached.height.filter(|height| Some(*height) > tip) {
+            ahead.push(format!("{} says block {height}", key.component));
+        } else if let Some(bucket) = reached.bucket.filter(|bucket| Some(*bucket) > last) {
+            ahead.push(format!("{} says bucket {bucket}", key.component));
+        }
+    }
+    Ok(ahead)
+}
+
+/// Checkpoints of what is made of blocks.
+fn chain_checkpoints(doors: &Doors) -> Result<Vec<Checkpoint>, Error> {
+    const OWN: &[&str] = &[
+        components::RAW,
+        components::BUILDER,
+        components::SCHEDULER,
+        components::COINS,
+        components::METRICS,
+    ];
+    let all = doors.control.checkpoints()?.into_iter();
+    let is_own = |name: &str| OWN.contains(&name) || name.starts_with("btc_metric_");
+    Ok(all.filter(|checkpoint| is_own(&checkpoint.key.component)).collect())
 }
 
 /// Why nothing could be compared.
@@ -108,13 +143,18 @@ impl From<NodeError> for Trouble {
     }
 }
 
-/// Lets go of all blocks and buckets, so that they are fetched again from the first on. Prices stay; what is made of both is
+/// Lets go of all blocks, buckets and metrics and of how far each part was, so that they are fetched again from the first on. Prices stay; what is made of both is
 /// computed again. The bytes of blocks are deleted when the tables are opened next.
 pub async fn forget(doors: &Doors) -> Result<(), Error> {
     // Noted before: cut off anywhere, the rest is done later.
     doors.control.mark_dirty(BLOCK_FILES, Time(0))?;
     Metrics::new(doors.clone()).forget(Some(Time(0)))?;
     Prices::new(doors.clone()).forget()?;
+    // Before the rows go: a checkpoint that says too little is caught up with, one that says too much is believed.
+    for Checkpoint { key, reached, .. } in chain_checkpoints(doors)? {
+        let nothing = Reached { sequence: reached.sequence, ..Reached::default() };
+        doors.control.checkpoint_reached(&key, &nothing, doors.clock.time())?;
+    }
     let tables = [
         (TableName::BtcBlocks, "height", Rows::BtcBlocks(Vec::new()).to_batch()),
         (TableName::BtcPrimitiveBlock, "height", Rows::BtcPrimitiveBlock(Vec::new()).to_batch()),
@@ -130,6 +170,12 @@ pub async fn forget(doors: &Doors) -> Result<(), Error> {
     for (table, column, rows) in tables {
         let outgoing = Some(Span { subject: BTC.to_owned(), column, start: i64::MIN, end: i64::MAX });
         doors.steps.apply(Step { table, outgoing, rows, through }).await?;
+    }
+    for metric in METRICS {
+        let outgoing =
+            Some(Span { subject: metric.name.to_owned(), column: "bucket", start: i64::MIN, end: i64::MAX });
+        let rows = Rows::Metrics(Vec::new()).to_batch();
+        doors.steps.apply(Step { table: TableName::Metrics, outgoing, rows, through: None }).await?;
     }
     Ok(())
 }

@@ -6,8 +6,10 @@ use model::Network;
 use simulate::node::{self, NodeSource};
 use tables::{ChainNews, TableName};
 
-use crate::drift;
+use control::{CheckpointKey, Reached};
+
 use crate::follow_tests::{World, wait_for};
+use crate::{components, drift, forget};
 
 /// A generated chain that ends about now.
 async fn young(blocks: u32) -> World {
@@ -104,4 +106,27 @@ async fn a_chain_begun_at_a_height_turns_above_it() {
     assert_eq!(heights, (50..=61).collect::<Vec<_>>());
     assert_eq!(world.facts().last().unwrap().place.header.hash, world.node.tip_and_height().0);
     assert!(drift(&world.doors(), Network::Regtest, &client).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_let_go_of_was_still_said_to_be_there() {
+    let world = World::recorded().await;
+    world.sync(0, 60).await;
+    let (doors, client) = (world.doors(), world.client());
+    let heights = || -> Vec<Option<u32>> {
+        let checkpoints = doors.control.checkpoints().unwrap();
+        let own = checkpoints.iter().filter(|one| one.key.interval != "heartbeat");
+        own.map(|one| one.reached.height).collect()
+    };
+    assert!(heights().contains(&Some(60)));
+    forget(&doors).await.unwrap();
+    assert!(heights().iter().all(Option::is_none), "{:?}", heights());
+    assert!(drift(&doors, Network::Regtest, &client).await.unwrap().is_none());
+    // A checkpoint that says more than the tables have would be believed by all who read it.
+    let key = CheckpointKey::btc(components::RAW, "block");
+    let reached = Reached { height: Some(60), ..Reached::default() };
+    doors.control.checkpoint_reached(&key, &reached, doors.clock.time()).unwrap();
+    let found = drift(&doors, Network::Regtest, &client).await.unwrap();
+    assert_eq!(found.checkpoints_ahead, ["btc_raw_block_ingestion says block 60"]);
+    assert!(!found.is_none());
 }

@@ -150,6 +150,18 @@ fn pruned(world: &World) {
     // The message stays for those who look when nothing runs.
     let (code, said) = tickhouse_with(world.place.path(), &[], &["btc", "status", "-c", "tickhouse.toml"]);
     assert!(code == Some(3) && said.contains(&wanted), "{code:?}: {said}");
+    // Beginning anew is refused while it cannot be done to the end, and nothing is let go of.
+    let count = "select count(*), max(height) from btc_primitive_block";
+    let stored = world.sql(count);
+    for (more, part) in [
+        (&[][..], format!("the node is pruned: it has blocks from {} on", last + 6)),
+        (&["--end-height", "100000"], "wanted is 100000".to_owned()),
+    ] {
+        let arguments = [&["btc", "sync", "--mode", "full", "-c", "tickhouse.toml"], more].concat();
+        let (code, said) = tickhouse_with(world.place.path(), &[], &arguments);
+        assert!(code == Some(1) && said.contains(&part), "{code:?}: {said}");
+        assert_eq!(world.sql(count), stored, "{said}");
+    }
 }
 
 const TOKEN: &str = "the-token-of-this-house";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use collect::bitcoin_node::NodeClient;
+use collect::bitcoin_node::{NodeClient, NodeInfo};
 use control::{Checkpoint, Control};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use onchain::{Chain, ChainStanding, FollowSettings};
@@ -121,11 +121,7 @@ impl Sync {
         )
         .await?;
         let node = client(&alone)?;
-        // Nothing is let go of before a node of the right network answers.
         let info = node.info().await.context("ask the node")?;
-        if self.mode == Mode::Full {
-            onchain::forget(&alone.doors).await.context("let go of the chain")?;
-        }
         let until = self.end_height.unwrap_or(info.blocks);
         if until > info.blocks {
             bail!(
@@ -137,6 +133,11 @@ impl Sync {
             self.check_range(&alone, start).await?;
         }
         let from = self.start_height.unwrap_or_else(|| btc::from_height(&alone.config));
+        if self.mode == Mode::Full {
+            // Nothing is let go of before it is known that it can be had again.
+            check_whole(&info, from, until)?;
+            onchain::forget(&alone.doors).await.context("let go of the chain")?;
+        }
         let done = take_in(&alone, node, from, until).await?;
         alone.tidy().await?;
         Ok(done)
@@ -159,6 +160,22 @@ impl Sync {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the node has all blocks that a whole synchronisation wants.
+fn check_whole(info: &NodeInfo, from: u32, until: u32) -> anyhow::Result<()> {
+    if from > until {
+        bail!(
+            "blocks are wanted from {from} (btc.from_height) to {until}: that is none; nothing was let go of"
+        );
+    }
+    if let Some(pruned) = info.prune_height.filter(|pruned| *pruned > from) {
+        bail!(
+            "the node is pruned: it has blocks from {pruned} on, a whole synchronisation wants block {from}; nothing was let go of. \
+             Ask a node that is not pruned, or begin at {pruned} with btc.from_height"
+        );
+    }
+    Ok(())
 }
 
 /// Takes blocks in until a height is reached, and shows how far it is.
@@ -336,6 +353,9 @@ impl Reconcile {
         }
         for table in &found.tables_behind {
             line(format!("look  {table} lacks steps of the table before it"));
+        }
+        for checkpoint in &found.checkpoints_ahead {
+            line(format!("look  the checkpoint {checkpoint}, which the tables have not"));
         }
         if found.blocks_astray > 0 {
             let shared = found.shared_height.map_or("none".to_owned(), |height| height.to_string());
