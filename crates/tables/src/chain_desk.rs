@@ -63,6 +63,8 @@ pub struct ChainHealth {
     pub stages: Vec<StageHealth>,
     /// Those who are to give signs of life, as checkpoints name them.
     pub workers: Vec<&'static str>,
+    /// Price sources that are asked, with the components of their checkpoints, which tell how far each is.
+    pub price_sources: Vec<(PriceSource, String)>,
 }
 
 /// A metric that the house can compute.

@@ -218,3 +218,22 @@ async fn ten_megabytes_are_refused_with_an_answer() {
         assert_eq!(status, if head == TOKEN { 413 } else { 401 });
     }
 }
+
+#[tokio::test]
+async fn what_this_machine_asks_itself_is_not_replaced_by_others() {
+    let chain = with_token().await;
+    let set = |config: &str| chain.control.configure_price_source("binance", config, NOON).unwrap();
+    let body = row("2024-08-08T12:00:00Z").to_string();
+    let source = PriceSource::known("binance").unwrap();
+    chain.desk.health.lock().unwrap().price_sources.push((source, "btc_price_source_binance".to_owned()));
+    // A simulator is asked even of a source that others feed.
+    assert_eq!(post(&chain, PATH, &[TOKEN], &body).await.status, 200);
+    set(r#"{"mode": "local"}"#);
+    let answer = post(&chain, PATH, &[TOKEN], &body).await;
+    assert_eq!(answer.refusal(), (409, "source_is_local".to_owned()));
+    assert!(answer.text().contains("tickhouse registry set binance mode=remote"), "{}", answer.text());
+    chain.control.enable_price_source("binance", false, NOON).unwrap();
+    chain.desk.health.lock().unwrap().price_sources.clear();
+    let answer = post(&chain, PATH, &[TOKEN], &body).await;
+    assert!(answer.status == 200 && answer.text().contains("it is disabled"), "{}", answer.text());
+}

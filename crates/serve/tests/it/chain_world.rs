@@ -281,6 +281,7 @@ impl ChainWorld {
                 lag_blocks: Some(1),
                 lag_seconds: None,
             }],
+            price_sources: Vec::new(),
         };
     }
 

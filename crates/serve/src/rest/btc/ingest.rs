@@ -61,6 +61,7 @@ pub(crate) async fn ingest(
     let answer = async {
         checked?;
         let source = known_source(&name)?;
+        let standing = standing(&house, source).await?;
         let (rows, duplicates) = posted::read(&body?, source, house.clock.time())?;
         let (accepted, buckets) =
             (rows.len(), (rows.first().map(|row| row.bucket), rows.last().map(|row| row.bucket)));
@@ -76,12 +77,41 @@ pub(crate) async fn ingest(
             first_bucket: buckets.0.map(model::Time::millis),
             last_bucket: buckets.1.map(model::Time::millis),
         };
-        Ok::<_, Refusal>(Json(Answer::new(taken, format!("Took {accepted} rows of {source}"))))
+        let but =
+            if standing == Standing::Off { ": it is disabled, they are stored and do not count" } else { "" };
+        Ok::<_, Refusal>(Json(Answer::new(taken, format!("Took {accepted} rows of {source}{but}"))))
     };
     match answer.await {
         Ok(taken) => taken.into_response(),
         Err(refusal) => told(refusal),
     }
+}
+
+/// Whether rows of a source count.
+#[derive(PartialEq, Eq)]
+enum Standing {
+    Counts,
+    Off,
+}
+
+/// Rows are taken of sources that others feed. What this machine asks itself would be replaced by them for good.
+async fn standing(house: &House, source: model::PriceSource) -> Result<Standing, Refusal> {
+    let rows = remembered(house, control::Control::price_sources).await?;
+    let Some(row) = rows.into_iter().find(|row| row.source_name == source.as_str()) else {
+        return Ok(Standing::Counts);
+    };
+    let config: serde_json::Value = serde_json::from_str(&row.config_json).unwrap_or_default();
+    // One that is remote may be asked at another place all the same, of a simulator: there both are right.
+    let is_asked = desk(house)?.health().price_sources.iter().any(|(asked, _)| *asked == source);
+    if is_asked && config["mode"] != "remote" {
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            "source_is_local",
+            format!("{source} is asked by this machine itself: rows of others are not taken"),
+            format!("say that others feed it: tickhouse registry set {source} mode=remote"),
+        ));
+    }
+    Ok(if row.is_enabled { Standing::Counts } else { Standing::Off })
 }
 
 fn told(refusal: Refusal) -> Response {

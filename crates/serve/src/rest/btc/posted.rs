@@ -1,11 +1,14 @@
 //! Rows of a price source as somebody posts them: read field by field, and checked; every refusal names the field.
 
+mod fields;
+
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use model::{BUCKET, Decimal, Ohlcv, PriceSource, Time, VenuePrice};
 use serde_json::value::RawValue;
 
+use self::fields::Fields;
 use crate::house::cut;
 use crate::refusal::Refusal;
 
@@ -15,6 +18,10 @@ const SKEW_MAX: i64 = model::time::MINUTE;
 const FIRST: Time = Time(1_230_940_800_000_000);
 /// Length of a word that tells how a row came about.
 const WORD_MAX: usize = 40;
+/// No bitcoin ever cost more, whatever it is paid in; what does is a mistake of digits.
+const PRICE_MAX: Decimal = Decimal::new(1_000_000_000_000, 0);
+/// More bitcoins will never be.
+const VOLUME_MAX: Decimal = Decimal::new(21_000_000, 0);
 
 const FIELDS: [&str; 14] = [
     "source",
@@ -33,12 +40,10 @@ const FIELDS: [&str; 14] = [
     "received_utc",
 ];
 
-type Posted<'a> = BTreeMap<String, &'a RawValue>;
-
 /// Rows of a body: one object or a list of them. Of two with the same bucket the later one counts.
 pub(crate) fn read(body: &[u8], source: PriceSource, now: Time) -> Result<(Vec<VenuePrice>, usize), Refusal> {
     let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    let rows: Result<Vec<Posted<'_>>, _> = if is_list {
+    let rows: Result<Vec<Fields<'_>>, _> = if is_list {
         serde_json::from_slice(body)
     } else {
         serde_json::from_slice(body).map(|row| vec![row])
@@ -52,7 +57,7 @@ pub(crate) fn read(body: &[u8], source: PriceSource, now: Time) -> Result<(Vec<V
     let count = rows.len();
     let mut by_bucket = BTreeMap::new();
     for (at, row) in rows.iter().enumerate() {
-        let row = Row { fields: row, source, now }.read().map_err(|mut refusal| {
+        let row = Row { fields: &row.0, source, now }.read().map_err(|mut refusal| {
             if is_list {
                 refusal.message = format!("row {at}: {}", refusal.message).into();
             }
@@ -69,7 +74,7 @@ fn refused(message: String, remedy: impl Into<std::borrow::Cow<'static, str>>) -
 }
 
 struct Row<'a> {
-    fields: &'a Posted<'a>,
+    fields: &'a BTreeMap<String, &'a RawValue>,
     source: PriceSource,
     now: Time,
 }
@@ -90,25 +95,25 @@ impl Row<'_> {
         let price = self.price()?;
         let child_minutes = self.child_minutes()?;
         let expected = self.count("child_count_expected", 10 / child_minutes.max(1))?;
-        let told_count = self.raw("child_count").is_some();
-        let child_count = self.count("child_count", 0)?;
-        if child_count > expected {
-            let message = format!("child_count {child_count} is above child_count_expected {expected}");
-            return Err(refused(message, "count only the candles that ten minutes can have"));
+        if expected != 10 / child_minutes.max(1) {
+            let message = format!("child_count_expected is {expected}, of {child_minutes}m there are others");
+            return Err(refused(
+                message,
+                format!("ten minutes have {} of {child_minutes}m", 10 / child_minutes),
+            ));
         }
-        let quality = self.quality(told_count.then_some(child_count == expected))?;
-        let child_count = if quality == "complete" && !told_count { expected } else { child_count };
-        let received = self.time("received_utc")?.unwrap_or(self.now);
+        let (child_count, quality) = self.quality(expected)?;
+        let (first_received, received) = self.received()?;
         Ok(VenuePrice {
             source: self.source,
             bucket,
             price,
-            quality_status: quality,
+            quality_status: quality.to_owned(),
             data_source_mode: self.word("data_source_mode", "remote")?,
             child_minutes,
             child_count,
             child_count_expected: expected,
-            first_received_time: self.time("first_received_utc")?.unwrap_or(received),
+            first_received_time: first_received,
             received_time: received,
         })
     }
@@ -155,6 +160,10 @@ impl Row<'_> {
         let Ohlcv { open, high, low, close, volume } = price;
         let zero = Decimal::default();
         for (name, value) in [("open", open), ("high", high), ("low", low), ("close", close)] {
+            if value > PRICE_MAX {
+                let message = format!("{name} {value} is no price of a bitcoin");
+                return Err(refused(message, "check the digits and the unit"));
+            }
             if value <= zero {
                 return Err(refused(
                     format!("{name} {value} is not above 0"),
@@ -177,6 +186,10 @@ impl Row<'_> {
                     "check the order of the fields",
                 ));
             }
+        }
+        if volume > VOLUME_MAX {
+            let message = format!("volume {volume} is more than all bitcoins there will be");
+            return Err(refused(message, "send the volume in BTC"));
         }
         if volume < zero {
             return Err(refused(format!("volume {volume} is negative"), "send the volume in BTC, 0 or more"));
@@ -235,19 +248,51 @@ impl Row<'_> {
         })
     }
 
-    /// As it is told, else as the count of candles tells it, else `unknown`: nothing is claimed that nobody said.
-    fn quality(&self, is_whole: Option<bool>) -> Result<String, Refusal> {
-        let usual = match is_whole {
-            Some(true) => "complete",
-            Some(false) => "partial",
-            None => "unknown",
-        };
-        let word = self.word("quality_status", usual)?;
-        if matches!(word.as_str(), "complete" | "partial" | "unknown") {
-            return Ok(word);
+    /// How many candles went in, and how whole that is: as it is told, else as the count tells it, else `unknown`. Nothing is
+    /// claimed that nobody said, and what is said twice must agree.
+    fn quality(&self, expected: u16) -> Result<(u16, &'static str), Refusal> {
+        let count =
+            if self.raw("child_count").is_some() { Some(self.count("child_count", 0)?) } else { None };
+        if let Some(count) = count.filter(|count| *count > expected) {
+            let message = format!("child_count {count} is above child_count_expected {expected}");
+            return Err(refused(message, "count only the candles that ten minutes can have"));
         }
-        let remedy = "send complete, partial or unknown";
-        Err(refused(format!("no such quality_status: {:?}", cut(&word)), remedy))
+        let counted = count.map(|count| if count == expected { "complete" } else { "partial" });
+        let told = match self.text("quality_status")?.as_deref() {
+            None => counted.unwrap_or("unknown"),
+            Some("complete") => "complete",
+            Some("partial") => "partial",
+            Some("unknown") => "unknown",
+            Some(other) => {
+                let message = format!("no such quality_status: {:?}", cut(other));
+                return Err(refused(message, "send complete, partial or unknown"));
+            }
+        };
+        if let (Some(count), Some(counted)) = (count, counted)
+            && told != "unknown"
+            && told != counted
+        {
+            let message =
+                format!("quality_status is {told}, child_count {count} of {expected} says {counted}");
+            return Err(refused(message, "send one of them, or both alike"));
+        }
+        let usual = if told == "complete" { expected } else { 0 };
+        Ok((count.unwrap_or(usual), told))
+    }
+
+    /// When the first and the last of it were received.
+    fn received(&self) -> Result<(Time, Time), Refusal> {
+        let last = self.time("received_utc")?.unwrap_or(self.now);
+        let first = self.time("first_received_utc")?.unwrap_or(last);
+        if first > last {
+            let message = format!("first_received_utc {first} lies after received_utc {last}");
+            return Err(refused(message, "swap them"));
+        }
+        if last > self.now.plus_micros(SKEW_MAX) {
+            let message = format!("received_utc {last} lies in the future: it is {}", self.now);
+            return Err(refused(message, "check both clocks"));
+        }
+        Ok((first, last))
     }
 
     fn word(&self, name: &str, usual: &str) -> Result<String, Refusal> {
@@ -289,12 +334,43 @@ mod tests {
             (r#", "quality_status": "complete""#, "complete", 10),
             (r#", "quality_status": "partial""#, "partial", 0),
             (r#", "quality_status": "unknown", "child_interval": "5m""#, "unknown", 0),
+            (r#", "quality_status": "unknown", "child_count": 3"#, "unknown", 3),
+            (r#", "quality_status": "partial", "child_count": 9"#, "partial", 9),
             (r#", "child_count": 10"#, "complete", 10),
             (r#", "child_count": 7"#, "partial", 7),
             (r#", "child_count": 2, "child_interval": "5m""#, "complete", 2),
         ] {
             let row = row(more, "2024-08-08T12:30:00Z").unwrap();
             assert_eq!((row.quality_status.as_str(), row.child_count), (quality, count), "{more}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (more, part) in [
+            (r#", "quality_status": "complete", "child_count": 5"#, "says partial"),
+            (r#", "quality_status": "partial", "child_count": 10"#, "says complete"),
+            (r#", "child_count_expected": 600, "child_count": 300"#, "child_count_expected is 600"),
+            (r#", "child_interval": "5m", "child_count_expected": 10"#, "child_count_expected is 10"),
+            (
+                r#", "first_received_utc": "2024-08-08T12:11:00Z", "received_utc": "2024-08-08T12:10:00Z""#,
+                "lies after",
+            ),
+            (r#", "received_utc": "2036-08-08T12:10:00Z""#, "in the future"),
+            (r#", "low": 1"#, "\"low\" stands twice"),
+        ] {
+            let refusal = row(more, "2024-08-08T12:30:00Z").unwrap_err();
+            assert!(refusal.status == 422 && refusal.message.contains(part), "{more}: {}", refusal.message);
+        }
+        let now = Time::parse("2024-08-08T12:30:00Z").unwrap();
+        let source = PriceSource::known("binance").unwrap();
+        for (price, volume, part) in [("1e30", "0", "no price"), ("2", "21000001", "more than all")] {
+            let body = format!(
+                "{{\"bucket_start_utc\": \"2024-08-08T12:00:00Z\", \"open\": {price}, \"high\": {price}, \"low\": {price}, \
+                 \"close\": {price}, \"volume\": {volume}}}"
+            );
+            let refusal = read(body.as_bytes(), source, now).unwrap_err();
+            assert!(refusal.message.contains(part), "{}", refusal.message);
         }
     }
 
