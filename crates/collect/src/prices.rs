@@ -45,6 +45,9 @@ pub trait PriceTaker: Send {
     /// Stores a page; the next one is asked for when that is done.
     fn take(&mut self, page: PricePage) -> Taken;
 
+    /// Is told that everything up to now was brought.
+    fn looked(&mut self) {}
+
     /// Is told why a source cannot be followed for the moment; it is tried again.
     fn failed(&mut self, _error: &PriceError) {}
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::PriceSourceRow;
 use model::time::MINUTE;
 use model::{ComposedPrice, Decimal, Ohlcv, PriceMethod, PriceSource, Time, VenuePrice};
 use runtime::Tasks;
@@ -73,6 +74,37 @@ async fn a_venue_twenty_percent_off_for_an_hour_moves_nothing_and_is_named() {
     }
     let told = faulty[100].rejected.iter().find(|one| one.source == bitstamp).unwrap();
     assert!(told.reason.contains("above"), "{}", told.reason);
+}
+
+#[tokio::test]
+async fn a_venue_that_is_switched_off_counts_no_more_and_is_named() {
+    let (memory, folder) = (Arc::<Memory>::default(), tempfile::tempdir().unwrap());
+    let doors = doors(&memory, folder.path());
+    let off = PriceSource::known("bitfinex").unwrap();
+    let registered: Vec<PriceSourceRow> = PriceSource::all()
+        .map(|source| PriceSourceRow {
+            source_name: source.to_string(),
+            is_enabled: source != off,
+            market_type: "spot".to_owned(),
+            config_json: "{}".to_owned(),
+            updated_time: Time(0),
+        })
+        .collect();
+    doors.control.seed_price_sources(&registered, Time(0)).unwrap();
+    let prices = Prices::new(doors.clone());
+    prices.store(rows(30, |_, _| false)).await.unwrap();
+    prices.compose().await.unwrap().unwrap();
+    let without: Vec<_> = rows(30, |_, _| false).into_iter().filter(|row| row.source != off).collect();
+    let without = all_of(without).await;
+    for method in [PriceMethod::VolumeWeighted, PriceMethod::Median] {
+        let (all, less) = (composed(&memory, method), composed(&without, method));
+        assert_eq!((all.len(), less.len()), (30, 30));
+        for (one, other) in all.iter().zip(&less) {
+            assert_eq!((one.close, one.volume, &one.used), (other.close, other.volume, &other.used));
+            let told = one.rejected.iter().find(|rejected| rejected.source == off).unwrap();
+            assert_eq!(told.reason, "disabled");
+        }
+    }
 }
 
 #[tokio::test]

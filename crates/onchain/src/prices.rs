@@ -9,7 +9,7 @@ use control::{CheckpointKey, Reached, parts};
 use derivations::Fold;
 use derivations::price::{MedianComposer, volume_weighted};
 use model::time::DAY;
-use model::{BUCKET, ComposedPrice, LogPosition, PriceMethod, Time, VenuePrice};
+use model::{BUCKET, ComposedPrice, LogPosition, PriceMethod, PriceSource, RejectedSource, Time, VenuePrice};
 use tables::{
     BTC, ChainNews, Rows, Span, Step, StoreError, TableName, TableScan, TimeRange, composed_prices::name_of,
 };
@@ -160,6 +160,10 @@ impl Prices {
             // What the composer remembers is a day old at most, but for a venue that stays out.
             _ => self.timeline().await?.map_or(from, |(first, _)| first),
         };
+        let registered = self.doors.control.price_sources()?;
+        let is_off = |source: PriceSource| {
+            registered.iter().any(|row| row.source_name == source.as_str() && !row.is_enabled)
+        };
         while bucket <= last {
             let end = bucket.plus_micros(PIECE).min(last.plus_micros(BUCKET));
             let mut venues = self.venues(bucket, end).await?;
@@ -169,11 +173,15 @@ impl Prices {
                 if bucket.0 % DAY == 0 && bucket > from {
                     self.doors.control.keep_fold_state(FOLD, bucket, &median.save())?;
                 }
-                let rows = venues.remove(&bucket).unwrap_or_default();
+                let (off, rows): (Vec<_>, Vec<_>) = venues
+                    .remove(&bucket)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .partition(|row| is_off(row.source));
                 let price = median.compose(bucket, &rows);
                 if bucket >= from {
-                    medians.push(price);
-                    weighted.push(volume_weighted(bucket, &rows));
+                    medians.push(with_disabled(price, &off));
+                    weighted.push(with_disabled(volume_weighted(bucket, &rows), &off));
                 }
                 bucket = bucket.plus_micros(BUCKET);
             }
@@ -210,13 +218,9 @@ impl Prices {
     async fn venues(&self, start: Time, end: Time) -> Result<BTreeMap<Time, Vec<VenuePrice>>, Error> {
         let scan = TableScan { range: Some(TimeRange { start, end }), ..TableScan::default() };
         let batches = self.doors.store.scan(TableName::VenuePrices, scan).await?;
-        let enabled = self.doors.control.price_sources()?;
-        let is_off = |name: &str| enabled.iter().any(|row| row.source_name == name && !row.is_enabled);
         let mut by_bucket: BTreeMap<Time, Vec<VenuePrice>> = BTreeMap::new();
         for row in batches.iter().flat_map(tables::venue_prices::from_batch) {
-            if !is_off(row.source.as_str()) {
-                by_bucket.entry(row.bucket).or_default().push(row);
-            }
+            by_bucket.entry(row.bucket).or_default().push(row);
         }
         Ok(by_bucket)
     }
@@ -235,4 +239,11 @@ impl Prices {
         }
         Ok(all)
     }
+}
+
+/// The price with the venues that are switched off named among those that did not go into it.
+fn with_disabled(mut price: ComposedPrice, off: &[VenuePrice]) -> ComposedPrice {
+    let disabled = |row: &VenuePrice| RejectedSource { source: row.source, reason: "disabled".to_owned() };
+    price.rejected.extend(off.iter().map(disabled));
+    price
 }

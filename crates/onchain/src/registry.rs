@@ -90,6 +90,12 @@ impl Registry {
         });
     }
 
+    /// The sources that are kept now, with what is registered of them.
+    pub fn running(&self) -> Vec<PriceSourceSettings> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.values().map(|(settings, _)| settings.clone()).collect()
+    }
+
     /// Reads the registries, and follows what changed: at once after a change by this process.
     pub async fn look(&self) -> Result<(), Error> {
         let mut held = self.held.lock().await;

@@ -15,7 +15,7 @@ use runtime::{Restart, Stop, Tasks};
 use serde_json::Value;
 
 use crate::beats::Beats;
-use crate::{Board, Doors, Prices};
+use crate::{Board, Doors, Prices, components};
 
 /// How often prices are composed where no chain sets the pace.
 const COMPOSE_EVERY: Duration = Duration::from_secs(2);
@@ -24,18 +24,25 @@ const COMPOSE_AGAIN: Duration = Duration::from_secs(15);
 
 /// What a source's checkpoint is called.
 fn key_of(source: PriceSource) -> CheckpointKey {
-    CheckpointKey::btc(&format!("btc_price_source_{source}"), "10m")
+    CheckpointKey::btc(&components::price_source(source), "10m")
 }
 
 /// Stores pages of one source.
 struct Keeper {
     doors: Doors,
     prices: Arc<Prices>,
+    beats: Arc<Beats>,
+}
+
+impl Keeper {
+    fn new(doors: &Doors, prices: &Arc<Prices>) -> Self {
+        Self { doors: doors.clone(), prices: Arc::clone(prices), beats: Arc::new(Beats::new(doors)) }
+    }
 }
 
 impl PriceTaker for Keeper {
     fn take(&mut self, page: PricePage) -> Taken {
-        let (doors, prices) = (self.doors.clone(), Arc::clone(&self.prices));
+        let (doors, prices, beats) = (self.doors.clone(), Arc::clone(&self.prices), Arc::clone(&self.beats));
         async move {
             for refused in &page.refused {
                 tracing::warn!(source = %page.source, row = refused.row, reason = refused.reason, "a candle was refused");
@@ -47,12 +54,17 @@ impl PriceTaker for Keeper {
             prices.store(rows).await.map_err(|error| error.to_string())?;
             let reached = Reached { bucket: Some(page.through), ..Reached::default() };
             let now = doors.clock.time();
-            doors
-                .control
-                .checkpoint_reached(&key_of(page.source), &reached, now)
-                .map_err(|error| error.to_string())
+            let noted = doors.control.checkpoint_reached(&key_of(page.source), &reached, now);
+            noted.map_err(|error| error.to_string())?;
+            beats.alive(components::INGESTOR).map_err(|error| error.to_string())
         }
         .boxed()
+    }
+
+    fn looked(&mut self) {
+        if let Err(error) = self.beats.alive(components::INGESTOR) {
+            tracing::warn!(%error, "a sign of life could not be noted");
+        }
     }
 
     fn failed(&mut self, error: &PriceError) {
@@ -82,7 +94,7 @@ pub async fn ingest_once(
 ) -> Result<PriceReport, String> {
     let source = settings.source;
     let fetcher = desk.fetcher(settings).map_err(|error| error.to_string())?;
-    let mut keeper = Keeper { doors: doors.clone(), prices: Arc::clone(prices) };
+    let mut keeper = Keeper::new(doors, prices);
     let brought = fetcher.catch_up(checkpoint(doors, source)?, &mut keeper, stop).await;
     brought.map_err(|error| {
         keeper.failed(&error);
@@ -179,7 +191,7 @@ pub fn ingest(
         let (doors, prices, fetcher) = (doors.clone(), Arc::clone(&prices), fetcher.clone());
         let off = off.clone();
         async move {
-            let mut keeper = Keeper { doors: doors.clone(), prices };
+            let mut keeper = Keeper::new(&doors, &prices);
             let followed = tokio::select! {
                 () = off.requested() => return Ok(()),
                 followed = fetcher.follow(checkpoint(&doors, source)?, &mut keeper, &stop) => followed,

@@ -117,7 +117,10 @@ impl PriceFetcher {
     ) -> Result<(), PriceError> {
         loop {
             let report = match self.catch_up(checkpoint, taker, stop).await {
-                Ok(report) => report,
+                Ok(report) => {
+                    taker.looked();
+                    report
+                }
                 Err(PriceError { why: PriceEnd::Stopped, .. }) => return Ok(()),
                 Err(error @ PriceError { why: PriceEnd::NotTaken(_), .. }) => return Err(error),
                 Err(error) => {

@@ -1,7 +1,9 @@
 //! The desk at which readers ask how the chain and its price are doing, and to which others post prices.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use collect::prices::{PriceMode, PriceSourceSettings};
 use control::PriceSourceRow;
 use derivations::chain::METRICS;
 use futures::FutureExt;
@@ -12,7 +14,7 @@ use tables::chain_desk::{ChainDesk, ChainHealth, MetricInfo, NodeHealth, Registr
 use tables::{ChainBatch, StoreError};
 
 use super::chain::Followed;
-use crate::config::Config;
+use crate::config::{Config, btc};
 
 /// The desk, where a chain is followed or a price kept.
 pub(super) fn open(
@@ -23,17 +25,34 @@ pub(super) fn open(
     let is_open = followed.chain.is_some() || config.truth("price.enabled");
     is_open.then(|| {
         let clock = Arc::clone(clock);
-        Arc::new(Desk { followed, clock }) as Arc<dyn ChainDesk>
+        let places = btc::places(config).unwrap_or_default().into_keys().collect();
+        Arc::new(Desk { followed, places, clock }) as Arc<dyn ChainDesk>
     })
 }
 
 /// Answers from the followed chain and the registries.
 struct Desk {
     followed: Followed,
+    /// Sources that are asked at another place, whatever their mode.
+    places: BTreeSet<String>,
     clock: Arc<dyn Clock>,
 }
 
 impl Desk {
+    /// The price sources that are asked, with the components of their checkpoints, and who gives a sign of life for them.
+    fn price_sources(&self) -> (Vec<(PriceSource, String)>, Vec<&'static str>) {
+        use onchain::components;
+        let running = self.followed.registry.running();
+        let is_asked = |settings: &PriceSourceSettings| {
+            settings.mode == PriceMode::Local || self.places.contains(settings.source.as_str())
+        };
+        let asked = running.iter().filter(|settings| is_asked(settings));
+        let asked: Vec<_> =
+            asked.map(|settings| (settings.source, components::price_source(settings.source))).collect();
+        let workers = if asked.is_empty() { Vec::new() } else { vec![components::INGESTOR] };
+        (asked, workers)
+    }
+
     fn stage(&self, name: &str, depth: u64, (blocks, bucket): (Option<u64>, Option<Time>)) -> StageHealth {
         let now = self.clock.time();
         let behind = |bucket: Time| (now.0 - bucket.0 - BUCKET).max(0) / model::time::SECOND;
@@ -49,12 +68,15 @@ impl ChainDesk for Desk {
     fn health(&self) -> ChainHealth {
         use onchain::components;
         let standing = self.followed.board.standing();
+        let (price_sources, mut workers) = self.price_sources();
         let Some(chain) = &self.followed.chain else {
             let stage = self.stage(components::COMPOSER, 0, (None, standing.price_bucket));
+            workers.push(components::PRICE_COMPOSER);
             return ChainHealth {
                 price_bucket: standing.price_bucket,
                 stages: vec![stage],
-                workers: vec![components::PRICE_COMPOSER],
+                workers,
+                price_sources,
                 ..ChainHealth::default()
             };
         };
@@ -80,6 +102,7 @@ impl ChainDesk for Desk {
             let behind = blocks_behind(raw, Some(coins));
             stages.push(self.stage(components::COINS, behind, (Some(behind), None)));
         }
+        workers.extend(components::WORKERS);
         ChainHealth {
             network: Some(chain.node.settings().network.as_str()),
             node: NodeHealth {
@@ -99,7 +122,8 @@ impl ChainDesk for Desk {
             reorganisations: standing.reorganisations,
             trouble: standing.trouble.or(standing.coins_trouble),
             stages,
-            workers: components::WORKERS.to_vec(),
+            workers,
+            price_sources,
         }
     }
 

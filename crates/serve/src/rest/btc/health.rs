@@ -66,7 +66,8 @@ pub(crate) struct BtcHealth {
     workers: Vec<Worker>,
     /// Those that gave none for two minutes, or none at all.
     stale_workers: Vec<String>,
-    /// Depth and lag of every stage, in the order in which data passes them.
+    /// Depth and lag of every stage, in the order in which data passes them: price sources that are asked, blocks, buckets, the
+    /// composed price, metrics and coins.
     stages: Vec<StageForm>,
 }
 
@@ -141,6 +142,20 @@ async fn read(house: &House) -> Result<BtcHealth, Refusal> {
     Ok(told(health, checkpoints, house.clock.time()))
 }
 
+/// How far a price source is: its checkpoint says up to when it was asked.
+fn source_stage(name: String, checkpoints: &[Checkpoint], now: Time) -> StageForm {
+    let own = checkpoints.iter().find(|checkpoint| checkpoint.key.component == name);
+    let through = own.and_then(|own| own.reached.bucket);
+    let behind = through.map(|through| (now.0 - through.0).max(0));
+    StageForm {
+        name,
+        // Ten minutes that are over and not asked for yet.
+        depth: behind.map_or(0, |behind| (behind / model::BUCKET).unsigned_abs()),
+        lag_blocks: None,
+        lag_seconds: behind.map(|behind| behind / model::time::SECOND),
+    }
+}
+
 fn told(health: ChainHealth, checkpoints: Vec<Checkpoint>, now: Time) -> BtcHealth {
     let worker = |name: &&'static str| {
         let is_beat = |checkpoint: &&Checkpoint| {
@@ -158,6 +173,8 @@ fn told(health: ChainHealth, checkpoints: Vec<Checkpoint>, now: Time) -> BtcHeal
     let workers: Vec<Worker> = health.workers.iter().map(worker).collect();
     let stale_workers: Vec<String> =
         workers.iter().filter(|worker| worker.is_stale).map(|worker| worker.name.clone()).collect();
+    let sources: Vec<StageForm> =
+        health.price_sources.into_iter().map(|(_, name)| source_stage(name, &checkpoints, now)).collect();
     let failed = checkpoints.into_iter().filter(|checkpoint| checkpoint.status == "error");
     let checkpoint_errors: Vec<CheckpointError> = failed
         .map(|checkpoint| CheckpointError {
@@ -206,7 +223,7 @@ fn told(health: ChainHealth, checkpoints: Vec<Checkpoint>, now: Time) -> BtcHeal
         checkpoint_errors,
         workers,
         stale_workers,
-        stages: health.stages.into_iter().map(StageForm::from).collect(),
+        stages: sources.into_iter().chain(health.stages.into_iter().map(StageForm::from)).collect(),
     }
 }
 
@@ -228,6 +245,20 @@ mod tests {
             updated_time: Time(BUCKET - age),
             failing_since: (status == "error").then_some(Time(BUCKET / 2)),
         }
+    }
+
+    #[test]
+    fn a_price_source_is_a_stage_that_says_how_far_it_is() {
+        let source = |name| model::PriceSource::known(name).unwrap();
+        let sources =
+            vec![(source("okx"), "btc_price_source_okx".to_owned()), (source("bybit"), "other".to_owned())];
+        let health = ChainHealth { price_sources: sources, ..ChainHealth::default() };
+        let mut reached = checkpoint("btc_price_source_okx", "10m", "ok", 0);
+        reached.reached = Reached { bucket: Some(Time(10 * BUCKET)), ..Reached::default() };
+        let told = told(health, vec![reached], Time(12 * BUCKET + 5 * model::time::SECOND));
+        let stages: Vec<_> =
+            told.stages.iter().map(|stage| (stage.name.as_str(), stage.depth, stage.lag_seconds)).collect();
+        assert_eq!(stages, [("btc_price_source_okx", 2, Some(1_205)), ("other", 0, None)]);
     }
 
     #[test]
