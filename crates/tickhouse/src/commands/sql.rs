@@ -141,7 +141,10 @@ impl Sql {
                 }
             }
             Form::Json => {
-                let mut writer = arrow_json::LineDelimitedWriter::new(&mut bytes);
+                // As a running process answers: what is not defined is said to be null.
+                let mut writer = arrow_json::WriterBuilder::new()
+                    .with_explicit_nulls(true)
+                    .build::<_, arrow_json::writer::LineDelimited>(&mut bytes);
                 for batch in batches {
                     writer.write(batch)?;
                 }
