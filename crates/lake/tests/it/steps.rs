@@ -132,8 +132,15 @@ async fn what_is_lent_is_read_by_sql_and_named() {
     let view = tables::lent::NamedView { name: "how_many".to_owned(), sql };
     lake.lend(vec![table], vec![view]);
     assert_eq!(crate::support::sql(&lake, "SELECT n FROM how_many").await, ["0"]);
-    let unknown = crate::support::try_sql(&lake, "SELECT * FROM nothing").await.unwrap_err().to_string();
-    assert!(unknown.contains("how_many") && unknown.contains("metric_registry"), "{unknown}");
+    for (asked, hint) in [
+        ("how_mny", "did you mean how_many? SHOW TABLES lists all"),
+        ("metrics_registry", "did you mean metric_registry, "),
+        ("xyz", "not found; SHOW TABLES lists the names"),
+    ] {
+        let query = format!("SELECT * FROM {asked}");
+        let unknown = crate::support::try_sql(&lake, &query).await.unwrap_err().to_string();
+        assert!(unknown.contains(hint), "{unknown}");
+    }
 }
 
 #[tokio::test]
