@@ -1,4 +1,5 @@
-//! What a block costs us between the node's answer and its sums: over REST, and by a verbose answer of the same block. A small server
+//! What a block costs us between the node's answer and its sums: over REST, by a verbose answer of the same block, and from the
+//! node's own files. A small server
 //! on a thread of its own gives recorded answers, or a simulated node those of a generated block; the processor's time is that of our
 //! thread alone.
 
@@ -9,9 +10,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use bytes::Bytes;
-use collect::bitcoin_node::{Access, NodeBounds, NodeClient, NodeSettings, RestUse};
+use collect::bitcoin_node::{Access, BlockFiles, NodeBounds, NodeClient, NodeSettings, RestUse};
 use divan::counter::BytesCount;
-use model::{BlockHash, Network};
+use model::{BlockHash, Network, Time};
 use runtime::{Restart, SystemClock, Tasks};
 use serde_json::Value;
 use simulate::node::{self, Node, NodeSource, generate_large};
@@ -30,6 +31,16 @@ fn main() {
         world.take();
         tell(name, world.block_bytes, count, || world.take());
     }
+    let files = Files::generated();
+    // One pass before, so that the folder is in memory.
+    files.pass();
+    let per_pass = files.blocks.len() as u32;
+    tell_of(
+        "1.7 MB, generated, from blk and rev files",
+        files.bytes / files.blocks.len(),
+        (20, per_pass),
+        || files.pass(),
+    );
     let world = World::generated(RestUse::Never);
     let answer = world.verbose();
     let name =
@@ -40,11 +51,16 @@ fn main() {
 
 /// What a step costs our thread.
 fn tell<T>(name: &str, block_bytes: usize, count: u32, step: impl Fn() -> T) {
+    tell_of(name, block_bytes, (count, 1), step);
+}
+
+/// The same of a step that takes many blocks.
+fn tell_of<T>(name: &str, block_bytes: usize, (count, blocks): (u32, u32), step: impl Fn() -> T) {
     let before = thread_micros();
     for _ in 0..count {
         std::hint::black_box(step());
     }
-    let micros = (thread_micros() - before) / f64::from(count);
+    let micros = (thread_micros() - before) / f64::from(count * blocks);
     let speed = block_bytes as f64 / micros;
     let line = format!("{name}: {micros:.0} us of our thread a block, {speed:.0} MB/s\n");
     std::io::stdout().write_all(line.as_bytes()).expect("somebody reads");
@@ -121,6 +137,42 @@ async fn answer(State(answers): State<Arc<Answers>>, request: Request) -> Bytes 
         "/" => answers.hex.clone(),
         path if Path::new(path).starts_with("/rest/block") => answers.block.clone(),
         _ => answers.spent.clone(),
+    }
+}
+
+/// A folder as a node writes it: 68 MB of blocks and what they spend.
+struct Files {
+    folder: tempfile::TempDir,
+    blocks: Vec<BlockHash>,
+    bytes: usize,
+}
+
+impl Files {
+    fn generated() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let blocks = generate_large(7, 40, 1_700_000);
+        let bytes = blocks.iter().map(|block| block.bytes.len()).sum();
+        let hashes = blocks.iter().map(|block| block.hash).collect();
+        let settings = node::NodeSettings {
+            source: NodeSource::Blocks(blocks),
+            blocks_folder: Some(folder.path().to_owned()),
+            ..node::NodeSettings::default()
+        };
+        let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let tasks = Tasks::new();
+        let _node = server.block_on(node::start(settings, SystemClock::shared(), &tasks)).expect("a node");
+        Self { folder, blocks: hashes, bytes }
+    }
+
+    /// Finds every block, reads it with what it spends, checks both, and adds it up.
+    fn pass(&self) -> i64 {
+        let mut files = BlockFiles::open(self.folder.path(), Network::Regtest).expect("the folder opens");
+        let mut out = 0;
+        for (height, hash) in (1..).zip(&self.blocks) {
+            let block = files.block(height, hash, Time(0)).expect("it reads").expect("it is there");
+            out += chain::sums(&block.bytes, block.spent.view()).expect("its sums").total_out_sat;
+        }
+        out
     }
 }
 
