@@ -304,7 +304,8 @@ fn root(error: &DataFusionError) -> String {
     text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
-/// Names like the one of a table that is not there. All would be a long list: there is a view for each metric.
+/// Names like the one of a table that is not there. All would be a long list (there is a view for each metric), and how to get it is
+/// said with every refusal.
 fn like(what: &str, names: Vec<String>) -> String {
     let asked = what.split('\'').nth(1).and_then(|path| path.rsplit('.').next()).unwrap_or_default();
     let mut near: Vec<(f64, String)> =
@@ -312,10 +313,7 @@ fn like(what: &str, names: Vec<String>) -> String {
     near.retain(|(likeness, _)| *likeness > 0.8);
     near.sort_by(|left, right| right.0.total_cmp(&left.0));
     let near: Vec<String> = near.into_iter().take(4).map(|(_, name)| name).collect();
-    if near.is_empty() {
-        return "; SHOW TABLES lists the names".to_owned();
-    }
-    format!("; did you mean {}? SHOW TABLES lists all", near.join(", "))
+    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) }
 }
 
 /// Turns an error of planning or running into the asker's language.
