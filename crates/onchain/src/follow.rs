@@ -268,11 +268,7 @@ impl Worker {
         }
         let fetched = std::mem::take(&mut turn.blocks);
         let read = runtime::tasks::blocking(move || {
-            let read = |block: FetchedBlock| {
-                let FetchedBlock { height, bytes, spent, received, place, .. } = block;
-                Ok::<_, Error>(ReadBlock { place, ..ReadBlock::read(height, bytes, spent, received)? })
-            };
-            fetched.into_iter().map(read).collect::<Result<Vec<_>, _>>()
+            fetched.into_iter().map(ReadBlock::of).collect::<Result<Vec<_>, _>>()
         });
         let blocks = read.await.map_err(Error::Broken)??;
         let (count, now) = (blocks.len(), self.doors.clock.time());

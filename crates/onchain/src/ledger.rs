@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use chain::Spent;
 use chain::index::{HeaderIndex, IndexedBlock};
 use coins::CoinTip;
-use collect::bitcoin_node::NodePlace;
+use collect::bitcoin_node::{FetchedBlock, NodePlace};
 use control::{CheckpointKey, Reached};
 use model::{BlockFacts, BlockHash, BlockHeader, BlockPlace, BlockSums, LogPosition, Network, Time};
 use rawlog::{BlockBytes, BlockSegments};
@@ -43,6 +43,20 @@ impl ReadBlock {
         let header = chain::header(bytes.get(..80).unwrap_or(&bytes)).map_err(broken)?;
         let sums = chain::sums(&bytes, spent.view()).map_err(broken)?;
         Ok(Self { header, sums, bytes, spent, received, place: None })
+    }
+
+    /// Reads a block as it was fetched, unless that was done already.
+    pub(crate) fn of(block: FetchedBlock) -> Result<Self, Error> {
+        let FetchedBlock { height, bytes, spent, sums, received, place, .. } = block;
+        let read = match sums {
+            Some(sums) => {
+                let broken = |reason| Error::Block { height, reason };
+                let header = chain::header(bytes.get(..80).unwrap_or(&bytes)).map_err(broken)?;
+                Self { header, sums, bytes, spent, received, place: None }
+            }
+            None => Self::read(height, bytes, spent, received)?,
+        };
+        Ok(Self { place, ..read })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use chain::{Block, Spent, SpentForm};
-use model::{BlockHash, Time};
+use model::{BlockHash, BlockSums, Time};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -27,6 +27,8 @@ pub struct FetchedBlock {
     pub bytes: Vec<u8>,
     /// What it spends, in the form in which it came.
     pub spent: Spent,
+    /// What it adds up to, where it was added up to be checked.
+    pub sums: Option<BlockSums>,
     /// When we had it all.
     pub received: Time,
     /// Where it lies in the node's files, if it was read or found there.
@@ -93,7 +95,7 @@ impl NodeClient {
         };
         self.board.gets_spent_by(if offer == Offer::Both { "spenttxouts" } else { "getblock 3" });
         let received = self.clock.time();
-        Ok(FetchedBlock { height, hash: *hash, previous, bytes, spent, received, place: None })
+        Ok(FetchedBlock { height, hash: *hash, previous, bytes, spent, sums: None, received, place: None })
     }
 
     /// Looks once what REST has. A node that has not an interface answers with nothing at all.

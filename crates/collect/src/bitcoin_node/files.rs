@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chain::files::CHECKSUM_BYTES;
 use chain::{BlockHead, FilePlace, Spent, SpentForm, UndoPicker};
-use model::{BlockHash, Network, Time};
+use model::{BlockHash, BlockSums, Network, Time};
 
 use super::blocks::FetchedBlock;
 use super::folder::{NodeFolder, NodePlace};
@@ -63,20 +63,23 @@ impl BlockFiles {
             None => return Ok(None),
         };
         let place = NodePlace { block: place, undo };
-        if let Err(why) = self.compared((height, hash), &bytes, &spent) {
-            let ((file, offset), undo) = place.named();
-            tracing::warn!(
-                height,
-                file,
-                offset,
-                ?undo,
-                why,
-                "a block in the node's files is wrong; asking the node"
-            );
-            return Ok(None);
-        }
+        let sums = match self.compared((height, hash), &bytes, &spent) {
+            Ok(sums) => Some(sums),
+            Err(why) => {
+                let ((file, offset), undo) = place.named();
+                tracing::warn!(
+                    height,
+                    file,
+                    offset,
+                    ?undo,
+                    why,
+                    "a block in the node's files is wrong; asking the node"
+                );
+                return Ok(None);
+            }
+        };
         let place = Some(place);
-        Ok(Some(FetchedBlock { height, hash: *hash, previous, bytes, spent, received, place }))
+        Ok(Some(FetchedBlock { height, hash: *hash, previous, bytes, spent, sums, received, place }))
     }
 
     /// Whether there are files that were not gone through yet. Those that are through may have grown since.
@@ -84,12 +87,18 @@ impl BlockFiles {
         !self.ahead.is_empty()
     }
 
-    /// Refuses what does not belong together, and says why. Whoever took it would be given the same by the files again.
-    fn compared(&self, (height, hash): (u32, &BlockHash), bytes: &[u8], spent: &Spent) -> Result<(), String> {
+    /// What the block adds up to. Refuses what does not belong together, and says why. Whoever took it would be given the same by the files again.
+    fn compared(
+        &self,
+        (height, hash): (u32, &BlockHash),
+        bytes: &[u8],
+        spent: &Spent,
+    ) -> Result<BlockSums, String> {
         // A node compares blocks when they come, and trusts its disk from then on.
         chain::check_block(bytes, hash)?;
         let sums = chain::sums(bytes, spent.view()).map_err(|error| error.to_string())?;
-        chain::check_claim(self.network, height, &sums).map_err(|error| error.to_string())
+        chain::check_claim(self.network, height, &sums).map_err(|error| error.to_string())?;
+        Ok(sums)
     }
 
     fn find(&mut self, hash: &BlockHash) -> io::Result<Option<FilePlace>> {
