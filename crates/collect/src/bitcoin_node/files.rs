@@ -23,6 +23,8 @@ pub struct BlockFiles {
     ahead: Vec<u32>,
     /// Blocks found and not asked for yet.
     places: HashMap<BlockHash, FilePlace>,
+    /// What stands in files that were gone through, until their undo records are.
+    heads: Vec<(u32, Vec<BlockHead>)>,
     undos: Vec<(u32, UndoPicker)>,
 }
 
@@ -32,7 +34,7 @@ impl BlockFiles {
         let folder = NodeFolder::open(folder, network)?;
         let mut ahead = folder.numbers()?;
         ahead.reverse();
-        Ok(Self { folder, network, ahead, places: HashMap::new(), undos: Vec::new() })
+        Ok(Self { folder, network, ahead, places: HashMap::new(), heads: Vec::new(), undos: Vec::new() })
     }
 
     /// Whether there are none that could hold blocks.
@@ -109,6 +111,10 @@ impl BlockFiles {
             let Some(number) = self.ahead.pop() else { return Ok(None) };
             let heads = self.folder.file("blk", number)?.blocks()?;
             self.places.extend(heads.iter().map(|head| (head.header.hash, head.place)));
+            self.heads.push((number, heads));
+            if self.heads.len() > UNDO_FILES_MAX {
+                self.heads.remove(0);
+            }
         }
     }
 
@@ -120,7 +126,13 @@ impl BlockFiles {
         } else {
             // In this order: of what has a record by now, the block is there.
             let undos = self.folder.file("rev", number)?.undos()?;
-            let heads = self.folder.file("blk", number)?.blocks()?;
+            let known = self.heads.iter().position(|(other, _)| *other == number);
+            let mut heads = known.map_or_else(Vec::new, |place| self.heads.swap_remove(place).1);
+            let mut blocks = self.folder.file("blk", number)?;
+            heads.extend(match heads.last() {
+                Some(last) => blocks.blocks_from(last.place.offset + u64::from(last.place.length_bytes))?,
+                None => blocks.blocks()?,
+            });
             UndoPicker::new(&undos, &heads)
         };
         let picked = {
