@@ -31,6 +31,7 @@ mod plan;
 #[cfg(test)]
 mod price_tests;
 mod prices;
+mod read;
 mod registry;
 mod sources;
 #[cfg(test)]
@@ -51,10 +52,11 @@ pub use coins::CoinPlace;
 pub use error::Error;
 pub use follow::{Chain, FollowSettings, start};
 pub use kept::{Shelves, kept_block};
-pub use ledger::{Ledger, ReadBlock, Taken};
+pub use ledger::{Ledger, Taken};
 pub use metrics::{Computed, Metrics, metric_named, seeds as metric_seeds};
 pub use names::lent;
 pub use prices::{Composed, Prices};
+pub use read::ReadBlock;
 pub use registry::{Lend, Registry, StartSource};
 pub use sources::{compose_alone, ingest, ingest_once, settings_of};
 
